@@ -1,0 +1,26 @@
+"""A streaming LLM API: Groq's chat completions over SSE, a durable row for every chat.
+
+The path of one chat, and the room each step lives in:
+
+    client ──POST──▶ api/v1/endpoints/chat.py    parse, hand over
+                       │ ChatRequest
+                       ▼
+                     chat/service.py             admit → open → first byte → relay → save → [DONE]
+                       │            ▲ blocks of bytes         │ ChatRecord: what was asked, what came, how it ended
+                       ▼            │                         ▼
+                     groq/client.py ── Groq                 db/writer.py ── PostgreSQL (or SQLite)
+
+Groq's bytes are relayed in blocks, as they came; what they mean is read once, in passing. The last event is a
+receipt: a client that has read `data: [DONE]` knows that its chat is on disk.
+
+    main.py         create_app(settings): builds every long-lived thing, closes in reverse; it alone knows everyone
+    __main__.py     `python -m app`: the one-command run, and the commands beside it (commands/)
+    api/            HTTP: endpoints, the SSE response, errors rendered, health
+    chat/           the story; it states the protocols that groq/ and db/ satisfy, and imports neither
+    groq/           Groq over the openai SDK: bytes and facts, retries; it knows no database
+    db/             engine, model, repository, and the writer that commits many chats at once
+    observability/  logs and the probe; it imports none of the rooms above
+    schemas/        the request, in OpenAI's field names
+    core/           settings and errors: imported by all, imports none
+    simulator/      a Groq that fits in a process: for demos and tests, never imported by the serving path
+"""

@@ -1,0 +1,1 @@
+"""HTTP: parse, hand over, render. No business logic lives here."""

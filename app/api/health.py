@@ -1,0 +1,29 @@
+"""Whether the process lives, and whether it should be sent chats."""
+
+import asyncio
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from app.api.state import AppState
+
+router = APIRouter(tags=["health"])
+
+_PING_TIMEOUT_S = 1
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"description": "Rows cannot be kept."}})
+async def readyz(state: AppState) -> JSONResponse:
+    """Chats can be streamed and their rows kept."""
+    try:
+        async with asyncio.timeout(_PING_TIMEOUT_S):
+            await state["rows"].ping()
+    except Exception:  # noqa: BLE001 - whatever the driver raises, the answer is no
+        return JSONResponse({"status": "unavailable", "database": "down"}, 503)
+    return JSONResponse({"status": "ready", "database": "up"})

@@ -1,0 +1,56 @@
+"""A stream as an HTTP response: it starts with its first byte, and stops when the client leaves."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+import anyio
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class EventStream(Response):
+    """Sends what the generator yields. What it raises before its first block gets its own HTTP status.
+
+    The generator runs and is closed in the request's own task: its clean-up happens now, not when it is collected.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, blocks: AsyncGenerator[bytes]) -> None:
+        self._blocks = blocks
+        self.status_code = 200
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        async with _until_client_leaves(receive), aclosing(self._blocks) as blocks:
+            first = await anext(blocks)
+            await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            async for block in blocks:
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@asynccontextmanager
+async def _until_client_leaves(receive: Receive) -> AsyncIterator[None]:
+    """Cancels what happens inside once the client has gone; uvicorn's `send` would go on as if nothing were."""
+    scope = anyio.CancelScope()
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        scope.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        with scope:
+            yield
+    finally:
+        watcher.cancel()

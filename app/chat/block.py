@@ -1,0 +1,39 @@
+"""What one read of Groq's stream brought: bytes to relay, and what they mean."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.core.errors import UpstreamError
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens as Groq counts them: `completion` includes `reasoning`, `prompt` includes `cached`."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    reasoning_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(slots=True)
+class Block:
+    """Whole events, byte for byte, and the facts read from them in passing.
+
+    `deltas` counts the events that brought something to read; the empty opening chunk is not one.
+    `ended`: Groq's end has been read. `early_stop`: why Groq stopped early, where it said so.
+    `error`: the stream failed behind `data`.
+    """
+
+    data: bytes = b""
+    text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    deltas: int = 0
+    model: str | None = None
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    groq_request_id: str | None = None
+    ended: bool = False
+    early_stop: str | None = None
+    error: UpstreamError | None = None

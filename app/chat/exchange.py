@@ -1,0 +1,166 @@
+"""One chat while it runs: blocks in, facts out. Nothing here waits, and times are handed in."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from app.chat.block import Block, Usage
+from app.chat.pricing import cost_usd
+from app.chat.record import ChatRecord
+from app.core.config import ModelPrice
+from app.core.errors import ServiceError, UpstreamBroken
+from app.core.outcomes import Outcome
+from app.schemas.chat import ChatRequest
+
+_CHARACTERS_PER_TOKEN = 4  # for prompts that Groq did not count for us
+_NOT_PARAMS = {"messages", "model", "stream"}
+_CLIENT_CLOSED_REQUEST = 499  # nginx's word for a client that left before it had an answer
+
+
+class Exchange:
+    """What was asked, what came, how it ended. `now` is in seconds on a clock that only goes forward."""
+
+    def __init__(
+        self,
+        request: ChatRequest,
+        *,
+        id: UUID,  # noqa: A002 - the row's column is called so
+        requested_model: str,
+        model: str,
+        created_at: datetime,
+        now: float,
+        client_request_id: str | None = None,
+    ) -> None:
+        self.id = id
+        self.model = model
+        self.requested_model = requested_model
+        self.created_at = created_at
+        self.client_request_id = client_request_id
+        self.started = now
+        self.attempts = 0
+        self.began = False
+        """Whether bytes have gone to the client: from then on a failure is an event, not a status."""
+        self.ended = False
+        """Whether Groq's end has been read."""
+        self.outcome: Outcome | None = None
+        self.error: ServiceError | None = None
+        self._request = request
+        self._ended_at = now
+        self._first_token_at: float | None = None
+        self._last_token_at: float | None = None
+        self._deltas = 0
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._tool_calls: list[dict[str, Any]] = []
+        self._finish_reason: str | None = None
+        self._usage: Usage | None = None
+        self._groq_request_id: str | None = None
+        self._early_stop: str | None = None
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """What is asked of Groq: what the client sent, and no more than a model and `stream` beside it."""
+        return self._request.model_dump(exclude_unset=True) | {"model": self.model, "stream": True}
+
+    @property
+    def has_first_token(self) -> bool:
+        return self._first_token_at is not None
+
+    def attempted(self) -> None:
+        self.attempts += 1
+
+    def add(self, block: Block, now: float) -> None:
+        """Takes note of what is about to be relayed."""
+        if block.data:
+            self.began = True
+        if block.deltas:
+            if self._first_token_at is None:
+                self._first_token_at = now
+            self._last_token_at = now
+            self._deltas += block.deltas
+        self._text += block.text
+        self._reasoning += block.reasoning
+        self._tool_calls += block.tool_calls
+        self.model = block.model or self.model
+        self._finish_reason = block.finish_reason or self._finish_reason
+        self._usage = block.usage or self._usage
+        self._groq_request_id = block.groq_request_id or self._groq_request_id
+        self._early_stop = block.early_stop or self._early_stop
+        self.ended = block.ended
+
+    def complete(self, now: float) -> None:
+        """Groq's end has been read. An answer that ends without a finish_reason was cut off."""
+        if self._finish_reason is None:
+            raise UpstreamBroken(self._early_stop or "Groq's answer stopped before its end")
+        self._end(Outcome.COMPLETED, now)
+
+    def fail(self, error: ServiceError, now: float) -> None:
+        if self._end(error.outcome, now):
+            self.error = error
+
+    def leave(self, now: float) -> None:
+        """The client has gone. If it had been sent the whole answer by then, its chat is complete all the same."""
+        whole = self.ended and self._finish_reason is not None
+        self._end(Outcome.COMPLETED if whole else Outcome.CLIENT_DISCONNECTED, now)
+
+    def lose(self, error: ServiceError) -> None:
+        """The row could be kept nowhere: no receipt, whatever else happened."""
+        self.error = self.error or error
+
+    def _end(self, outcome: Outcome, now: float) -> bool:
+        """The first end counts: a client that leaves while its finished chat is saved has a completed chat."""
+        if self.outcome is not None:
+            return False
+        self.outcome, self._ended_at = outcome, now
+        return True
+
+    def record(self, prices: Mapping[str, ModelPrice]) -> ChatRecord:
+        """The chat as it is kept, once it has ended."""
+        assert self.outcome is not None, "a chat is recorded when it has ended"  # noqa: S101
+        usage, usage_source = self._counted()
+        return ChatRecord(
+            id=self.id,
+            created_at=self.created_at,
+            client_request_id=self.client_request_id,
+            prompt=self._request.prompt(),
+            messages=[message.model_dump(exclude_unset=True) for message in self._request.messages],
+            params=self._request.model_dump(exclude_unset=True, exclude=_NOT_PARAMS),
+            requested_model=self.requested_model,
+            model_name=self.model,
+            response="".join(self._text),
+            reasoning="".join(self._reasoning) or None,
+            tool_calls=self._tool_calls or None,
+            outcome=self.outcome,
+            error_code=self.error.code if self.error else None,
+            http_status=self._http_status(),
+            finish_reason=self._finish_reason,
+            prompt_tokens=usage.prompt_tokens if usage else None,
+            completion_tokens=usage.completion_tokens if usage else None,
+            reasoning_tokens=usage.reasoning_tokens if usage else None,
+            cached_tokens=usage.cached_tokens if usage else None,
+            usage_source=usage_source,
+            cost_usd=cost_usd(usage, prices.get(self.model)) if usage else None,
+            ttft_ms=_ms(self._first_token_at - self.started) if self._first_token_at is not None else None,
+            duration_ms=_ms(self._ended_at - self.started),
+            queue_ms=0.0,
+            attempts=self.attempts,
+            groq_request_id=self._groq_request_id or (self.error.groq_request_id if self.error else None),
+        )
+
+    def _http_status(self) -> int:
+        if self.began or self.outcome is Outcome.COMPLETED:
+            return 200
+        return self.error.status if self.error else _CLIENT_CLOSED_REQUEST
+
+    def _counted(self) -> tuple[Usage | None, str | None]:
+        if self._usage:
+            return self._usage, "upstream"
+        if not self._deltas:
+            return None, None
+        prompt_characters = sum(len(message.text()) for message in self._request.messages)
+        return Usage(prompt_characters // _CHARACTERS_PER_TOKEN, self._deltas), "estimated"
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -1,0 +1,1 @@
+"""The leaf: settings and errors. Imported by all, imports none."""

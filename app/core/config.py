@@ -1,0 +1,115 @@
+"""Settings: every limit and address of the service, read once from the environment and `.env`.
+
+A field's name in capitals is its environment variable: `groq_api_key` is `GROQ_API_KEY`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0)]
+
+EMBEDDED_DATABASE = "sqlite+aiosqlite:///data/chats.db"
+_DRIVERS = {
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+}
+
+
+class ModelPrice(BaseModel):
+    """What one model costs, in US dollars per million tokens."""
+
+    input: float
+    output: float
+    cached_input: float | None = None
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between two deployments; frozen, so that nothing changes it while it runs."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    # ── The service ──────────────────────────────────────────────────────────────────────────────────────────────
+    app_env: Literal["development", "production"] = "development"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    max_body_bytes: int = Field(default=4 * 2**20, gt=0)
+    """4 MiB: a long conversation with a picture in it, and no more than a row should hold."""
+    shutdown_grace_s: Seconds = 25
+    """How long running streams may take to finish once the process is told to stop."""
+
+    # ── Groq ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    groq_api_key: SecretStr | None = None
+    groq_base_url: str = "https://api.groq.com/openai/v1"
+    groq_default_model: str = "llama-3.1-8b-instant"
+    groq_model_aliases: dict[str, str] = {"llama-3.3-8b-instant": "llama-3.1-8b-instant"}
+    """Names that clients may use for a model, and the id that Groq serves it under."""
+    groq_connect_timeout_s: Seconds = 2
+    groq_first_byte_timeout_s: Seconds = 20
+    groq_max_attempts: int = Field(default=3, ge=1)
+    groq_retry_wait_s: Annotated[float, Field(ge=0)] = 15
+    """How much sleep the retries of one chat may add up to; a longer `Retry-After` ends the chat at once."""
+    groq_open_timeout_s: Seconds = 45
+    """All attempts of one chat together, until the first byte."""
+    groq_max_event_bytes: int = Field(default=2**20, gt=0)
+    """1 MiB: an unfinished event longer than this ends the stream, so that memory stays bounded."""
+    model_prices: dict[str, ModelPrice] = {
+        "llama-3.3-70b-versatile": ModelPrice(input=0.59, output=0.79),
+        "llama-3.1-8b-instant": ModelPrice(input=0.05, output=0.08),
+        "openai/gpt-oss-120b": ModelPrice(input=0.15, output=0.60, cached_input=0.075),
+    }
+
+    # ── One chat ─────────────────────────────────────────────────────────────────────────────────────────────────
+    chat_timeout_s: Seconds = 300
+    chat_gap_timeout_s: Seconds = 15
+    """The longest silence within one answer."""
+    stream_flush_ms: Annotated[float, Field(ge=0)] = 16
+    """After its first token a stream is relayed at most this often: one frame of a screen; 0 relays every read."""
+    max_active_streams: int = Field(default=512, gt=0)
+    """Per worker; one more chat is refused with 503 and `Retry-After`."""
+
+    # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    database_url: SecretStr = SecretStr(EMBEDDED_DATABASE)
+    database_connect_timeout_s: Seconds = 5
+    commit_timeout_s: Seconds = 2
+    commit_max_rows: int = Field(default=500, gt=0)
+
+    # ── Signals ──────────────────────────────────────────────────────────────────────────────────────────────────
+    log_format: Literal["auto", "console", "json"] = "auto"
+    """`auto` is for people on a terminal and JSON elsewhere."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_driver(cls, url: SecretStr) -> SecretStr:
+        scheme, separator, rest = url.get_secret_value().partition("://")
+        if not separator or scheme not in _DRIVERS:
+            raise ValueError("use postgresql+asyncpg://user:password@host:5432/name or sqlite+aiosqlite:///path.db")
+        return SecretStr(f"{_DRIVERS[scheme]}://{rest}")
+
+    @field_validator("groq_base_url")
+    @classmethod
+    def _http_url(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("use a URL that starts with https:// or http://")
+        return url.rstrip("/")
+
+    @property
+    def embedded_database(self) -> Path | None:
+        """The SQLite file, where the database is one."""
+        scheme, _, path = self.database_url.get_secret_value().partition(":///")
+        return Path(path) if scheme.startswith("sqlite") else None
+
+
+def explain(error: ValidationError) -> str:
+    """One sentence for each setting that is wrong, without the value, which may be a secret."""
+    return "\n".join(
+        f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors(include_url=False, include_input=False)
+    )

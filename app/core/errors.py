@@ -1,0 +1,135 @@
+"""The tree of errors: each knows its code, its HTTP status, the outcome of its chat, and whether a repeat can help.
+
+    ServiceError
+    ├─ InvalidRequest              400   the caller's: the message names the field and the fix
+    │  └─ BodyTooLarge             413
+    ├─ Overloaded                  503   ours: no room for one more stream
+    ├─ NotRecorded                 500   ours: the chat ran, its row could be kept nowhere
+    ├─ InternalError               500   ours: a bug
+    └─ UpstreamError               502   Groq's
+       ├─ UpstreamUnreachable      502   no connection, or it broke before the first byte
+       ├─ UpstreamUnavailable      503   Groq's own 498, 500, 502, 503, 504
+       ├─ UpstreamTimeout          504   one of the time limits
+       ├─ UpstreamRateLimited      429   Groq's 429
+       ├─ UpstreamRefusedOurKey    502   Groq's 401 and 403: the service's key, not the caller's
+       ├─ UpstreamRejected         4xx   Groq's refusal of what the caller asked, as Groq said it
+       └─ UpstreamBroken           502   a stream that broke, stopped early or made no sense
+
+One handler renders them (`api/errors.py`), always as OpenAI's envelope.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from app.core.outcomes import Outcome
+
+
+class ServiceError(Exception):
+    """A failure with a name that clients can act upon.
+
+    `said` is Groq's own error object, where there is one: it goes to the client as Groq said it.
+    `retry_after` is in seconds. `groq_request_id` is what Groq's support asks for.
+    """
+
+    status: int = 500
+    code: ClassVar[str] = "internal_error"
+    type: ClassVar[str] = "server_error"
+    outcome: ClassVar[Outcome] = Outcome.INTERNAL_ERROR
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        said: Mapping[str, Any] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.said = said
+        self.retry_after = retry_after
+        self.groq_request_id: str | None = None
+
+    def envelope(self) -> dict[str, Any]:
+        """OpenAI's error object: `{"error": {"message", "type", "code", "param"}}`."""
+        error = {"message": self.message, "type": self.type, "code": self.code, "param": self.param}
+        return {"error": error | dict(self.said or {})}
+
+
+class InvalidRequest(ServiceError):
+    status = 400
+    code = "invalid_request"
+    type = "invalid_request_error"
+    outcome = Outcome.INVALID_REQUEST
+
+
+class BodyTooLarge(InvalidRequest):
+    status = 413
+    code = "body_too_large"
+
+
+class Overloaded(ServiceError):
+    status = 503
+    code = "overloaded"
+    outcome = Outcome.REJECTED_OVERLOAD
+
+
+class NotRecorded(ServiceError):
+    code = "not_recorded"
+    outcome = Outcome.NOT_RECORDED
+
+
+class InternalError(ServiceError):
+    pass
+
+
+class UpstreamError(ServiceError):
+    status = 502
+    code = "upstream_error"
+    type = "upstream_error"
+    outcome = Outcome.UPSTREAM_ERROR
+
+
+class UpstreamUnreachable(UpstreamError):
+    code = "upstream_unreachable"
+    retryable = True
+
+
+class UpstreamUnavailable(UpstreamError):
+    status = 503
+    code = "upstream_unavailable"
+    retryable = True
+
+
+class UpstreamTimeout(UpstreamError):
+    status = 504
+    code = "upstream_timeout"
+    outcome = Outcome.UPSTREAM_TIMEOUT
+    retryable = True
+
+
+class UpstreamRateLimited(UpstreamError):
+    status = 429
+    code = "rate_limit_exceeded"
+    outcome = Outcome.UPSTREAM_RATE_LIMITED
+    retryable = True
+
+
+class UpstreamRefusedOurKey(UpstreamError):
+    code = "upstream_refused_key"
+
+
+class UpstreamRejected(UpstreamError):
+    code = "upstream_rejected"
+    type = "invalid_request_error"
+    outcome = Outcome.UPSTREAM_REJECTED
+
+    def __init__(self, message: str, *, status: int, said: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message, said=said)
+        self.status = status
+
+
+class UpstreamBroken(UpstreamError):
+    code = "upstream_broken"

@@ -1,0 +1,40 @@
+"""The one engine of a process."""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.core.config import Settings
+
+_POOL_SIZE = 2  # the writer, and beside it a health check or a person's query
+
+
+def create_engine(settings: Settings) -> AsyncEngine:
+    """An engine for `DATABASE_URL`; it connects when it is first used."""
+    url = settings.database_url.get_secret_value()
+    file = settings.embedded_database
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(
+        url,
+        pool_size=_POOL_SIZE,
+        max_overflow=0,
+        pool_pre_ping=file is None,
+        json_serializer=lambda value: msgspec.json.encode(value).decode(),
+        json_deserializer=msgspec.json.decode,
+        connect_args={"timeout": settings.database_connect_timeout_s},
+        hide_parameters=True,  # prompts and answers stay out of error messages
+    )
+    if file is not None:
+        event.listen(engine.sync_engine, "connect", _make_durable)
+    return engine
+
+
+def _make_durable(connection: Any, _record: Any) -> None:
+    """Readers do not wait for the writer (WAL), and a commit has reached the disk when it returns (FULL)."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()

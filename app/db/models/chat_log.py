@@ -1,0 +1,54 @@
+"""`chat_logs`: one row for every chat that was accepted, however it ended."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Double, Integer, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.models.base import Base
+from app.db.types import Dollars, Id, Json, Timestamp
+
+
+class ChatLog(Base):
+    """The columns are the fields of `chat.record.ChatRecord`; its docstring says what they hold.
+
+    The id is a UUIDv7: ordering by it is ordering by time.
+    """
+
+    __tablename__ = "chat_logs"
+
+    id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, index=True)
+    client: Mapped[str | None] = mapped_column(Text)
+    client_request_id: Mapped[str | None] = mapped_column(Text)
+    trace_id: Mapped[str | None] = mapped_column(Text)
+
+    requested_model: Mapped[str] = mapped_column(Text)
+    model_name: Mapped[str] = mapped_column(Text)
+    prompt: Mapped[str] = mapped_column(Text)
+    messages: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    params: Mapped[dict[str, Any]] = mapped_column(Json)
+
+    response: Mapped[str] = mapped_column(Text)
+    reasoning: Mapped[str | None] = mapped_column(Text)
+    tool_calls: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
+
+    outcome: Mapped[str] = mapped_column(Text)
+    error_code: Mapped[str | None] = mapped_column(Text)
+    http_status: Mapped[int] = mapped_column(Integer)
+    finish_reason: Mapped[str | None] = mapped_column(Text)
+
+    prompt_tokens: Mapped[int | None] = mapped_column(Integer)
+    completion_tokens: Mapped[int | None] = mapped_column(Integer)
+    reasoning_tokens: Mapped[int | None] = mapped_column(Integer)
+    cached_tokens: Mapped[int | None] = mapped_column(Integer)
+    usage_source: Mapped[str | None] = mapped_column(Text)
+    cost_usd: Mapped[float | None] = mapped_column(Dollars)
+
+    ttft_ms: Mapped[float | None] = mapped_column(Double)
+    duration_ms: Mapped[float] = mapped_column(Double)
+    queue_ms: Mapped[float] = mapped_column(Double)
+    attempts: Mapped[int] = mapped_column(Integer)
+    groq_request_id: Mapped[str | None] = mapped_column(Text)

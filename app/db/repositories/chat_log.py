@@ -1,0 +1,42 @@
+"""The queries on `chat_logs`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Insert, Row, desc, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.chat.record import ChatRecord
+from app.db.models import ChatLog
+from app.db.storable import storable
+
+_COLUMNS = tuple(column.key for column in ChatLog.__table__.columns)
+
+
+class ChatLogRepository:
+    """Each call takes a connection for itself alone: none is held while a stream runs."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self._insert: Insert = insert(ChatLog).on_conflict_do_nothing(index_elements=["id"])
+
+    async def insert(self, records: Sequence[ChatRecord]) -> None:
+        """Commits all of them or none; a row that is there already is left as it is."""
+        rows = [{name: storable(getattr(record, name)) for name in _COLUMNS} for record in records]
+        async with self._engine.begin() as connection:
+            await connection.execute(self._insert, rows)
+
+    async def recent(self, limit: int) -> Sequence[Row[Any]]:
+        """The newest rows first."""
+        async with self._engine.connect() as connection:
+            result = await connection.execute(
+                select(*ChatLog.__table__.columns).order_by(desc(ChatLog.id)).limit(limit)
+            )
+            return result.all()
+
+    async def ping(self) -> None:
+        """Raises what the driver raises if the database does not answer."""
+        async with self._engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))

@@ -1,0 +1,126 @@
+"""Groq's chat completions through the openai SDK, as blocks of bytes.
+
+The SDK builds the request and maps the errors; its typed objects, one per token, stay out of the path.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Self, cast
+
+import httpx2
+import msgspec
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient
+
+from app.core.config import Settings
+from app.core.errors import InvalidRequest, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from app.groq.errors import error_from
+from app.groq.retry import retrying
+from app.groq.stream import GroqStream
+
+_HEADERS = {
+    "accept": "text/event-stream",
+    # Compressed events would have to be unpacked before they could be relayed.
+    "accept-encoding": "identity",
+    "content-type": "application/json",
+}
+
+
+class GroqClient:
+    """One pool of connections to Groq, for the life of the process."""
+
+    def __init__(self, settings: Settings) -> None:
+        key = settings.groq_api_key
+        self._settings = settings
+        self._sdk = AsyncOpenAI(
+            api_key=key.get_secret_value() if key else "",
+            base_url=settings.groq_base_url,
+            max_retries=0,  # tenacity retries; twice would multiply
+            http_client=DefaultAioHttpClient(
+                # Admission bounds the streams; a pool that queued them would hide the wait.
+                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=60),
+                timeout=httpx2.Timeout(None, connect=settings.groq_connect_timeout_s),
+            ),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._sdk.close()
+
+    async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[], None]) -> GroqStream:
+        """An answer whose first byte is here, after as many attempts as the settings allow.
+
+        Raises an UpstreamError: Groq's refusal, or what went wrong on the way to it.
+        """
+        body = _encoded(payload)
+        async for attempt in retrying(
+            attempts=self._settings.groq_max_attempts,
+            sleep_s=self._settings.groq_retry_wait_s,
+            total_s=self._settings.groq_open_timeout_s,
+        ):
+            with attempt:
+                on_attempt()
+                return await self._attempt(body)
+        raise AssertionError("tenacity returns or raises")  # pragma: no cover
+
+    async def _attempt(self, body: bytes) -> GroqStream:
+        limit_s = self._settings.groq_first_byte_timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                response = await self._post(body)
+                stream = GroqStream(response, max_event_bytes=self._settings.groq_max_event_bytes)
+                await stream.await_first()
+                return stream
+        except TimeoutError as exc:
+            raise UpstreamTimeout(f"Groq sent nothing within {limit_s:g} s") from exc
+
+    async def _post(self, body: bytes) -> httpx2.Response:
+        try:
+            response = await self._sdk.post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                content=body,
+                options={"headers": _HEADERS},
+                stream=True,
+                stream_cls=AsyncStream[object],
+            )
+            return cast("httpx2.Response", response)  # what cast_to asks for; the SDK's types know only the stream
+        except APIStatusError as exc:
+            raise _refusal(exc) from exc
+        except APIConnectionError as exc:
+            if _timed_out(exc):
+                limit_s = self._settings.groq_connect_timeout_s
+                raise UpstreamTimeout(f"no connection to Groq within {limit_s:g} s") from exc
+            raise UpstreamUnreachable("Groq cannot be reached") from exc
+
+
+def _encoded(payload: Mapping[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(payload)
+    except UnicodeEncodeError as exc:
+        raise InvalidRequest("the body holds half of a surrogate pair (\\ud800 to \\udfff)") from exc
+
+
+def _refusal(exc: APIStatusError) -> UpstreamError:
+    said = exc.body if isinstance(exc.body, Mapping) else {}
+    error = error_from(exc.status_code, said, retry_after=_seconds(exc.response.headers.get("retry-after")))
+    error.groq_request_id = exc.response.headers.get("x-request-id")
+    return error
+
+
+def _timed_out(exc: APIConnectionError) -> bool:
+    """The SDK's aiohttp transport calls every failed connection a timeout; only the first cause knows."""
+    cause: BaseException | None = exc
+    while cause is not None:
+        if isinstance(cause, TimeoutError):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return float(header) if header is not None else None
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""What an operator sees. Everyone may call the probe; nothing here imports the rooms that do."""

@@ -1,0 +1,45 @@
+"""One pipe for every log line, ours and the libraries': colours on a terminal, one JSON object a line elsewhere."""
+
+import logging
+import sys
+from typing import Any, Literal
+
+import msgspec
+import structlog
+
+_LIBRARIES_AT_WARNING = ("aiosqlite", "alembic", "asyncio", "httpx2", "openai", "sqlalchemy.engine", "uvicorn")
+
+
+def configure(log_format: Literal["auto", "console", "json"]) -> None:
+    """Sets up structlog and hands the standard library's root logger over to it. Once per process."""
+    human = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if human else "iso", utc=not human),
+    ]
+    render: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=True, pad_event_to=24)]
+        if human
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
+    )
+    structlog.configure(
+        processors=[*shared, *render],
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    logging.root.handlers = [handler]
+    logging.root.setLevel(logging.INFO)
+    for name in _LIBRARIES_AT_WARNING:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _json(event: dict[str, Any], **_: Any) -> str:
+    return msgspec.json.encode(event, enc_hook=str).decode()

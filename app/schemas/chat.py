@@ -1,0 +1,53 @@
+"""The body of a chat request: known fields are validated, others travel to Groq as they are."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Message(BaseModel):
+    """One turn of the conversation; `content` is a text or a list of OpenAI's content parts."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[dict[str, Any]] | None = None
+
+    def text(self) -> str:
+        """The words of this turn, without pictures and other parts."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part["text"] for part in self.content or [] if isinstance(part.get("text"), str))
+
+
+class ChatRequest(BaseModel):
+    """OpenAI's chat completion request. This endpoint always streams."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        strict=True,
+        json_schema_extra={"examples": [{"messages": [{"role": "user", "content": "Why is the sky blue?"}]}]},
+    )
+
+    messages: list[Message] = Field(min_length=1)
+    model: str | None = Field(default=None, min_length=1, max_length=200)
+    stream: Literal[True] = True
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    seed: int | None = None
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    tools: list[dict[str, Any]] | None = Field(default=None, max_length=128)
+    tool_choice: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+    reasoning_format: str | None = None
+    stream_options: dict[str, Any] | None = None
+    user: str | None = None
+
+    def prompt(self) -> str:
+        """The last user message, as text; empty where there is none."""
+        return next((message.text() for message in reversed(self.messages) if message.role == "user"), "")

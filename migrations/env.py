@@ -1,0 +1,39 @@
+"""Alembic's entry: the service's own settings, engine and tables."""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection
+
+from app.core.config import Settings
+from app.db.engine import create_engine
+from app.db.models import Base
+
+
+def _migrate(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=connection.dialect.name == "sqlite",  # SQLite cannot alter a column in place
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def _connect_and_migrate(settings: Settings) -> None:
+    engine = create_engine(settings)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_migrate)
+            await connection.commit()
+    finally:
+        await engine.dispose()
+
+
+if context.is_offline_mode():
+    url = Settings().database_url.get_secret_value()
+    context.configure(url=url, target_metadata=Base.metadata, literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    asyncio.run(_connect_and_migrate(context.config.attributes.get("settings") or Settings()))
