@@ -14,4 +14,4 @@ def cost_usd(usage: Usage, price: ModelPrice | None) -> float | None:
     cached_price = price.input if price.cached_input is None else price.cached_input
     fresh_tokens = usage.prompt_tokens - usage.cached_tokens
     dollars = fresh_tokens * price.input + usage.cached_tokens * cached_price + usage.completion_tokens * price.output
-    return dollars / 1_000_000
+    return round(dollars / 1_000_000, 9)

@@ -3,13 +3,23 @@
 A field's name in capitals is its environment variable: `groq_api_key` is `GROQ_API_KEY`.
 """
 
+import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _from_json(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError as exc:
+        raise ValueError(f"use a JSON object ({exc})") from exc
+
 
 Seconds = Annotated[float, Field(gt=0)]
+_JsonObject = (NoDecode, BeforeValidator(_from_json))
 
 EMBEDDED_DATABASE = "sqlite+aiosqlite:///data/chats.db"
 _DRIVERS = {
@@ -49,7 +59,7 @@ class Settings(BaseSettings):
     groq_api_key: SecretStr | None = None
     groq_base_url: str = "https://api.groq.com/openai/v1"
     groq_default_model: str = "llama-3.1-8b-instant"
-    groq_model_aliases: dict[str, str] = {"llama-3.3-8b-instant": "llama-3.1-8b-instant"}
+    groq_model_aliases: Annotated[dict[str, str], *_JsonObject] = {"llama-3.3-8b-instant": "llama-3.1-8b-instant"}
     """Names that clients may use for a model, and the id that Groq serves it under."""
     groq_connect_timeout_s: Seconds = 2
     groq_first_byte_timeout_s: Seconds = 20
@@ -60,7 +70,7 @@ class Settings(BaseSettings):
     """All attempts of one chat together, until the first byte."""
     groq_max_event_bytes: int = Field(default=2**20, gt=0)
     """1 MiB: an unfinished event longer than this ends the stream, so that memory stays bounded."""
-    model_prices: dict[str, ModelPrice] = {
+    model_prices: Annotated[dict[str, ModelPrice], *_JsonObject] = {
         "llama-3.3-70b-versatile": ModelPrice(input=0.59, output=0.79),
         "llama-3.1-8b-instant": ModelPrice(input=0.05, output=0.08),
         "openai/gpt-oss-120b": ModelPrice(input=0.15, output=0.60, cached_input=0.075),
@@ -105,6 +115,12 @@ class Settings(BaseSettings):
         """The SQLite file, where the database is one."""
         scheme, _, path = self.database_url.get_secret_value().partition(":///")
         return Path(path) if scheme.startswith("sqlite") else None
+
+    @property
+    def database_name(self) -> str:
+        """The database's address as it may be shown: without user and password."""
+        scheme, _, rest = self.database_url.get_secret_value().partition("://")
+        return str(self.embedded_database or f"{scheme.partition('+')[0]}://{rest.rpartition('@')[2]}")
 
 
 def explain(error: ValidationError) -> str:

@@ -37,6 +37,9 @@ def configure(log_format: Literal["auto", "console", "json"]) -> None:
     )
     logging.root.handlers = [handler]
     logging.root.setLevel(logging.INFO)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # its command line gives them handlers of their own
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
     for name in _LIBRARIES_AT_WARNING:
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -1,0 +1,53 @@
+"""`python -m app`: the service with one command, and the few commands beside it."""
+
+import argparse
+import sys
+
+from pydantic import ValidationError
+
+from app.core.config import Settings, explain
+
+
+def main() -> int:
+    """Returns the exit code: 0, 1 for what could not be done, 2 for what was asked wrongly."""
+    options = _parser().parse_args()
+    try:
+        settings = Settings()
+    except ValidationError as exc:
+        sys.stderr.write(f"{explain(exc)}\n")
+        return 2
+    # Each command imports what it needs: `chats` does not wait for the openai SDK.
+    match options.command:
+        case "chats":
+            from app.commands.chats import chats  # noqa: PLC0415
+
+            return chats(settings, as_json=options.json, limit=options.limit)
+        case "migrate":
+            from app.commands.migrate import migrate  # noqa: PLC0415
+
+            return migrate(settings)
+        case _:
+            from app.commands.run import run  # noqa: PLC0415
+
+            return run(settings)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m app", description="Groq's chat completions, streamed.")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    commands.add_parser("run", help="serve, with an embedded database and a simulated Groq where none is set (default)")
+    commands.add_parser("migrate", help="bring the database in DATABASE_URL up to date")
+    chats = commands.add_parser("chats", help="show the last chats")
+    chats.add_argument("--json", action="store_true", help="one JSON object a line, with every column")
+    chats.add_argument("--limit", type=_count, default=10, metavar="N", help="how many (default: %(default)s)")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError("give a number from 1 on")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

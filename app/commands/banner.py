@@ -1,0 +1,41 @@
+"""What a newcomer reads first: where the service is, and what to try next."""
+
+import shlex
+import socket
+import sys
+
+from app.core.config import Settings
+
+_BOLD, _DIM, _YELLOW, _PLAIN = "\033[1m", "\033[2m", "\033[33m", "\033[0m"
+
+
+def banner(settings: Settings, listener: socket.socket, *, simulated: bool) -> str:
+    """The greeting; with colours on a terminal."""
+    port = listener.getsockname()[1]
+    url = f"http://{settings.host}:{port}"
+    body = '{"messages": [{"role": "user", "content": "Why is the sky blue?"}]}'
+    curl = [f"curl -N {url}/api/v1/chat/stream", "-H 'content-type: application/json'", f"-d {shlex.quote(body)}"]
+    groq = (
+        f"{_YELLOW}a simulator stands in for Groq{_PLAIN} (there is no GROQ_API_KEY; set one to talk to Groq)"
+        if simulated
+        else settings.groq_base_url
+    )
+    lines = [
+        "",
+        f"  {_BOLD}Groq, streamed{_PLAIN}  {url}",
+        f"  {_DIM}groq{_PLAIN}      {groq}",
+        f"  {_DIM}database{_PLAIN}  {settings.database_name}",
+        "",
+        "  Stream a chat:",
+        "    " + " \\\n      ".join(curl),
+        "",
+        "  Then look at its row:   make chats",
+        f"  The API's description:  {url}/docs",
+        "  Stop:                   Ctrl-C",
+        "",
+    ]
+    text = "\n".join(lines)
+    if not sys.stdout.isatty():
+        for code in (_BOLD, _DIM, _YELLOW, _PLAIN):
+            text = text.replace(code, "")
+    return text

@@ -1,0 +1,70 @@
+"""`python -m app chats`: the last rows of `chat_logs`, for a person or, with `--json`, for a program."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.config import Settings
+from app.db.engine import create_engine
+from app.db.repositories.chat_log import ChatLogRepository
+
+_WIDTHS = {"id": 36, "created": 19, "model": 24, "outcome": 19, "tokens": 6, "ttft": 8, "total": 8, "cost": 10}
+
+
+def chats(settings: Settings, *, as_json: bool, limit: int) -> int:
+    """Newest first."""
+    try:
+        rows = asyncio.run(_recent(settings, limit))
+    except (OSError, SQLAlchemyError) as exc:
+        cause = str(getattr(exc, "orig", None) or exc).partition("\n")[0]
+        sys.stderr.write(f"no chats to be read from {settings.database_name}: {cause}; `make run` sets it up\n")
+        return 1
+    if as_json:
+        for row in rows:
+            print(msgspec.json.encode(dict(row._mapping), enc_hook=str).decode())  # noqa: SLF001 - SQLAlchemy's public name
+    elif rows:
+        print(_table(rows))
+    else:
+        print("no chats yet")
+    return 0
+
+
+async def _recent(settings: Settings, limit: int) -> Sequence[Row[Any]]:
+    engine = create_engine(settings)
+    try:
+        return await ChatLogRepository(engine).recent(limit)
+    finally:
+        await engine.dispose()
+
+
+def _table(rows: Sequence[Row[Any]]) -> str:
+    lines = ["  ".join(f"{name:<{width}}" for name, width in _WIDTHS.items()).rstrip()]
+    for row in rows:
+        cells = {
+            "id": str(row.id),
+            "created": f"{row.created_at.astimezone():%Y-%m-%d %H:%M:%S}",
+            "model": row.model_name,
+            "outcome": row.outcome,
+            "tokens": _or_dash(row.completion_tokens),
+            "ttft": _or_dash(row.ttft_ms, "{:.0f} ms"),
+            "total": f"{row.duration_ms:.0f} ms",
+            "cost": _or_dash(row.cost_usd, "${:.6f}"),
+        }
+        lines.append("  ".join(f"{cells[name][:width]:<{width}}" for name, width in _WIDTHS.items()).rstrip())
+        lines.append(f"  you   {_one_line(row.prompt)}")
+        lines.append(f"  {'groq':<5} {_one_line(row.response)}")
+    return "\n".join(lines)
+
+
+def _or_dash(value: float | None, form: str = "{}") -> str:
+    return "-" if value is None else form.format(value)
+
+
+def _one_line(text: str, width: int = 130) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"

@@ -1,0 +1,33 @@
+"""`python -m app migrate`: the database, up to date."""
+
+import sys
+
+from alembic.util import CommandError
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.config import Settings
+from app.db.migrate import upgrade
+
+
+def migrate(settings: Settings, *, quiet: bool = False) -> int:
+    """Runs every migration that the database has not seen."""
+    try:
+        upgrade(settings)
+    except (OSError, SQLAlchemyError, CommandError) as exc:
+        sys.stderr.write(f"the database {settings.database_name} cannot be used: {_first_line(exc)}{_hint(settings)}\n")
+        return 1
+    if not quiet:
+        print(f"the database {settings.database_name} is up to date")
+    return 0
+
+
+def _first_line(exc: BaseException) -> str:
+    cause = getattr(exc, "orig", None) or exc
+    cause = cause.__cause__ or cause
+    return str(cause).partition("\n")[0] or type(cause).__name__
+
+
+def _hint(settings: Settings) -> str:
+    if "@db" in settings.database_url.get_secret_value():
+        return "; 'db' is a host inside docker compose: outside of it, leave DATABASE_URL out or name a host of yours"
+    return "; check DATABASE_URL" if settings.embedded_database is None else ""

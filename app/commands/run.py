@@ -1,0 +1,70 @@
+"""`python -m app run`: the service on this machine, with nothing else installed."""
+
+import os
+import socket
+import sys
+from contextlib import ExitStack, suppress
+
+import uvicorn
+from pydantic import SecretStr
+
+from app.commands.banner import banner
+from app.commands.migrate import migrate
+from app.core.config import Settings
+from app.main import create_app
+from app.observability import logs
+
+
+def run(settings: Settings) -> int:
+    """Migrates the database, stands a simulator in for Groq if there is no key, and serves until Ctrl-C."""
+    listener = _listen(settings)
+    if listener is None:
+        return 1
+    with ExitStack() as stack:
+        stack.enter_context(listener)
+        logs.configure(settings.log_format)
+        code = migrate(settings, quiet=True)
+        if code:
+            return code
+        simulated = settings.groq_api_key is None
+        if simulated:
+            from app.simulator.server import running_beside  # noqa: PLC0415 - only where it stands in for Groq
+
+            url = stack.enter_context(running_beside())
+            settings = settings.model_copy(update={"groq_base_url": url, "groq_api_key": SecretStr("simulated")})
+        config = uvicorn.Config(
+            create_app(settings),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(settings.shutdown_grace_s),
+        )
+        server = _GreetingServer(config, banner(settings, listener, simulated=simulated))
+        with suppress(KeyboardInterrupt):  # uvicorn has stopped in good order, and passes the signal on
+            server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+def _listen(settings: Settings) -> socket.socket | None:
+    """The port is taken before anything else is begun, so that a port in use is the first thing said."""
+    try:
+        return socket.create_server((settings.host, settings.port), backlog=2048)
+    except OSError as exc:
+        sys.stderr.write(
+            f"cannot listen on {settings.host}:{settings.port} ({os.strerror(exc.errno or 0)}): "
+            "set PORT to a free port, for example PORT=8001, or HOST to an address of this machine\n"
+        )
+        return None
+
+
+class _GreetingServer(uvicorn.Server):
+    """Says what to try next, once it can be tried."""
+
+    def __init__(self, config: uvicorn.Config, greeting: str) -> None:
+        super().__init__(config)
+        self._greeting = greeting
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(self._greeting, flush=True)

@@ -1,0 +1,38 @@
+"""`python -m app.simulator`: a Groq on a port of its own."""
+
+import argparse
+import os
+import socket
+import sys
+
+from app.simulator.app import create_simulator
+from app.simulator.limits import FREE_TIER
+from app.simulator.server import API_PATH, server
+
+
+def main() -> int:
+    """Serves until it is told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m app.simulator", description="A Groq that fits in a process.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=9100, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same answers")
+    parser.add_argument("--free-tier", action="store_true", help="with the rate limits of Groq's free tier")
+    options = parser.parse_args()
+    try:
+        listener = socket.create_server((options.host, options.port))
+    except OSError as exc:
+        reason = os.strerror(exc.errno or 0)
+        sys.stderr.write(f"port {options.port} cannot be used ({reason}): choose another with --port\n")
+        return 1
+    app = create_simulator(seed=options.seed, limits=FREE_TIER if options.free_tier else None)
+    port = listener.getsockname()[1]
+    url = f"http://{options.host}:{port}{API_PATH}"
+    sys.stdout.write(f"a simulated Groq: GROQ_API_KEY=any GROQ_BASE_URL={url}\n")
+    sys.stdout.flush()
+    # A connection that is broken on purpose is an error to uvicorn, and not worth a line here.
+    server(app, log_level="critical").run(sockets=[listener])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

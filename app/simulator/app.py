@@ -1,0 +1,120 @@
+"""The HTTP surface: Groq's endpoints, and a panel to make them fail.
+
+POST /openai/v1/chat/completions    streaming and not
+GET  /openai/v1/models
+GET, PUT, DELETE /faults            the script of failures, see `faults.py`
+PUT  /limits                        {"llama-3.1-8b-instant": {"tokens_per_minute": 12000}}
+GET  /seen                          how many requests came, how many clients left, and the last request
+"""
+
+import asyncio
+import secrets
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from app.simulator.answers import compose, count_tokens
+from app.simulator.faults import FaultPlan, FaultScript
+from app.simulator.limits import Limits, RateLimit
+from app.simulator.models import MODELS
+from app.simulator.refusals import Refused, by_limit, by_script, checked_body
+from app.simulator.stream import PacedResponse, events
+from app.simulator.wire import ChunkWriter, completion
+
+_DEFAULT_BUDGET_TOKENS = 256
+_LIMITS_BY_MODEL = TypeAdapter(dict[str, Limits])
+
+
+class Simulator:
+    """One simulated Groq: its script of faults, its buckets, and what it has seen."""
+
+    def __init__(self, *, seed: int = 0, limits: Limits | None = None) -> None:
+        self._seed = seed
+        self._faults = FaultPlan()
+        self._limits = {name: RateLimit(name, limits or Limits()) for name in MODELS}
+        self._requests = 0
+        self._left = 0
+        self._last_request: dict[str, Any] | None = None
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/openai/v1/chat/completions", self.chat_completions, methods=["POST"]),
+            Route("/openai/v1/models", self.models),
+            Route("/faults", self.faults, methods=["GET", "PUT", "DELETE"]),
+            Route("/limits", self.limits, methods=["PUT"]),
+            Route("/seen", self.seen),
+        ]
+
+    async def chat_completions(self, request: Request) -> Response:
+        self._requests += 1
+        request_id = f"req_{secrets.token_hex(13)}"
+        headers = {"x-request-id": request_id, "cache-control": "private, max-age=0, no-store, no-cache"}
+        try:
+            body = await checked_body(request)
+            self._last_request = {"headers": dict(request.headers), "body": body}
+            return await self._answer(body, request_id, headers)
+        except Refused as refused:
+            return refused.response(headers)
+
+    async def _answer(self, body: dict[str, Any], request_id: str, headers: dict[str, str]) -> Response:
+        model = MODELS[body["model"]]
+        fault = self._faults.next(model.name)
+        await asyncio.sleep(fault.first_byte_delay_s)
+        self._admit(body, headers)
+        if scripted := by_script(fault):
+            raise scripted
+        answer = compose(body, model, self._seed)
+        if not body.get("stream"):
+            await asyncio.sleep(answer.usage["queue_time"] + answer.usage["total_time"])
+            return JSONResponse(completion(answer, model, request_id=request_id), headers=headers)
+        include_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        writer = ChunkWriter(model, request_id=request_id, include_usage=include_usage)
+        return PacedResponse(events(writer, answer, model, fault, body.get("seed")), fault, headers, self._leave)
+
+    def _admit(self, body: dict[str, Any], headers: dict[str, str]) -> None:
+        """Takes the request from the buckets of its model, and adds what is left in them to the headers."""
+        bucket = self._limits[body["model"]]
+        budget = body.get("max_completion_tokens") or body.get("max_tokens") or _DEFAULT_BUDGET_TOKENS
+        exhausted = bucket.take(count_tokens(body["messages"]) + budget)
+        headers.update(bucket.headers())
+        if exhausted:
+            raise by_limit(exhausted)
+
+    async def models(self, _: Request) -> JSONResponse:
+        data = [{"id": name, "object": "model", "owned_by": "simulator", "active": True} for name in MODELS]
+        return JSONResponse({"object": "list", "data": data})
+
+    async def faults(self, request: Request) -> JSONResponse:
+        if request.method != "GET":
+            empty = request.method == "DELETE"
+            try:
+                script = FaultScript() if empty else FaultScript.model_validate_json(await request.body())
+            except ValidationError as exc:
+                return JSONResponse({"error": exc.errors(include_url=False, include_context=False)}, 422)
+            self._faults.load(script)
+        return JSONResponse(self._faults.report())
+
+    async def limits(self, request: Request) -> JSONResponse:
+        try:
+            limits = _LIMITS_BY_MODEL.validate_json(await request.body())
+        except ValidationError as exc:
+            return JSONResponse({"error": exc.errors(include_url=False, include_context=False)}, 422)
+        if unknown := set(limits) - set(MODELS):
+            return JSONResponse({"error": f"no such model: {', '.join(sorted(unknown))}"}, 422)
+        self._limits |= {name: RateLimit(name, each) for name, each in limits.items()}
+        return JSONResponse({name: each.model_dump() for name, each in limits.items()})
+
+    async def seen(self, _: Request) -> JSONResponse:
+        return JSONResponse({"requests": self._requests, "left": self._left, "last_request": self._last_request})
+
+    def _leave(self) -> None:
+        self._left += 1
+
+
+def create_simulator(*, seed: int = 0, limits: Limits | None = None) -> Starlette:
+    """The simulator as an application; the same seed gives the same answers."""
+    return Starlette(routes=Simulator(seed=seed, limits=limits).routes())

@@ -1,0 +1,34 @@
+"""Runs the simulator: as a process of its own, or in a thread beside the service."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+
+from app.simulator.app import create_simulator
+
+API_PATH = "/openai/v1"
+
+
+def server(app: Starlette, *, log_level: str | None = None) -> uvicorn.Server:
+    """A server for the simulator that does not wait for its streams when it is told to stop."""
+    return uvicorn.Server(
+        uvicorn.Config(app, log_config=None, log_level=log_level, access_log=False, timeout_graceful_shutdown=1)
+    )
+
+
+@contextmanager
+def running_beside(host: str = "127.0.0.1") -> Iterator[str]:
+    """A simulator in a thread of this process, on a free port, until the context is left; yields its base URL."""
+    listener = socket.create_server((host, 0))
+    simulator = server(create_simulator())
+    thread = threading.Thread(target=simulator.run, kwargs={"sockets": [listener]}, name="simulator", daemon=True)
+    thread.start()
+    try:
+        yield f"http://{host}:{listener.getsockname()[1]}{API_PATH}"
+    finally:
+        simulator.should_exit = True
+        thread.join(timeout=5)
