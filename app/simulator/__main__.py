@@ -4,6 +4,7 @@ import argparse
 import os
 import socket
 import sys
+from contextlib import suppress
 
 from app.simulator.app import create_simulator
 from app.simulator.limits import FREE_TIER
@@ -30,7 +31,8 @@ def main() -> int:
     sys.stdout.write(f"a simulated Groq: GROQ_API_KEY=any GROQ_BASE_URL={url}\n")
     sys.stdout.flush()
     # A connection that is broken on purpose is an error to uvicorn, and not worth a line here.
-    server(app, log_level="critical").run(sockets=[listener])
+    with suppress(KeyboardInterrupt):  # uvicorn has stopped in good order, and passes the signal on
+        server(app, log_level="critical").run(sockets=[listener])
     return 0
 
 

@@ -1,0 +1,250 @@
+"""The main job, over real HTTP between real processes, on both databases."""
+
+import json
+import socket
+import time
+from typing import Any
+
+import pytest
+from openai import OpenAI, Stream
+from openai.types.chat import ChatCompletionChunk
+
+from tests.support.database import query
+from tests.support.service import HELLO, PATH, Service, SimulatedGroq
+
+
+def test_a_chat_streams_in_steps_and_ends_with_a_receipt(service: Service) -> None:
+    """Chunks arrive one after the other, not in one piece, and `[DONE]` is the last of them."""
+    arrivals: list[float] = []
+    with service.http.stream("POST", service.url + PATH, json=HELLO) as response:
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert response.headers["cache-control"] == "no-cache"
+        assert response.headers["x-accel-buffering"] == "no"
+        body = b""
+        for piece in response.iter_raw():
+            arrivals.append(time.monotonic())
+            body += piece
+    assert len(arrivals) > 3
+    assert arrivals[-1] > arrivals[0]
+    assert body.endswith(b"\n\ndata: [DONE]\n\n")
+    assert body.count(b"\ndata: [DONE]\n") == 1
+
+
+def test_the_row_is_there_when_done_arrives_and_equals_the_stream(service: Service) -> None:
+    """Who has read `[DONE]` finds the row, under the id of the response's header."""
+    reply = service.chat({"messages": [{"role": "user", "content": "Where is it kept?"}], "temperature": 0.5})
+    assert reply.done
+    row = service.row(reply.id)
+    usage = reply.chunks[-1]["x_groq"]["usage"]
+    assert row["response"] == reply.text
+    assert row["prompt"] == "Where is it kept?"
+    assert _json(row["messages"]) == [{"role": "user", "content": "Where is it kept?"}]
+    assert _json(row["params"]) == {"temperature": 0.5}
+    assert row["outcome"] == "completed"
+    assert row["finish_reason"] == "stop"
+    assert row["http_status"] == 200
+    assert row["requested_model"] == row["model_name"] == reply.chunks[0]["model"] == "llama-3.1-8b-instant"
+    assert row["groq_request_id"] == reply.chunks[0]["x_groq"]["id"]
+    assert (row["prompt_tokens"], row["completion_tokens"]) == (usage["prompt_tokens"], usage["completion_tokens"])
+    assert row["usage_source"] == "upstream"
+    assert float(row["cost_usd"]) == pytest.approx(
+        (usage["prompt_tokens"] * 0.05 + usage["completion_tokens"] * 0.08) / 1e6, abs=1e-9
+    )
+    assert 0 < row["ttft_ms"] < row["duration_ms"]
+    assert row["attempts"] == 1
+
+
+def test_the_query_of_the_log_works_as_it_stands(service: Service) -> None:
+    """Ordering by id is ordering by time."""
+    ids = [service.chat().id for _ in range(3)]
+    rows = query(service.database_url, "SELECT id, prompt, model_name, created_at FROM chat_logs ORDER BY id DESC")
+    assert [str(row["id"]) for row in rows[:3]] == ids[::-1]
+
+
+def test_the_log_line_of_a_chat_has_every_fact_but_the_texts(service: Service) -> None:
+    """One wide line joins the row by its id and holds no word of the conversation."""
+    reply = service.chat({"messages": [{"role": "user", "content": "a-word-of-mine"}]})
+    line = service.finished_line(reply.id)
+    row = service.row(reply.id)
+    for name in ("outcome", "model_name", "completion_tokens", "ttft_ms", "attempts", "groq_request_id"):
+        assert line[name] == row[name]
+    assert "a-word-of-mine" not in service.program.output
+
+
+def test_the_official_client_reads_our_stream(service: Service) -> None:
+    """OpenAI's own SDK needs no more than the address."""
+    client = OpenAI(base_url=f"{service.url}/api/v1", api_key="none", http_client=None)
+    with client.post(
+        "/chat/stream", cast_to=ChatCompletionChunk, body=HELLO, stream=True, stream_cls=Stream[ChatCompletionChunk]
+    ) as stream:
+        chunks = list(stream)
+    client.close()
+    text = "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+    assert text.startswith("You asked: “Hello”.")
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+def test_reasoning_tools_and_usage_reach_client_and_row(service: Service) -> None:
+    """What comes beside the text is relayed, and kept beside it."""
+    reasoned = service.chat({**HELLO, "model": "openai/gpt-oss-120b", "stream_options": {"include_usage": True}})
+    assert reasoned.chunks[-1]["choices"] == []
+    row = service.row(reasoned.id)
+    assert row["reasoning"].startswith("The user wants")
+    assert row["reasoning_tokens"] > 0
+    tool = {"type": "function", "function": {"name": "weather", "parameters": {"properties": {"city": {}}}}}
+    called = service.chat({**HELLO, "tools": [tool]})
+    row = service.row(called.id)
+    assert row["finish_reason"] == "tool_calls"
+    assert _json(row["tool_calls"])[0]["function"]["name"] == "weather"
+
+
+def test_a_caller_s_own_id_is_kept_beside_ours(service: Service) -> None:
+    reply = service.chat(headers={"x-request-id": "mine-1"})
+    assert reply.id != "mine-1"
+    assert service.row(reply.id)["client_request_id"] == "mine-1"
+
+
+def test_a_model_may_be_asked_for_by_its_alias(service: Service) -> None:
+    """The row says what was asked for and what answered."""
+    row = service.row(service.chat({**HELLO, "model": "llama-3.3-8b-instant"}).id)
+    assert (row["requested_model"], row["model_name"]) == ("llama-3.3-8b-instant", "llama-3.1-8b-instant")
+
+
+def test_unknown_fields_travel_to_groq_and_headers_do_not(service: Service, groq: SimulatedGroq) -> None:
+    service.chat({**HELLO, "service_tier": "flex"}, headers={"x-secret": "of the client", "cookie": "a=b"})
+    request = groq.seen()["last_request"]
+    assert request["body"] == {**HELLO, "service_tier": "flex", "model": "llama-3.1-8b-instant", "stream": True}
+    assert request["headers"]["authorization"] == "Bearer test"
+    assert request["headers"]["accept-encoding"] == "identity"
+    assert not {"x-secret", "cookie"} & set(request["headers"])
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_stream_split_at_any_byte_arrives_whole(
+    service: Service, groq: SimulatedGroq, size: int, line_end: str
+) -> None:
+    groq.fail({"bytes_per_write": size, "line_end": line_end, "tokens_per_s": 5000})
+    reply = service.chat()
+    row = service.row(reply.id)
+    assert row["response"].startswith("You asked: “Hello”.")
+    assert row["outcome"] == "completed"
+    assert reply.body.endswith(b"data: [DONE]\n\n")
+    assert row["usage_source"] == "upstream"
+
+
+def test_a_missing_done_of_groq_s_is_no_failure(service: Service, groq: SimulatedGroq) -> None:
+    """A finish_reason says that the answer is whole."""
+    groq.fail({"ending": "no_done"})
+    reply = service.chat()
+    assert reply.done
+    assert service.row(reply.id)["outcome"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code", "outcome"),
+    [
+        ({"status": 400}, 400, "upstream_rejected", "upstream_rejected"),
+        ({"status": 401}, 502, "upstream_refused_key", "upstream_error"),
+        ({"status": 413}, 413, "rate_limit_exceeded", "upstream_rejected"),
+        ({"status": 429, "retry_after_s": 600}, 429, "rate_limit_exceeded", "upstream_rate_limited"),
+        ({"status": 500}, 503, "upstream_unavailable", "upstream_error"),
+        ({"ending": "error_event"}, 400, "tool_use_failed", "upstream_rejected"),
+        ({"ending": "garbage"}, 502, "upstream_broken", "upstream_error"),
+    ],
+)
+def test_a_failure_before_the_first_byte_has_its_http_status_and_its_row(
+    service: Service, groq: SimulatedGroq, fault: dict[str, Any], status: int, code: str, outcome: str
+) -> None:
+    groq.fail({**fault, "model": "groq/compound"})  # it sends no opening chunk: nothing precedes the failure
+    reply = service.chat({**HELLO, "model": "groq/compound"})
+    assert (reply.status, reply.error["code"]) == (status, code)
+    assert set(reply.error) >= {"message", "type", "code", "param"}
+    row = service.row(reply.id)
+    assert (row["outcome"], row["http_status"]) == (outcome, status)
+    assert row["response"] == ""
+
+
+def test_groq_s_refusal_comes_back_as_groq_said_it(service: Service) -> None:
+    reply = service.chat({**HELLO, "model": "no-such-model"})
+    assert reply.status == 404
+    assert reply.error["code"] == "model_not_found"
+    assert reply.error["message"] == "The model `no-such-model` does not exist or you do not have access to it."
+
+
+def test_a_rate_limit_that_no_retry_can_wait_for_is_passed_on_at_once(service: Service, groq: SimulatedGroq) -> None:
+    groq.fail({"status": 429, "retry_after_s": 600})
+    before = groq.seen()["requests"]
+    reply = service.chat()
+    assert reply.headers["retry-after"] == "600"
+    assert groq.seen()["requests"] == before + 1
+
+
+def test_a_failure_that_a_retry_heals_is_never_seen_by_the_client(service: Service, groq: SimulatedGroq) -> None:
+    groq.fail({"status": 503, "times": 1}, {"status": 429, "retry_after_s": 0, "times": 1})
+    reply = service.chat()
+    assert reply.done
+    assert service.row(reply.id)["attempts"] == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "outcome"),
+    [
+        ({"ending": "error_event"}, "tool_use_failed", "upstream_rejected"),
+        ({"ending": "truncate"}, "upstream_broken", "upstream_error"),
+        ({"ending": "eof"}, "upstream_broken", "upstream_error"),
+        ({"ending": "garbage"}, "upstream_broken", "upstream_error"),
+        ({"silence_s": 30}, "upstream_timeout", "upstream_timeout"),
+    ],
+)
+def test_a_failure_after_the_first_byte_is_one_error_event_and_no_receipt(
+    service: Service, groq: SimulatedGroq, fault: dict[str, Any], code: str, outcome: str
+) -> None:
+    groq.fail({**fault, "after_tokens": 5})
+    reply = service.chat()
+    assert reply.status == 200
+    assert not reply.done
+    assert reply.events[-1].startswith("event: error\n")
+    assert sum(event.startswith("event: error") for event in reply.events) == 1
+    assert reply.error["code"] == code
+    row = service.row(reply.id)
+    assert (row["outcome"], row["http_status"], row["usage_source"]) == (outcome, 200, "estimated")
+    assert row["response"] == reply.text
+    assert row["completion_tokens"] == 5
+
+
+def test_a_client_that_leaves_stops_groq_and_keeps_its_row(service: Service, groq: SimulatedGroq) -> None:
+    groq.fail({"tokens_per_s": 20})
+    left = groq.seen()["left"]
+    with service.http.stream("POST", service.url + PATH, json=HELLO) as response:
+        chat_id = response.headers["x-request-id"]
+        read = b""
+        for piece in response.iter_raw():
+            read += piece
+            if read.count(b"data:") > 3:
+                break
+    row = service.row_in_time(chat_id)
+    assert row["outcome"] == "client_disconnected"
+    assert row["usage_source"] == "estimated"
+    assert row["response"].startswith("You asked:")
+    assert groq.seen()["left"] == left + 1
+
+
+def test_a_client_that_leaves_before_the_first_byte_is_noticed(service: Service, groq: SimulatedGroq) -> None:
+    groq.fail({"first_byte_delay_s": 20})
+    host, port = service.url.removeprefix("http://").split(":")
+    body = json.dumps({"messages": [{"role": "user", "content": "I leave early"}]}).encode()
+    with socket.create_connection((host, int(port))) as client:
+        head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        client.sendall(head.encode() + body)
+        time.sleep(0.3)
+    deadline = time.monotonic() + 5
+    while not (rows := query(service.database_url, "SELECT * FROM chat_logs WHERE prompt = 'I leave early'")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert (rows[0]["outcome"], rows[0]["http_status"]) == ("client_disconnected", 499)
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value

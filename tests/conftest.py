@@ -1,0 +1,106 @@
+"""What every test may ask for: a PostgreSQL, a fresh database, a simulated Groq, the service in front of both."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from app.core.config import Settings
+from app.db.migrate import upgrade
+from tests.support import postgres as postgres_server
+from tests.support.database import execute
+from tests.support.postgres import Postgres
+from tests.support.processes import program
+from tests.support.service import Service, SimulatedGroq
+
+ENGINES = ["sqlite", "postgres"]
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """One server for the whole run."""
+    folder = tmp_path_factory.mktemp("postgres")
+    for parent in (folder, folder.parent, folder.parent.parent):
+        parent.chmod(0o755)  # pytest shuts other users out, and root runs the server as one of them
+    with postgres_server.running(folder) as server:
+        yield server
+
+
+def fresh_database(engine: str, folder: Path, request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database."""
+    if engine == "sqlite":
+        return f"sqlite+aiosqlite:///{folder}/chats-{next(_numbers)}.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    name = f"test_{next(_numbers)}"
+    execute(server.url(), f"CREATE DATABASE {name}")
+    return server.url(name)
+
+
+@pytest.fixture(params=ENGINES)
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A URL; each test that asks for it runs on both engines."""
+    return fresh_database(request.param, tmp_path, request)
+
+
+@pytest.fixture
+def database(empty_database: str) -> Settings:
+    """Settings with a database that has been migrated; each test that asks for it runs on both engines."""
+    settings = Settings(_env_file=None, database_url=empty_database)
+    upgrade(settings)
+    return settings
+
+
+@pytest.fixture(scope="session")
+def http() -> Iterator[httpx2.Client]:
+    with httpx2.Client(timeout=30, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def groq_process(http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedGroq]:
+    with program(["app.simulator", "--port", "0"], cwd=tmp_path_factory.mktemp("simulator")) as running:
+        yield SimulatedGroq(running.url(), http)
+
+
+@pytest.fixture
+def groq(groq_process: SimulatedGroq) -> Iterator[SimulatedGroq]:
+    """A simulated Groq that is well; what a test scripts is forgotten after it."""
+    groq_process.recover()
+    yield groq_process
+    groq_process.recover()
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def service_process(
+    request: pytest.FixtureRequest,
+    groq_process: SimulatedGroq,
+    http: httpx2.Client,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("service")
+    url = fresh_database(request.param, folder, request)
+    env = {
+        "DATABASE_URL": url,
+        "GROQ_API_KEY": "test",
+        "GROQ_BASE_URL": groq_process.url,
+        "PORT": "0",
+        "GROQ_RETRY_WAIT_S": "2",
+        "CHAT_GAP_TIMEOUT_S": "1",
+        "MAX_BODY_BYTES": "100000",
+    }
+    with program(["app"], cwd=folder, env=env) as running:
+        yield Service(running.url(), running, url, http)
+
+
+@pytest.fixture
+def service(service_process: Service, groq: SimulatedGroq) -> Service:
+    """The service in a process of its own, with a Groq that is well; once on each engine."""
+    return service_process

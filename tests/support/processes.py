@@ -1,0 +1,90 @@
+"""The programs under test, each in a process of its own, as a person would start them."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+_URL = re.compile(r"http://[\w.]+:\d+[\w/]*")
+_START_S = 30
+
+
+class Program:
+    """A running `python -m …`; what it prints is kept."""
+
+    def __init__(self, arguments: list[str], *, cwd: Path, env: Mapping[str, str]) -> None:
+        inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "error::ResourceWarning", "-m", *arguments],
+            cwd=cwd,  # a developer's .env is not read from there
+            env=inherited | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"} | env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    def url(self) -> str:
+        """The first address that it prints: it is ready then."""
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline:
+            if found := _URL.search(self.output):
+                return found[0]
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise AssertionError(f"it did not start:\n{self.output}")
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        """Returns the exit code."""
+        if self._process.poll() is None:
+            self._process.send_signal(how)
+        return self.wait()
+
+    def wait(self) -> int:
+        try:
+            return self._process.wait(timeout=_START_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
+        finally:
+            self._reader.join(timeout=5)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as output:
+            self.lines.extend(iter(output.readline, ""))
+
+
+@contextmanager
+def program(arguments: list[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Program]:
+    """Stops with the context, and shows what was printed if the test fails."""
+    running = Program(arguments, cwd=cwd, env=env or {})
+    try:
+        yield running
+    finally:
+        running.stop()
+        print(running.output)
+
+
+def run(arguments: list[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """A command that ends by itself: its exit code, and what it printed."""
+    finished = Program(arguments, cwd=cwd, env=env or {})
+    return finished.wait(), finished.output

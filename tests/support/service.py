@@ -1,0 +1,119 @@
+"""The service as its clients see it, with a simulated Groq behind it and a database under it."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from tests.support.database import query
+from tests.support.processes import Program
+
+PATH = "/api/v1/chat/stream"
+HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A response, read to its end."""
+
+    status: int
+    headers: httpx2.Headers
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        return str(self.headers["x-request-id"])
+
+    @property
+    def events(self) -> list[str]:
+        return [event for event in self.body.decode().split("\n\n") if event]
+
+    @property
+    def chunks(self) -> list[dict[str, Any]]:
+        """Groq's chunks, without the receipt."""
+        return [json.loads(event[6:]) for event in self.events if event.startswith("data: {")]
+
+    @property
+    def text(self) -> str:
+        choices = [choice for chunk in self.chunks for choice in chunk["choices"]]
+        return "".join(choice["delta"].get("content") or "" for choice in choices)
+
+    @property
+    def done(self) -> bool:
+        return self.events[-1] == "data: [DONE]"
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error, whether it came as a body or as the last event."""
+        last = self.events[-1]
+        content = json.loads(last.removeprefix("event: error\ndata: "))
+        error: dict[str, Any] = content["error"]
+        return error
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service."""
+
+    url: str
+    program: Program
+    database_url: str
+    http: httpx2.Client
+
+    def chat(self, body: Any = None, *, content: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
+        """One chat; `content` sends raw bytes instead of a body."""
+        sent = {"content-type": "application/json"} | (headers or {})
+        raw = content if content is not None else json.dumps(body or HELLO).encode()
+        response = self.http.post(self.url + PATH, content=raw, headers=sent)
+        return Reply(response.status_code, response.headers, response.content)
+
+    def row(self, chat_id: str) -> dict[str, Any]:
+        """The chat's row; fails at once if it is not there."""
+        rows = query(self.database_url, "SELECT * FROM chat_logs WHERE id = :id", id=chat_id)
+        assert len(rows) == 1, f"{len(rows)} rows for {chat_id}"
+        return rows[0]
+
+    def row_in_time(self, chat_id: str, seconds: float = 5) -> dict[str, Any]:
+        """The chat's row, for a client that left before it was written."""
+        deadline = time.monotonic() + seconds
+        while not query(self.database_url, "SELECT id FROM chat_logs WHERE id = :id", id=chat_id):
+            assert time.monotonic() < deadline, f"no row for {chat_id}"
+            time.sleep(0.02)
+        return self.row(chat_id)
+
+    def finished_line(self, chat_id: str) -> dict[str, Any]:
+        """The chat's wide log line."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            for line in self.program.lines:
+                if chat_id in line and '"chat.finished"' in line:
+                    facts: dict[str, Any] = json.loads(line)
+                    return facts
+            time.sleep(0.02)
+        raise AssertionError(f"no line for {chat_id}")
+
+
+@dataclass(frozen=True)
+class SimulatedGroq:
+    """A running simulator and its panel."""
+
+    url: str
+    http: httpx2.Client
+
+    @property
+    def root(self) -> str:
+        return self.url.removesuffix("/openai/v1")
+
+    def fail(self, *faults: dict[str, Any], seed: int = 0) -> None:
+        """Scripts what goes wrong from now on."""
+        response = self.http.put(f"{self.root}/faults", json={"seed": seed, "faults": list(faults)})
+        assert response.status_code == 200, response.text
+
+    def recover(self) -> None:
+        self.http.delete(f"{self.root}/faults").raise_for_status()
+
+    def seen(self) -> dict[str, Any]:
+        seen: dict[str, Any] = self.http.get(f"{self.root}/seen").json()
+        return seen
