@@ -236,8 +236,8 @@ def test_a_client_that_leaves_before_the_first_byte_is_noticed(service: Service,
     host, port = service.url.removeprefix("http://").split(":")
     body = json.dumps({"messages": [{"role": "user", "content": "I leave early"}]}).encode()
     with socket.create_connection((host, int(port))) as client:
-        head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-        client.sendall(head.encode() + body)
+        head = [f"POST {PATH} HTTP/1.1", "host: x", "content-type: application/json", f"content-length: {len(body)}"]
+        client.sendall("\r\n".join([*head, "", ""]).encode() + body)
         time.sleep(0.3)
     deadline = time.monotonic() + 5
     while not (rows := query(service.database_url, "SELECT * FROM chat_logs WHERE prompt = 'I leave early'")):

@@ -1,0 +1,83 @@
+"""The queries, on both databases."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from app.core.config import Settings
+from app.db.engine import create_engine
+from app.db.models import ChatLog
+from app.db.repositories.chat_log import ChatLogRepository
+from tests.db.records import record
+from tests.support.database import query
+
+
+@pytest.fixture
+async def rows(database: Settings) -> AsyncIterator[ChatLogRepository]:
+    engine = create_engine(database)
+    yield ChatLogRepository(engine)
+    await engine.dispose()
+
+
+async def plain_sql(database: Settings, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+    return await asyncio.to_thread(query, database.database_url.get_secret_value(), sql, **parameters)
+
+
+def test_a_record_has_a_field_for_each_column_and_no_other() -> None:
+    assert {field.name for field in dataclasses.fields(record())} == {
+        column.key for column in ChatLog.__table__.columns
+    }
+
+
+async def test_what_is_written_is_what_is_read(rows: ChatLogRepository) -> None:
+    """Every column, with its type: the id, the time zone, JSON, money."""
+    written = record()
+    await rows.insert([written])
+    (read,) = await rows.recent(5)
+    assert dict(read._mapping) == dataclasses.asdict(written)
+
+
+async def test_what_is_unknown_is_null(rows: ChatLogRepository, database: Settings) -> None:
+    optional = [column.key for column in ChatLog.__table__.columns if column.nullable]
+    await rows.insert([record(**dict.fromkeys(optional))])
+    (row,) = await plain_sql(database, "SELECT * FROM chat_logs")
+    assert all(row[name] is None for name in optional)
+
+
+async def test_a_row_is_written_once_however_often_it_is_inserted(rows: ChatLogRepository) -> None:
+    first, second = record(), record()
+    await rows.insert([first])
+    await rows.insert([dataclasses.replace(first, response="another"), second])
+    read = await rows.recent(5)
+    assert [row.id for row in read] == [second.id, first.id]
+    assert read[1].response == first.response
+
+
+async def test_many_rows_are_one_commit(rows: ChatLogRepository) -> None:
+    written = [record() for _ in range(600)]
+    await rows.insert(written)
+    assert [row.id for row in await rows.recent(600)] == [each.id for each in reversed(written)]
+
+
+async def test_text_that_no_database_stores_does_not_lose_the_row(rows: ChatLogRepository) -> None:
+    await rows.insert([record(response="a\x00b\ud800c", messages=[{"role": "user", "content": "\x00\udfff"}])])
+    (row,) = await rows.recent(1)
+    assert row.response == "a\ufffdb\ufffdc"
+    assert row.messages == [{"role": "user", "content": "\ufffd\ufffd"}]
+
+
+async def test_the_id_reads_the_same_in_plain_sql(rows: ChatLogRepository, database: Settings) -> None:
+    written = record()
+    await rows.insert([written])
+    (row,) = await plain_sql(database, "SELECT id FROM chat_logs WHERE id = :id", id=str(written.id))
+    assert str(row["id"]) == str(written.id)
+
+
+async def test_errors_keep_texts_to_themselves(rows: ChatLogRepository) -> None:
+    """What a driver says of a failed insert is logged; what people said to each other must not be."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - each driver has its own
+        await rows.insert([record(prompt="a-word-of-mine", outcome=None)])
+    assert "a-word-of-mine" not in str(caught.value)

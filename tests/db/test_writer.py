@@ -1,0 +1,115 @@
+"""The group commit, over rows that the test lets through."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from app.chat.record import ChatRecord
+from app.core.errors import NotRecorded
+from app.db.writer import ChatLogWriter
+from tests.db.records import record
+
+
+class GatedRows:
+    """Keeps batches; each insert waits at a gate, and fails if it is told to."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[ChatRecord]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.error: Exception | None = None
+
+    async def insert(self, records: Sequence[ChatRecord]) -> None:
+        await self.gate.wait()
+        if self.error:
+            raise self.error
+        self.batches.append(list(records))
+
+
+def writer(rows: GatedRows, *, timeout_s: float = 2, max_rows: int = 100) -> ChatLogWriter:
+    return ChatLogWriter(rows, commit_timeout_s=timeout_s, max_rows=max_rows)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.001)
+
+
+async def test_a_lone_row_is_committed_at_once() -> None:
+    rows = GatedRows()
+    async with writer(rows) as log:
+        await asyncio.wait_for(log.add(record()), 1)
+        assert [len(batch) for batch in rows.batches] == [1]
+
+
+async def test_what_queues_during_a_commit_goes_into_the_next_one_together() -> None:
+    rows = GatedRows()
+    rows.gate.clear()
+    async with writer(rows) as log:
+        first = log.add(record())
+        await asyncio.sleep(0.01)
+        others = [log.add(record()) for _ in range(7)]
+        rows.gate.set()
+        await asyncio.wait_for(asyncio.gather(first, *others), 1)
+    assert [len(batch) for batch in rows.batches] == [1, 7]
+
+
+async def test_a_commit_is_bounded_in_rows() -> None:
+    rows = GatedRows()
+    async with writer(rows, max_rows=3) as log:
+        await asyncio.wait_for(asyncio.gather(*[log.add(record()) for _ in range(8)]), 1)
+    assert [len(batch) for batch in rows.batches] == [3, 3, 2]
+
+
+async def test_nobody_has_a_receipt_before_the_commit_is_over() -> None:
+    rows = GatedRows()
+    rows.gate.clear()
+    async with writer(rows) as log:
+        durable = log.add(record())
+        await asyncio.sleep(0.05)
+        assert not durable.done()
+        rows.gate.set()
+        await asyncio.wait_for(durable, 1)
+
+
+async def test_a_client_that_stops_waiting_does_not_take_its_row_along() -> None:
+    rows = GatedRows()
+    rows.gate.clear()
+    async with writer(rows) as log:
+        first, left = log.add(record()), log.add(record())
+        left.cancel()
+        rows.gate.set()
+        await asyncio.wait_for(first, 1)
+    assert sum(len(batch) for batch in rows.batches) == 2
+
+
+async def test_a_commit_that_fails_gives_no_receipt_and_the_next_one_is_tried() -> None:
+    rows = GatedRows()
+    rows.error = OSError("the database is away")
+    async with writer(rows) as log:
+        with pytest.raises(NotRecorded) as lost:
+            await log.add(record())
+        assert isinstance(lost.value.__cause__, OSError)
+        rows.error = None
+        await log.add(record())
+    assert len(rows.batches) == 1
+
+
+async def test_a_commit_that_hangs_is_given_up() -> None:
+    rows = GatedRows()
+    rows.gate.clear()
+    async with writer(rows, timeout_s=0.05) as log:
+        with pytest.raises(NotRecorded):
+            await asyncio.wait_for(log.add(record()), 1)
+
+
+async def test_closing_writes_what_is_queued() -> None:
+    rows = GatedRows()
+    rows.gate.clear()
+    async with writer(rows) as log:
+        waits = [log.add(record()) for _ in range(3)]
+        asyncio.get_running_loop().call_later(0.02, rows.gate.set)
+    assert all(wait.done() for wait in waits)
+    assert sum(len(batch) for batch in rows.batches) == 3

@@ -1,0 +1,56 @@
+"""Groq's refusals in our words."""
+
+import pytest
+
+from app.core.errors import (
+    ServiceError,
+    UpstreamBroken,
+    UpstreamRateLimited,
+    UpstreamRefusedOurKey,
+    UpstreamRejected,
+    UpstreamUnavailable,
+)
+from app.groq.errors import error_from, error_of
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "answered", "retryable"),
+    [
+        (400, UpstreamRejected, 400, False),
+        (401, UpstreamRefusedOurKey, 502, False),
+        (403, UpstreamRefusedOurKey, 502, False),
+        (404, UpstreamRejected, 404, False),
+        (413, UpstreamRejected, 413, False),
+        (422, UpstreamRejected, 422, False),
+        (424, UpstreamRejected, 424, False),
+        (429, UpstreamRateLimited, 429, True),
+        (498, UpstreamUnavailable, 503, True),
+        (500, UpstreamUnavailable, 503, True),
+        (502, UpstreamUnavailable, 503, True),
+        (503, UpstreamUnavailable, 503, True),
+        (504, UpstreamUnavailable, 503, True),
+    ],
+)
+def test_every_status_of_groq_s_has_its_error(
+    status: int, kind: type[ServiceError], answered: int, *, retryable: bool
+) -> None:
+    error = error_from(status, {"message": "as said", "type": "t"})
+    assert type(error) is kind
+    assert (error.status, error.retryable) == (answered, retryable)
+
+
+def test_what_groq_says_of_our_key_is_not_passed_on() -> None:
+    error = error_from(401, {"message": "Invalid API Key gsk_123", "code": "invalid_api_key"})
+    assert "gsk_123" not in str(error.envelope())
+    assert error.envelope()["error"]["code"] == "upstream_refused_key"
+
+
+def test_what_groq_says_of_the_request_is_passed_on_whole() -> None:
+    said = {"message": "m", "type": "invalid_request_error", "code": "tool_use_failed", "failed_generation": "<f>"}
+    assert error_from(400, said).envelope()["error"] == {**said, "param": None}
+
+
+def test_an_error_in_a_stream_may_be_just_a_text_or_lack_a_status() -> None:
+    assert error_of("over").message == "over"
+    assert type(error_of({"message": "odd"})) is UpstreamBroken
+    assert type(error_of({"message": "odd", "status_code": "500"})) is UpstreamBroken

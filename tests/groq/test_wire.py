@@ -1,0 +1,228 @@
+"""The decoder, on Groq's own shapes and on bytes that nobody should send."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.chat.block import Block, Usage
+from app.core.errors import UpstreamBroken, UpstreamRateLimited, UpstreamRejected
+from app.groq.wire import Decoder
+
+USAGE = {
+    "queue_time": 0.02,
+    "prompt_tokens": 9,
+    "completion_tokens": 4,
+    "completion_tokens_details": {"reasoning_tokens": 1},
+    "prompt_tokens_details": {"cached_tokens": 8},
+}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}, "index": 0}
+
+
+def chunk(delta: dict[str, Any], finish_reason: str | None = None, **beside: Any) -> bytes:
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    content = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "m", "choices": [choice]} | beside
+    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n".encode()
+
+
+STREAM = b"".join(
+    [
+        chunk({"role": "assistant", "content": ""}, x_groq={"id": "req_1"}),
+        chunk({"reasoning": "Hm", "channel": "analysis"}),
+        chunk({"content": "naïve "}),
+        b": a comment\n\n",
+        chunk({"content": "東京🚀"}),
+        chunk({"tool_calls": [CALL]}),
+        chunk({}, "stop", x_groq={"id": "req_1", "usage": USAGE}, usage=USAGE),
+        b'data: {"id":"chatcmpl-1","choices":[],"usage":%s,"service_tier":"on_demand"}\n\n'
+        % json.dumps(USAGE).encode(),
+    ]
+)
+DONE = b"data: [DONE]\n\n"
+
+
+def decode(*pieces: bytes, end: bool = True, max_event_bytes: int = 10_000) -> tuple[Block, list[bytes]]:
+    """Everything that the pieces brought, as one block, and what was relayed for each of them."""
+    decoder = Decoder(max_event_bytes=max_event_bytes)
+    whole, relayed = Block(), []
+    for piece in pieces:
+        block = decoder.feed(piece)
+        _merge(whole, block)
+        relayed.append(block.data)
+        if block.ended or block.error:
+            return whole, relayed
+    if end:
+        last = decoder.finish()
+        _merge(whole, last)
+        relayed.append(last.data)
+    return whole, relayed
+
+
+def _merge(whole: Block, block: Block) -> None:
+    whole.data += block.data
+    whole.text += block.text
+    whole.reasoning += block.reasoning
+    whole.tool_calls += block.tool_calls
+    whole.deltas += block.deltas
+    for name in ("model", "finish_reason", "usage", "groq_request_id", "early_stop", "error"):
+        setattr(whole, name, getattr(block, name) or getattr(whole, name))
+    whole.ended = whole.ended or block.ended
+
+
+def assert_is_the_stream(block: Block, data: bytes = STREAM) -> None:
+    assert block.data == data
+    assert "".join(block.text) == "naïve 東京🚀"
+    assert block.reasoning == ["Hm"]
+    assert block.tool_calls == [CALL]
+    assert block.deltas == 4
+    assert block.model == "m"
+    assert block.finish_reason == "stop"
+    assert block.groq_request_id == "req_1"
+    assert block.usage == Usage(prompt_tokens=9, completion_tokens=4, reasoning_tokens=1, cached_tokens=8)
+    assert block.ended
+    assert block.error is None
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_split_in_two_at_every_byte_the_stream_means_the_same(line_end: bytes) -> None:
+    data = STREAM.replace(b"\n", line_end)
+    whole = data + DONE.replace(b"\n", line_end)
+    for at in range(len(whole) + 1):
+        block, _ = decode(whole[:at], whole[at:])
+        assert "".join(block.text) == "naïve 東京🚀"
+        assert_is_the_stream(block, block.data)
+        assert block.data.rstrip(b"\r\n") == data.rstrip(b"\r\n")
+
+
+@given(st.lists(st.integers(1, 400), max_size=40), st.sampled_from([b"\n", b"\r\n", b"\r"]))
+def test_however_it_is_split_every_byte_is_relayed_in_order(sizes: list[int], line_end: bytes) -> None:
+    whole, pieces = (STREAM + DONE).replace(b"\n", line_end), []
+    for size in sizes:
+        pieces.append(whole[:size])
+        whole = whole[size:]
+    block, _ = decode(*pieces, whole)
+    assert_is_the_stream(block, block.data)
+
+
+@given(st.lists(st.integers(1, 400), max_size=40))
+def test_what_is_relayed_ends_between_two_events(sizes: list[int]) -> None:
+    """So that a comment, an error or the receipt can follow at any time."""
+    whole, pieces = STREAM, []
+    for size in sizes:
+        pieces.append(whole[:size])
+        whole = whole[size:]
+    _, relayed = decode(*pieces, whole)
+    assert all(data.endswith(b"\n\n") for data in relayed if data)
+    assert b"".join(relayed) == STREAM
+
+
+@given(st.lists(st.binary(max_size=200), max_size=10))
+def test_no_bytes_make_it_raise(pieces: list[bytes]) -> None:
+    decode(*pieces)
+
+
+SCRAPS = [b"data: ", b"{", b"}", b"\n", b"\r", b"[DONE]", b"event: error", b'"error":', b"1", b":", b","]
+
+
+@given(st.lists(st.sampled_from(SCRAPS)))
+def test_no_scraps_of_events_make_it_raise(pieces: list[bytes]) -> None:
+    decode(b"".join(pieces))
+    decode(*pieces)
+
+
+def test_groq_s_own_done_is_read_and_held_back() -> None:
+    block, _ = decode(STREAM + DONE, end=False)
+    assert_is_the_stream(block)
+
+
+def test_an_end_without_done_is_an_end() -> None:
+    block, _ = decode(STREAM)
+    assert_is_the_stream(block)
+
+
+def test_a_last_event_that_lacks_its_blank_line_is_read_and_completed() -> None:
+    block, relayed = decode(chunk({}, "stop")[:-1])
+    assert block.finish_reason == "stop"
+    assert block.data == chunk({}, "stop")
+    assert relayed[-1].endswith(b"\n\n")
+
+
+def test_half_an_event_at_the_end_is_a_failure() -> None:
+    block, _ = decode(STREAM, chunk({"content": "lost"})[:40])
+    assert isinstance(block.error, UpstreamBroken)
+    assert block.data == STREAM
+
+
+def test_the_empty_opening_chunk_is_no_token() -> None:
+    assert decode(chunk({"role": "assistant", "content": ""}))[0].deltas == 0
+
+
+@pytest.mark.parametrize(
+    "content", [{}, {"choices": []}, {"choices": None}, {"choices": [{}]}, {"choices": [{"delta": None}]}]
+)
+def test_chunks_without_a_choice_or_a_delta_are_relayed(content: dict[str, Any]) -> None:
+    data = f"data: {json.dumps(content)}\n\n".encode()
+    block, _ = decode(data)
+    assert block.error is None
+    assert block.data == data
+
+
+ERROR = b'{"message":"no","type":"invalid_request_error","code":"c","status_code":400}'
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'event: error\ndata: {"error":%s}\n\n' % ERROR,
+        b'data: {"error":%s}\n\n' % ERROR,
+        b"event: error\ndata: %s\n\n" % ERROR,
+        b'event: error\r\ndata: {"error":\r\ndata: %s}\r\n\r\n' % ERROR,
+    ],
+)
+def test_an_error_in_band_ends_the_stream_and_is_not_relayed(event: bytes) -> None:
+    block, _ = decode(STREAM + event + b"data: {}\n\n")
+    assert block.data == STREAM
+    assert isinstance(block.error, UpstreamRejected)
+    assert block.error.envelope()["error"] == {
+        "message": "no", "type": "invalid_request_error", "code": "c", "param": None
+    }  # fmt: skip
+
+
+def test_an_error_in_band_may_be_a_rate_limit() -> None:
+    block, _ = decode(b'event: error\ndata: {"error":{"message":"slow down","status_code":429}}\n\n')
+    assert isinstance(block.error, UpstreamRateLimited)
+
+
+@pytest.mark.parametrize("data", [b"{nonsense", b"5", b"[1]", b'{"choices": 5}', b"\xff"])
+def test_an_event_that_makes_no_sense_ends_the_stream(data: bytes) -> None:
+    block, _ = decode(STREAM + b"data: " + data + b"\n\n" + STREAM)
+    assert block.data == STREAM
+    assert isinstance(block.error, UpstreamBroken)
+
+
+def test_the_reason_of_an_early_stop_is_kept() -> None:
+    assert decode(chunk({}, x_groq={"id": "req_1", "error": "over capacity"}))[0].early_stop == "over capacity"
+
+
+def test_half_a_surrogate_pair_is_text_like_any_other() -> None:
+    block, _ = decode(b'data: {"choices":[{"delta":{"content":"\\ud83d"}}]}\n\n')
+    assert block.text == ["\ud83d"]
+    assert block.error is None
+
+
+def test_data_may_span_lines_and_lack_the_space() -> None:
+    block, _ = decode(b'id: 7\ndata:{"choices":\ndata:[{"delta":{"content":"x"}}]}\nretry: 10\n\n')
+    assert block.text == ["x"]
+
+
+def test_an_event_that_never_ends_is_bounded() -> None:
+    block, _ = decode(b"data: " + b"x" * 5000, b"x" * 6000, max_event_bytes=10_000)
+    assert isinstance(block.error, UpstreamBroken)
+    assert "10000 bytes" in block.error.message
+
+
+def test_what_follows_done_is_not_read() -> None:
+    block, _ = decode(STREAM + DONE + b"data: {nonsense\n\n")
+    assert_is_the_stream(block)
