@@ -39,7 +39,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             chats = ChatService(settings, groq=groq, log=log, probe=Probe())
             # A server that stops cancels the last streams and comes here at once: they still have rows to write.
             stack.push_async_callback(chats.wait_idle, _LAST_STREAMS_S)
-            yield State(chats=chats, rows=rows)
+            yield State(chats=chats, database=rows)
 
     app = FastAPI(title="Groq, streamed", version="0.1.0", lifespan=lifespan, redoc_url=None)
     errors.install(app)

@@ -60,14 +60,23 @@ async def _bug(request: Request, exc: Exception) -> JSONResponse:
 
 def _invalid(problems: Sequence[dict[str, Any]]) -> InvalidRequest:
     """The first problem as the sentence, with the field it is about as `param`."""
-    first = problems[0]
-    if first["type"] == "json_invalid":
-        return InvalidRequest(f"the body is not JSON: {first['ctx']['error']} at character {first['loc'][-1]}")
-    param = ".".join(str(part) for part in first["loc"][1:])
+    if problems[0]["type"] == "json_invalid":
+        error, position = problems[0]["ctx"]["error"], problems[0]["loc"][-1]
+        return InvalidRequest(f"the body is not JSON: {error} at character {position}")
+    param = _param(problems[0])
     if not param:
         return InvalidRequest("send a JSON object, with the header 'content-type: application/json'")
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return InvalidRequest(f"{param}: {_fix(first)}{more}", param=param)
+    # Where a field may be a text or a list, each of the two has its complaint; the one about the content knows more.
+    complaints = [problem for problem in problems if _param(problem).startswith(param)]
+    of_content = [problem for problem in complaints if not problem["type"].endswith("_type")]
+    fix = _fix(of_content[0]) if of_content else " or ".join(dict.fromkeys(_fix(each) for each in complaints))
+    return InvalidRequest(f"{param}: {fix}", param=param)
+
+
+def _param(problem: dict[str, Any]) -> str:
+    """`messages.0.role`; pydantic's marks for the branches of a union (`str`, `list[str]`) are no field of anyone's."""
+    parts = [str(part) for part in problem["loc"][1:]]
+    return ".".join(part for part in parts if part != "str" and "[" not in part)
 
 
 def _fix(problem: dict[str, Any]) -> str:

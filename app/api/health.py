@@ -23,7 +23,7 @@ async def readyz(state: AppState) -> JSONResponse:
     """Chats can be streamed and their rows kept."""
     try:
         async with asyncio.timeout(_PING_TIMEOUT_S):
-            await state["rows"].ping()
+            await state["database"].ping()
     except Exception:  # noqa: BLE001 - whatever the driver raises, the answer is no
         return JSONResponse({"status": "unavailable", "database": "down"}, 503)
     return JSONResponse({"status": "ready", "database": "up"})

@@ -9,7 +9,7 @@ from app.core.config import Settings
 _BOLD, _DIM, _YELLOW, _PLAIN = "\033[1m", "\033[2m", "\033[33m", "\033[0m"
 
 
-def banner(settings: Settings, listener: socket.socket, *, simulated: bool) -> str:
+def banner(settings: Settings, listener: socket.socket) -> str:
     """The greeting; with colours on a terminal."""
     port = listener.getsockname()[1]
     url = f"http://{settings.host}:{port}"
@@ -17,7 +17,7 @@ def banner(settings: Settings, listener: socket.socket, *, simulated: bool) -> s
     curl = [f"curl -N {url}/api/v1/chat/stream", "-H 'content-type: application/json'", f"-d {shlex.quote(body)}"]
     groq = (
         f"{_YELLOW}a simulator stands in for Groq{_PLAIN} (there is no GROQ_API_KEY; set one to talk to Groq)"
-        if simulated
+        if settings.groq_api_key is None
         else settings.groq_base_url
     )
     lines = [

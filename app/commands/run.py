@@ -6,7 +6,6 @@ import sys
 from contextlib import ExitStack, suppress
 
 import uvicorn
-from pydantic import SecretStr
 
 from app.commands.banner import banner
 from app.commands.migrate import migrate
@@ -26,12 +25,10 @@ def run(settings: Settings) -> int:
         code = migrate(settings, quiet=True)
         if code:
             return code
-        simulated = settings.groq_api_key is None
-        if simulated:
+        if settings.groq_api_key is None and settings.groq_simulator_url is None:
             from app.simulator.server import running_beside  # noqa: PLC0415 - only where it stands in for Groq
 
-            url = stack.enter_context(running_beside())
-            settings = settings.model_copy(update={"groq_base_url": url, "groq_api_key": SecretStr("simulated")})
+            settings = settings.model_copy(update={"groq_simulator_url": stack.enter_context(running_beside())})
         config = uvicorn.Config(
             create_app(settings),
             log_config=None,
@@ -39,7 +36,7 @@ def run(settings: Settings) -> int:
             server_header=False,
             timeout_graceful_shutdown=int(settings.shutdown_grace_s),
         )
-        server = _GreetingServer(config, banner(settings, listener, simulated=simulated))
+        server = _GreetingServer(config, banner(settings, listener))
         with suppress(KeyboardInterrupt):  # uvicorn has stopped in good order, and passes the signal on
             server.run(sockets=[listener])
     return 0 if server.started else 1

@@ -47,7 +47,6 @@ class Settings(BaseSettings):
     )
 
     # ── The service ──────────────────────────────────────────────────────────────────────────────────────────────
-    app_env: Literal["development", "production"] = "development"
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     max_body_bytes: int = Field(default=4 * 2**20, gt=0)
@@ -58,6 +57,8 @@ class Settings(BaseSettings):
     # ── Groq ─────────────────────────────────────────────────────────────────────────────────────────────────────
     groq_api_key: SecretStr | None = None
     groq_base_url: str = "https://api.groq.com/openai/v1"
+    groq_simulator_url: str | None = None
+    """A simulator that stands in for Groq as long as there is no `GROQ_API_KEY`."""
     groq_default_model: str = "llama-3.1-8b-instant"
     groq_model_aliases: Annotated[dict[str, str], *_JsonObject] = {"llama-3.3-8b-instant": "llama-3.1-8b-instant"}
     """Names that clients may use for a model, and the id that Groq serves it under."""
@@ -103,12 +104,21 @@ class Settings(BaseSettings):
             raise ValueError("use postgresql+asyncpg://user:password@host:5432/name or sqlite+aiosqlite:///path.db")
         return SecretStr(f"{_DRIVERS[scheme]}://{rest}")
 
-    @field_validator("groq_base_url")
+    @field_validator("groq_base_url", "groq_simulator_url")
     @classmethod
-    def _http_url(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
+    def _http_url(cls, url: str | None) -> str | None:
+        if url and not url.startswith(("http://", "https://")):
             raise ValueError("use a URL that starts with https:// or http://")
-        return url.rstrip("/")
+        return url and url.rstrip("/")
+
+    @property
+    def groq_endpoint(self) -> tuple[str, str]:
+        """The base URL and the key: Groq's, or the simulator's where there is no key. Raises ValueError for neither."""
+        if self.groq_api_key is not None:
+            return self.groq_base_url, self.groq_api_key.get_secret_value()
+        if self.groq_simulator_url is None:
+            raise ValueError("GROQ_API_KEY is not set, and GROQ_SIMULATOR_URL names no simulator to stand in")
+        return self.groq_simulator_url, "simulated"
 
     @property
     def embedded_database(self) -> Path | None:

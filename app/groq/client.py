@@ -29,11 +29,11 @@ class GroqClient:
     """One pool of connections to Groq, for the life of the process."""
 
     def __init__(self, settings: Settings) -> None:
-        key = settings.groq_api_key
+        base_url, api_key = settings.groq_endpoint
         self._settings = settings
         self._sdk = AsyncOpenAI(
-            api_key=key.get_secret_value() if key else "",
-            base_url=settings.groq_base_url,
+            api_key=api_key,
+            base_url=base_url,
             max_retries=0,  # tenacity retries; twice would multiply
             http_client=DefaultAioHttpClient(
                 # Admission bounds the streams; a pool that queued them would hide the wait.

@@ -3,7 +3,7 @@
 POST /openai/v1/chat/completions    streaming and not
 GET  /openai/v1/models
 GET, PUT, DELETE /faults            the script of failures, see `faults.py`
-PUT  /limits                        {"llama-3.1-8b-instant": {"tokens_per_minute": 12000}}
+PUT  /limits                        {"llama-3.1-8b-instant": {"tokens_per_minute": 12000}}; the others: as usual
 GET  /seen                          how many requests came, how many clients left, and the last request
 """
 
@@ -35,7 +35,8 @@ class Simulator:
     def __init__(self, *, seed: int = 0, limits: Limits | None = None) -> None:
         self._seed = seed
         self._faults = FaultPlan()
-        self._limits = {name: RateLimit(name, limits or Limits()) for name in MODELS}
+        self._usual_limits = limits or Limits()
+        self._limits = self._fresh_limits({})
         self._requests = 0
         self._left = 0
         self._last_request: dict[str, Any] | None = None
@@ -105,8 +106,12 @@ class Simulator:
             return JSONResponse({"error": exc.errors(include_url=False, include_context=False)}, 422)
         if unknown := set(limits) - set(MODELS):
             return JSONResponse({"error": f"no such model: {', '.join(sorted(unknown))}"}, 422)
-        self._limits |= {name: RateLimit(name, each) for name, each in limits.items()}
+        self._limits = self._fresh_limits(limits)
         return JSONResponse({name: each.model_dump() for name, each in limits.items()})
+
+    def _fresh_limits(self, by_model: dict[str, Limits]) -> dict[str, RateLimit]:
+        """Full buckets: those named get their own size, the others the usual one."""
+        return {name: RateLimit(name, by_model.get(name, self._usual_limits)) for name in MODELS}
 
     async def seen(self, _: Request) -> JSONResponse:
         return JSONResponse({"requests": self._requests, "left": self._left, "last_request": self._last_request})

@@ -1,9 +1,9 @@
 """The script of failures: `PUT /faults` with a list; each request takes the first fault that applies to it.
 
-PUT /faults    {"seed": 7, "faults": [{"status": 503, "times": 2}]}            two requests fail, then all is well
-{"faults": [{"ending": "truncate", "after_tokens": 5, "probability": 0.1}]}
-GET /faults    the script, and how often each fault has struck
-DELETE /faults all is well
+PUT /faults     {"faults": [{"status": 503, "times": 2}]}: two requests fail, then all is well
+                {"seed": 7, "faults": [{"ending": "truncate", "after_tokens": 5, "probability": 0.1}]}
+GET /faults     the script, and how often each fault has struck
+DELETE /faults  all is well
 """
 
 import random

@@ -54,11 +54,15 @@ class Program:
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         """Returns the exit code."""
-        if self._process.poll() is None:
-            self._process.send_signal(how)
+        self.signal(how)
         return self.wait()
 
+    def signal(self, how: signal.Signals) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(how)
+
     def wait(self) -> int:
+        """Returns the exit code."""
         try:
             return self._process.wait(timeout=_START_S)
         except subprocess.TimeoutExpired:

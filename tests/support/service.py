@@ -113,6 +113,7 @@ class SimulatedGroq:
 
     def recover(self) -> None:
         self.http.delete(f"{self.root}/faults").raise_for_status()
+        self.http.put(f"{self.root}/limits", json={}).raise_for_status()
 
     def seen(self) -> dict[str, Any]:
         seen: dict[str, Any] = self.http.get(f"{self.root}/seen").json()

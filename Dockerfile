@@ -1,0 +1,30 @@
+# The image of the service, and of the simulator and the migrations beside it in docker-compose.yml.
+
+FROM python:3.13-slim AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1
+WORKDIR /build
+RUN python -m venv /venv
+COPY requirements.txt .
+RUN /venv/bin/pip install --require-hashes --requirement requirements.txt
+COPY alembic.ini ./
+COPY migrations migrations
+COPY app app
+RUN python -m compileall -q app migrations
+
+FROM python:3.13-slim
+ENV PATH=/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+WORKDIR /srv
+COPY --from=build /venv /venv
+COPY --from=build /build/alembic.ini ./
+COPY --from=build /build/migrations migrations
+COPY --from=build /build/app app
+USER 10001:10001
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+STOPSIGNAL SIGTERM
+CMD ["uvicorn", "--factory", "app.main:create_app", "--host", "0.0.0.0", "--port", "8000", \
+     "--no-access-log", "--no-server-header", "--timeout-graceful-shutdown", "25"]

@@ -1,0 +1,98 @@
+"""What clients get wrong is told to them: the field, and the fix."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.service import HELLO, PATH, Service
+
+MESSAGE = {"role": "user", "content": "Hi"}
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "words"),
+    [
+        ({}, "messages", "required"),
+        ({"messages": []}, "messages", "at least 1 item"),
+        ({"messages": "Hi"}, "messages", "valid list"),
+        ({"messages": ["Hi"]}, "messages.0", "valid dictionary or object"),
+        ({"messages": [{"content": "Hi"}]}, "messages.0.role", "required"),
+        ({"messages": [{"role": "boss", "content": "Hi"}]}, "messages.0.role", "'user'"),
+        (
+            {"messages": [{"role": "user", "content": 5}]},
+            "messages.0.content",
+            "a valid string or Input should be a valid list",
+        ),
+        ({"messages": [MESSAGE], "temperature": 2.5}, "temperature", "less than or equal to 2"),
+        ({"messages": [MESSAGE], "temperature": "0.5"}, "temperature", "valid number"),
+        ({"messages": [MESSAGE], "temperature": True}, "temperature", "valid number"),
+        ({"messages": [MESSAGE], "top_p": -1}, "top_p", "greater than or equal to 0"),
+        ({"messages": [MESSAGE], "max_tokens": 0}, "max_tokens", "greater than or equal to 1"),
+        ({"messages": [MESSAGE], "max_tokens": 1.5}, "max_tokens", "valid integer"),
+        ({"messages": [MESSAGE], "stop": list("abcde")}, "stop", "at most 4 items"),
+        ({"messages": [MESSAGE], "tools": [{}] * 129}, "tools", "at most 128 items"),
+        ({"messages": [MESSAGE], "model": ""}, "model", "at least 1 character"),
+        ({"messages": [MESSAGE], "stream": False}, "stream", "True"),
+        ([], None, "JSON object"),
+        ("Hi", None, "JSON object"),
+    ],
+)
+def test_the_error_names_the_field_and_the_fix(service: Service, body: Any, param: str | None, words: str) -> None:
+    reply = service.chat(content=json.dumps(body).encode())
+    assert reply.status == 400
+    assert reply.error["type"] == "invalid_request_error"
+    assert (reply.error["param"] or "").startswith(param or "")
+    assert (reply.error["param"] is None) == (param is None)
+    assert words in reply.error["message"]
+    assert reply.id
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "JSON object"),
+        (b"Hello", "not JSON"),
+        (b'{"messages": [', "not JSON"),
+        (b'{"messages": "\xff"}', "parsing the body"),
+        (b'{"messages": ' + b"[" * 50_000, "parsing the body"),
+    ],
+)
+def test_what_is_not_json_is_said_not_to_be(service: Service, content: bytes, words: str) -> None:
+    reply = service.chat(content=content)
+    assert reply.status == 400
+    assert words in reply.error["message"]
+
+
+def test_half_a_surrogate_pair_is_refused_wherever_it_stands(service: Service) -> None:
+    for body in (b'{"messages":[{"role":"user","content":"\\ud800"}]}', json.dumps({**HELLO, "x": "\ud800"}).encode()):
+        assert service.chat(content=body).status == 400
+
+
+def test_a_body_without_its_content_type_is_told_the_header(service: Service) -> None:
+    reply = service.chat(headers={"content-type": "text/plain"})
+    assert reply.status == 400
+    assert "content-type: application/json" in reply.error["message"]
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(service: Service) -> None:
+    reply = service.chat({"messages": [{"role": "user", "content": "x" * 100_000}]})
+    assert (reply.status, reply.error["code"]) == (413, "body_too_large")
+    assert "100000 bytes" in reply.error["message"]
+
+
+def test_a_body_that_hides_its_size_is_refused_too(service: Service) -> None:
+    pieces = (b"x" * 1000 for _ in range(101))
+    response = service.http.post(service.url + PATH, content=pieces, headers={"content-type": "application/json"})
+    assert response.status_code == 413
+    assert response.json()["error"]["code"] == "body_too_large"
+
+
+def test_a_path_and_a_method_that_do_not_exist_are_errors_like_any_other(service: Service) -> None:
+    missing = service.http.get(f"{service.url}/nowhere")
+    assert missing.status_code == 404
+    assert "/docs" in missing.json()["error"]["message"]
+    wrong = service.http.get(service.url + PATH)
+    assert wrong.status_code == 405
+    assert wrong.headers["allow"] == "POST"
+    assert wrong.json()["error"]["type"] == "invalid_request_error"

@@ -1,0 +1,82 @@
+"""The promise in one sentence: who has read `[DONE]` has a row."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import asyncpg
+import httpx2
+import pytest
+
+from tests.support.database import execute, query
+from tests.support.postgres import Postgres
+from tests.support.processes import program
+from tests.support.service import PATH, Service, SimulatedGroq
+
+HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+
+
+@pytest.fixture(scope="module")
+def on_postgres(
+    postgres: Postgres, groq_process: SimulatedGroq, http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """A service whose database the test may hurt."""
+    execute(postgres.url(), "CREATE DATABASE receipts")
+    url = postgres.url("receipts")
+    env = {"DATABASE_URL": url, "GROQ_API_KEY": "test", "GROQ_BASE_URL": groq_process.url, "PORT": "0"}
+    env |= {"COMMIT_TIMEOUT_S": "1"}
+    with program(["app"], cwd=tmp_path_factory.mktemp("receipts"), env=env) as running:
+        yield Service(running.url(), running, url, http)
+
+
+def test_done_waits_for_the_commit(on_postgres: Service, groq: SimulatedGroq) -> None:
+    """While the table is locked, everything but the receipt arrives; when it is free, so does the receipt."""
+
+    async def chat_against_a_lock() -> tuple[bytes, bytes]:
+        connection = await asyncpg.connect(on_postgres.database_url.replace("+asyncpg", ""))
+        async with httpx2.AsyncClient(timeout=10, trust_env=False) as client:
+            transaction = connection.transaction()
+            await transaction.start()
+            await connection.execute("LOCK TABLE chat_logs IN ACCESS EXCLUSIVE MODE")
+            before, after = b"", b""
+            async with client.stream("POST", on_postgres.url + PATH, json=HELLO) as response:
+                pieces = response.aiter_raw()
+                while b'"finish_reason":"stop"' not in before:
+                    before += await anext(pieces)
+                receipt = asyncio.ensure_future(anext(pieces))
+                await asyncio.sleep(0.3)
+                assert not receipt.done()
+                await transaction.rollback()
+                after = await receipt
+        await connection.close()
+        return before, after
+
+    before, after = asyncio.run(chat_against_a_lock())
+    assert b"data: [DONE]" not in before
+    assert after == b"data: [DONE]\n\n"
+
+
+def test_a_row_that_cannot_be_kept_means_an_error_and_no_done(on_postgres: Service, groq: SimulatedGroq) -> None:
+    """And the service says that it is not to be sent chats, until the rows can be kept again."""
+    execute(on_postgres.database_url, "ALTER TABLE chat_logs RENAME TO elsewhere")
+    try:
+        reply = on_postgres.chat()
+        assert not reply.done
+        assert reply.error["code"] == "not_recorded"
+        line = on_postgres.finished_line(reply.id)
+        assert line["outcome"] == "not_recorded"
+        assert line["completion_tokens"] > 0
+    finally:
+        execute(on_postgres.database_url, "ALTER TABLE elsewhere RENAME TO chat_logs")
+    assert on_postgres.chat().done
+
+
+def test_two_hundred_chats_at_once_are_two_hundred_rows(service: Service) -> None:
+    """Every receipt has its row, and no row is there twice."""
+    with ThreadPoolExecutor(40) as pool:
+        replies = list(pool.map(lambda _: service.chat(), range(200)))
+    assert all(reply.done for reply in replies)
+    rows = query(service.database_url, "SELECT id, response FROM chat_logs")
+    kept = {str(row["id"]): row["response"] for row in rows}
+    assert len(kept) == len(rows)
+    assert {reply.id: reply.text for reply in replies}.items() <= kept.items()

@@ -1,0 +1,52 @@
+"""Settings."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.core.config import Settings, explain
+
+
+def settings(**values: object) -> Settings:
+    return Settings(_env_file=None, **values)  # type: ignore[arg-type] # pydantic's own view of an environment
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
+def test_every_usual_spelling_of_a_postgresql_url_works(scheme: str) -> None:
+    url = settings(database_url=f"{scheme}://me:pw@host/db").database_url.get_secret_value()
+    assert url == "postgresql+asyncpg://me:pw@host/db"
+
+
+def test_secrets_stay_out_of_what_is_printed() -> None:
+    shown = settings(groq_api_key="gsk_1", database_url="postgresql://me:hidden@host:5432/db")
+    assert "gsk_1" not in repr(shown)
+    assert "hidden" not in repr(shown)
+    assert shown.database_name == "postgresql://host:5432/db"
+
+
+def test_what_is_wrong_is_explained_without_its_value() -> None:
+    with pytest.raises(ValidationError) as caught:
+        settings(port="secret-1", stream_flush_ms=-5)
+    assert explain(caught.value).splitlines() == [
+        "PORT: Input should be a valid integer, unable to parse string as an integer",
+        "STREAM_FLUSH_MS: Input should be greater than or equal to 0",
+    ]
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose passes variables on that are not set as empty ones."""
+    monkeypatch.setenv("GROQ_API_KEY", "")
+    monkeypatch.setenv("PORT", "")
+    assert settings().groq_api_key is None
+    assert settings().port == 8000
+
+
+def test_a_dotenv_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("GROQ_API_KEY=from-file\nPORT=1\nSOMEBODY_ELSES=5\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORT", "2")
+    monkeypatch.delenv("GROQ_API_KEY", raising=False)
+    key = Settings().groq_api_key
+    assert key
+    assert (key.get_secret_value(), Settings().port) == ("from-file", 2)

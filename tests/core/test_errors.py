@@ -1,0 +1,30 @@
+"""The tree of errors."""
+
+import pytest
+
+from app.chat.events import error_event
+from app.core.errors import InvalidRequest, Overloaded, ServiceError, UpstreamRejected
+from app.core.outcomes import Outcome
+
+
+def every(kind: type[ServiceError]) -> list[type[ServiceError]]:
+    return [kind, *(each for child in kind.__subclasses__() for each in every(child))]
+
+
+@pytest.mark.parametrize("kind", every(ServiceError))
+def test_every_error_has_a_status_a_code_and_an_outcome(kind: type[ServiceError]) -> None:
+    error = kind("m", status=418) if issubclass(kind, UpstreamRejected) else kind("m")
+    assert 400 <= error.status < 600
+    assert error.outcome in Outcome
+    assert error.envelope()["error"].keys() == {"message", "type", "code", "param"}
+
+
+def test_an_error_as_an_event_is_one_event_whatever_its_message() -> None:
+    event = error_event(InvalidRequest("two\n\nlines", param="p"))
+    assert event.startswith(b"event: error\ndata: {")
+    assert event.endswith(b"}\n\n")
+    assert event.count(b"\n") == 3
+
+
+def test_what_can_be_waited_for_says_how_long() -> None:
+    assert Overloaded("full", retry_after=1).retry_after == 1

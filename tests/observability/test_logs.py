@@ -1,0 +1,32 @@
+"""Every line in the same shape."""
+
+import json
+from pathlib import Path
+
+from tests.support.processes import run
+
+LINES = """
+import logging, structlog
+from app.observability import logs
+logs.configure("json")
+structlog.get_logger("ours").info("ours.said", number=1)
+logging.getLogger("library").warning("theirs %s", 2)
+logging.getLogger("sqlalchemy.engine").info("SELECT secret")
+try:
+    1 / 0
+except ZeroDivisionError:
+    structlog.get_logger("ours").exception("ours.failed")
+    logging.getLogger("library").exception("theirs failed")
+"""
+
+
+def test_ours_and_the_libraries_lines_are_one_json_object_each(tmp_path: Path) -> None:
+    (tmp_path / "lines.py").write_text(LINES)
+    code, output = run(["lines"], cwd=tmp_path, env={})
+    assert code == 0, output
+    first, second, third, fourth = (json.loads(line) for line in output.splitlines())
+    assert (first["event"], first["number"], first["level"]) == ("ours.said", 1, "info")
+    assert (second["event"], second["logger"], second["level"]) == ("theirs 2", "library", "warning")
+    assert "ZeroDivisionError" in third["exception"]
+    assert "ZeroDivisionError" in fourth["exception"]
+    assert all(line["timestamp"].endswith("Z") for line in (first, second, third, fourth))

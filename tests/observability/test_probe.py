@@ -1,0 +1,42 @@
+"""The probe: facts in, nothing back."""
+
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from app.core.errors import InternalError
+from app.core.outcomes import Outcome
+from app.observability.probe import Probe
+from tests.db.records import record
+
+
+@pytest.fixture(autouse=True)
+def fresh_structlog() -> None:
+    structlog.reset_defaults()
+
+
+def test_a_chat_is_one_line_with_every_fact_but_the_texts() -> None:
+    with capture_logs() as lines:
+        Probe().chat_finished(record(), None)
+    (line,) = lines
+    assert line["event"] == "chat.finished"
+    assert line["request_id"]
+    assert not {"prompt", "messages", "response", "reasoning", "tool_calls", "params"} & set(line)
+
+
+def test_a_bug_of_ours_is_an_error_with_its_cause() -> None:
+    error = InternalError("told to the client")
+    error.__cause__ = RuntimeError("the cause")
+    with capture_logs() as lines:
+        Probe().chat_finished(record(outcome=Outcome.INTERNAL_ERROR), error)
+    assert lines[0]["log_level"] == "error"
+    assert lines[0]["exc_info"] is error.__cause__
+
+
+def test_a_signal_that_fails_takes_nobody_along() -> None:
+    broken: Any = object()
+    with capture_logs() as lines:
+        Probe().chat_finished(broken, None)
+    assert lines[0]["event"] == "probe.failed"

@@ -1,0 +1,27 @@
+"""The request."""
+
+from typing import Any
+
+from app.schemas.chat import ChatRequest
+
+
+def request(**body: Any) -> ChatRequest:
+    return ChatRequest.model_validate({"messages": [{"role": "user", "content": "Hi"}]} | body)
+
+
+def test_the_prompt_is_the_last_word_of_the_user() -> None:
+    turns = [
+        {"role": "user", "content": "first"},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {}}, {"type": "text", "text": "last"}]},
+        {"role": "tool", "content": "sunny", "tool_call_id": "1"},
+    ]
+    assert request(messages=turns).prompt() == "last"
+    assert request(messages=[{"role": "system", "content": "alone"}]).prompt() == ""
+    assert request(messages=[{"role": "user", "content": None}]).prompt() == ""
+
+
+def test_fields_that_we_do_not_know_are_kept_as_they_are() -> None:
+    body = request(logprobs=False, extra={"a": [1, 2.0, "x"]}).model_dump(exclude_unset=True)
+    assert body["logprobs"] is False
+    assert body["extra"] == {"a": [1, 2.0, "x"]}
+    assert "temperature" not in body

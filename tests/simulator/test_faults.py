@@ -1,0 +1,88 @@
+"""Failures by script, the same ones each time."""
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from app.simulator.faults import Fault, FaultPlan, FaultScript
+from tests.simulator.test_wire import post
+from tests.support.service import SimulatedGroq
+
+
+def test_a_fault_strikes_as_often_as_it_is_told_to(groq: SimulatedGroq) -> None:
+    groq.fail({"status": 503, "times": 2})
+    assert [post(groq).status_code for _ in range(3)] == [503, 503, 200]
+    assert groq.http.get(f"{groq.root}/faults").json()["struck"] == [2]
+
+
+def test_chances_repeat_with_their_seed() -> None:
+    def struck(seed: int) -> list[bool]:
+        plan = FaultPlan()
+        plan.load(FaultScript(seed=seed, faults=[Fault(status=500, probability=0.3)]))
+        return [plan.next("m").status == 500 for _ in range(200)]
+
+    assert struck(1) == struck(1)
+    assert struck(1) != struck(2)
+    assert 30 < sum(struck(1)) < 90
+
+
+def test_a_fault_may_concern_one_model_alone() -> None:
+    plan = FaultPlan()
+    plan.load(FaultScript(faults=[Fault(status=500, model="a")]))
+    assert plan.next("b") == Fault()
+    assert plan.next("a").status == 500
+
+
+@pytest.mark.parametrize("script", [{"faults": [{"status": 200}]}, {"faults": [{"stauts": 500}]}, {"fault": []}, []])
+def test_a_script_that_cannot_be_meant_is_refused(groq: SimulatedGroq, script: Any) -> None:
+    assert groq.http.put(f"{groq.root}/faults", json=script).status_code == 422
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 413, 422, 429, 498, 500, 502, 503])
+def test_an_error_has_the_body_that_groq_sends_with_it(groq: SimulatedGroq, status: int) -> None:
+    groq.fail({"status": status})
+    response = post(groq)
+    assert response.status_code == status
+    assert {"message", "type"} <= set(response.json()["error"])
+    assert ("retry-after" in response.headers) == (status == 429)
+
+
+def test_an_error_in_band_ends_the_stream_without_finish_usage_or_done(groq: SimulatedGroq) -> None:
+    groq.fail({"ending": "error_event", "after_tokens": 3})
+    *_, last, rest = post(groq, stream=True).text.split("\n\n")
+    assert rest == ""
+    assert last.startswith('event: error\ndata: {"error":{"message":')
+    assert '"code":"tool_use_failed"' in last
+    assert '"status_code":400' in last
+
+
+@pytest.mark.parametrize(
+    ("ending", "marks"), [("eof", (False, False)), ("no_done", (True, False)), (None, (True, True))]
+)
+def test_an_ending_may_leave_things_out(groq: SimulatedGroq, ending: str | None, marks: tuple[bool, bool]) -> None:
+    groq.fail({"ending": ending, "after_tokens": 3})
+    text = post(groq, stream=True).text
+    assert ('"finish_reason":"stop"' in text, text.endswith("data: [DONE]\n\n")) == marks
+
+
+def test_a_truncated_stream_breaks_the_connection_within_an_event(groq: SimulatedGroq) -> None:
+    groq.fail({"ending": "truncate", "after_tokens": 3})
+    with pytest.raises(httpx2.RemoteProtocolError):
+        post(groq, stream=True)
+
+
+def test_a_client_that_leaves_is_counted(groq: SimulatedGroq) -> None:
+    groq.fail({"silence_s": 20, "after_tokens": 2})
+    before = groq.seen()
+    body = {"model": "llama-3.1-8b-instant", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    headers = {"authorization": "Bearer x"}
+    with groq.http.stream("POST", f"{groq.url}/chat/completions", json=body, headers=headers) as response:
+        next(response.iter_raw())
+    after = groq.seen()
+    for _ in range(200):
+        if after["left"] > before["left"]:
+            break
+        after = groq.seen()
+    assert after["left"] == before["left"] + 1
+    assert after["requests"] == before["requests"] + 1

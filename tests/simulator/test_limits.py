@@ -1,0 +1,78 @@
+"""The buckets, held against samples that Groq has published."""
+
+import pytest
+
+from app.simulator.limits import Bucket, Limits, RateLimit, go_duration
+from tests.simulator.test_wire import post
+from tests.support.service import SimulatedGroq
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_bucket_refills_continuously() -> None:
+    clock = Clock()
+    bucket = Bucket(6000, 60, clock)
+    bucket.take(766)
+    assert bucket.reset_s() == pytest.approx(7.66)
+    clock.now = 2
+    assert bucket.remaining() == pytest.approx(6000 - 766 + 200)
+    assert bucket.wait_s(6000) == pytest.approx(5.66)
+    clock.now = 100
+    assert bucket.remaining() == 6000
+
+
+def test_a_request_a_day_comes_back_after_its_share_of_the_day() -> None:
+    bucket = Bucket(14_400, 86_400, Clock())
+    bucket.take(30)
+    assert go_duration(bucket.reset_s()) == "3m0s"
+
+
+def test_the_wait_is_what_is_missing_times_the_share() -> None:
+    """Limit 100000 a day, used 97050, requested 3619: try again in 9m38.016s."""
+    bucket = Bucket(100_000, 86_400, Clock())
+    bucket.take(97_050)
+    assert go_duration(bucket.wait_s(3619)) == "9m38.016s"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0ms"), (0.547, "547ms"), (7.66, "7.66s"), (179.56, "2m59.56s"), (3603, "1h0m3s")]
+)
+def test_durations_read_as_go_prints_them(seconds: float, text: str) -> None:
+    assert go_duration(seconds) == text
+
+
+def test_tokens_that_can_never_fit_are_too_large_and_those_that_do_not_fit_now_must_wait() -> None:
+    limit = RateLimit("m", Limits(tokens_per_minute=1000), Clock())
+    too_large = limit.take(1001)
+    assert too_large
+    assert too_large.wait_s is None
+    assert "Limit 1000, Requested 1001" in too_large.message
+    assert limit.take(900) is None
+    exhausted = limit.take(200)
+    assert exhausted
+    assert exhausted.wait_s == pytest.approx(6)
+    assert "Limit 1000, Used 900, Requested 200. Please try again in 6s." in exhausted.message
+
+
+def test_headers_and_refusals_come_over_http(groq: SimulatedGroq) -> None:
+    body = {"qwen/qwen3-32b": {"requests_per_day": 1000, "tokens_per_minute": 300}}
+    assert groq.http.put(f"{groq.root}/limits", json=body).status_code == 200
+    first = post(groq, model="qwen/qwen3-32b")
+    assert first.status_code == 200
+    assert first.headers["x-ratelimit-limit-requests"] == "1000"
+    assert first.headers["x-ratelimit-remaining-requests"] == "999"
+    assert first.headers["x-ratelimit-reset-requests"].startswith("1m26")
+    assert int(first.headers["x-ratelimit-remaining-tokens"]) < 50
+    second = post(groq, model="qwen/qwen3-32b")
+    assert second.status_code == 429
+    assert second.json()["error"]["code"] == "rate_limit_exceeded"
+    assert second.json()["error"]["type"] == "tokens"
+    assert 1 <= int(second.headers["retry-after"]) <= 60
+    third = post(groq, model="qwen/qwen3-32b", max_tokens=301)
+    assert third.status_code == 413
+    assert "retry-after" not in third.headers
