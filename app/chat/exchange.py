@@ -132,7 +132,7 @@ class Exchange:
             reasoning="".join(self._reasoning) or None,
             tool_calls=self._tool_calls or None,
             outcome=self.outcome,
-            error_code=self.error.code if self.error else None,
+            error_code=self.error.reported_code if self.error else None,
             http_status=self._http_status(),
             finish_reason=self._finish_reason,
             prompt_tokens=usage.prompt_tokens if usage else None,

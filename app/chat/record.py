@@ -18,18 +18,11 @@ class ChatRecord:
 
     id: UUID
     created_at: datetime
-    client_request_id: str | None
-    prompt: str
-    messages: list[dict[str, Any]]
-    params: dict[str, Any]
-    requested_model: str
-    model_name: str
-    response: str
-    reasoning: str | None
-    tool_calls: list[dict[str, Any]] | None
     outcome: Outcome
     error_code: str | None
     http_status: int
+    requested_model: str
+    model_name: str
     finish_reason: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
@@ -42,5 +35,12 @@ class ChatRecord:
     queue_ms: float
     attempts: int
     groq_request_id: str | None
-    trace_id: str | None = None
+    client_request_id: str | None
     client: str | None = None
+    trace_id: str | None = None
+    prompt: str
+    messages: list[dict[str, Any]]
+    params: dict[str, Any]
+    response: str
+    reasoning: str | None
+    tool_calls: list[dict[str, Any]] | None

@@ -52,10 +52,16 @@ class ServiceError(Exception):
         self.retry_after = retry_after
         self.groq_request_id: str | None = None
 
+    @property
+    def reported_code(self) -> str:
+        """The code that the client is told: Groq's own, where Groq gave one."""
+        said = (self.said or {}).get("code")
+        return said if isinstance(said, str) else self.code
+
     def envelope(self) -> dict[str, Any]:
         """OpenAI's error object: `{"error": {"message", "type", "code", "param"}}`."""
         error = {"message": self.message, "type": self.type, "code": self.code, "param": self.param}
-        return {"error": error | dict(self.said or {})}
+        return {"error": error | dict(self.said or {}) | {"code": self.reported_code}}
 
 
 class InvalidRequest(ServiceError):

@@ -19,7 +19,7 @@ def configure(log_format: Literal["auto", "console", "json"]) -> None:
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if human else "iso", utc=not human),
     ]
     render: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=True, pad_event_to=24)]
+        [_for_people, structlog.dev.ConsoleRenderer(colors=True, pad_event_to=0, pad_level=False, sort_keys=False)]
         if human
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
     )
@@ -42,6 +42,11 @@ def configure(log_format: Literal["auto", "console", "json"]) -> None:
         logging.getLogger(name).propagate = True
     for name in _LIBRARIES_AT_WARNING:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _for_people(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What is unknown, and what the line itself tells, would only push the rest off the screen."""
+    return {key: value for key, value in event.items() if value is not None and key != "created_at"}
 
 
 def _json(event: dict[str, Any], **_: Any) -> str:

@@ -8,7 +8,8 @@ import structlog
 from app.core.errors import ServiceError
 from app.core.outcomes import Outcome
 
-_TEXTS = {"prompt", "messages", "response", "reasoning", "tool_calls", "params"}
+# A line is no place for what people said to each other; it has the id of the row that is.
+_NOT_IN_THE_LINE = {"id", "prompt", "messages", "params", "response", "reasoning", "tool_calls"}
 
 log = structlog.get_logger("app.chat")
 
@@ -19,8 +20,8 @@ class Probe:
     def chat_finished(self, record: Any, error: ServiceError | None) -> None:
         """One wide line for each chat: every fact of its row but the texts."""
         try:
-            facts = {name: value for name, value in dataclasses.asdict(record).items() if name not in _TEXTS}
-            facts["request_id"] = facts.pop("id")
+            names = [field.name for field in dataclasses.fields(record) if field.name not in _NOT_IN_THE_LINE]
+            facts = {name: getattr(record, name) for name in names} | {"request_id": str(record.id)}
             ours = record.outcome in (Outcome.INTERNAL_ERROR, Outcome.NOT_RECORDED)
             if ours:
                 log.error("chat.finished", **facts, exc_info=error and error.__cause__)
