@@ -25,7 +25,7 @@ class State(TypedDict):
     client_request_id: NotRequired[str | None]
 
 
-def _state(request: Request) -> State:
+async def _state(request: Request) -> State:  # async, or FastAPI would run it in a thread
     state: State = request.scope["state"]
     return state
 
