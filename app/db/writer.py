@@ -12,6 +12,8 @@ import structlog
 from app.chat.record import ChatRecord
 from app.core.errors import NotRecorded
 
+_Waiting = tuple[ChatRecord, asyncio.Future[None]]
+
 log = structlog.get_logger(__name__)
 
 
@@ -28,7 +30,7 @@ class ChatLogWriter:
         self._rows = rows
         self._commit_timeout_s = commit_timeout_s
         self._max_rows = max_rows
-        self._queue: list[tuple[ChatRecord, asyncio.Future[None]]] = []
+        self._queue: list[_Waiting] = []
         self._something_queued = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
@@ -58,19 +60,32 @@ class ChatLogWriter:
             if batch:
                 await self._commit(batch)
 
-    async def _commit(self, batch: list[tuple[ChatRecord, asyncio.Future[None]]]) -> None:
-        lost: NotRecorded | None = None
+    async def _commit(self, batch: list[_Waiting]) -> None:
         try:
             async with asyncio.timeout(self._commit_timeout_s):
                 await self._rows.insert([record for record, _ in batch])
         except Exception as exc:  # noqa: BLE001 - whatever the driver raises, each chat must hear of it
-            log.error("chat_log.commit_failed", rows=len(batch), error=f"{type(exc).__name__}: {exc}")
-            lost = NotRecorded("the chat could not be recorded; treat it as not delivered and ask again")
-            lost.__cause__ = exc
-        for _, durable in batch:
-            if durable.done():  # its client has stopped waiting
-                continue
-            if lost:
-                durable.set_exception(lost)
+            if len(batch) > 1 and not isinstance(exc, OSError):  # nobody is away (a timeout is an OSError too)
+                await self._commit_one_by_one(batch)
             else:
-                durable.set_result(None)
+                log.error("chat_log.commit_failed", rows=len(batch), error=f"{type(exc).__name__}: {exc}")
+                _settle(batch, exc)
+        else:
+            _settle(batch)
+
+    async def _commit_one_by_one(self, batch: list[_Waiting]) -> None:
+        """A row that the database refuses for its data must not take the others of its commit along."""
+        for waiting in batch:
+            await self._commit([waiting])
+
+
+def _settle(batch: list[_Waiting], cause: Exception | None = None) -> None:
+    for _, durable in batch:
+        if durable.done():  # its client has stopped waiting
+            continue
+        if cause is None:
+            durable.set_result(None)
+        else:
+            lost = NotRecorded("the chat could not be recorded; treat it as not delivered and ask again")
+            lost.__cause__ = cause
+            durable.set_exception(lost)

@@ -24,6 +24,8 @@ class GatedRows:
         await self.gate.wait()
         if self.error:
             raise self.error
+        if any(record.prompt == "poison" for record in records):
+            raise ValueError("refused for its data")
         self.batches.append(list(records))
 
 
@@ -95,6 +97,15 @@ async def test_a_commit_that_fails_gives_no_receipt_and_the_next_one_is_tried() 
         rows.error = None
         await log.add(record())
     assert len(rows.batches) == 1
+
+
+async def test_a_row_that_is_refused_takes_no_other_along() -> None:
+    rows = GatedRows()
+    async with writer(rows) as log:
+        waits = [log.add(record(prompt=prompt)) for prompt in ("one", "poison", "two")]
+        outcomes = await asyncio.gather(*waits, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [type(None), NotRecorded, type(None)]
+    assert [[record.prompt for record in batch] for batch in rows.batches] == [["one"], ["two"]]
 
 
 async def test_a_commit_that_hangs_is_given_up() -> None:
