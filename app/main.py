@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from app.api import errors, health
 from app.api.middleware import BodyLimit, RequestId
-from app.api.state import State
+from app.api.state import AppState
 from app.api.v1.endpoints import chat
 from app.chat.service import ChatService
 from app.core.config import Settings
@@ -27,7 +27,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     logs.configure(settings.log_format)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[AppState]:
         async with AsyncExitStack() as stack:
             engine = create_engine(settings)
             stack.push_async_callback(engine.dispose)
@@ -39,9 +39,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             chats = ChatService(settings, groq=groq, log=log, probe=Probe())
             # A server that stops cancels the last streams and comes here at once: they still have rows to write.
             stack.push_async_callback(chats.wait_idle, _LAST_STREAMS_S)
-            yield State(chats=chats, database=rows)
+            yield AppState(settings=settings, chats=chats, database=rows)
 
-    app = FastAPI(title="Groq, streamed", version="0.1.0", lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title="Groq, streamed", lifespan=lifespan, redoc_url=None)
     errors.install(app)
     app.include_router(chat.router)
     app.include_router(health.router)

@@ -4,15 +4,28 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from app.core.errors import BodyTooLarge, InternalError, InvalidRequest, ServiceError
+from app.core.errors import BodyTooLarge, InvalidRequest, ServiceError
 
-log = structlog.get_logger(__name__)
+
+class ErrorDetail(BaseModel):
+    """What went wrong: `code` for programs, `message` for people, `param` for the field it is about."""
+
+    message: str
+    type: str
+    code: str | None
+    param: str | None
+
+
+class ErrorEnvelope(BaseModel):
+    """Every error of this API, as OpenAI's clients expect it."""
+
+    error: ErrorDetail
 
 
 def install(app: FastAPI) -> None:
@@ -20,7 +33,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _bug)
 
 
 def render(error: ServiceError) -> JSONResponse:
@@ -42,7 +54,7 @@ async def _validation_error(_: Request, exc: Exception) -> JSONResponse:
 async def _http_error(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, HTTPException)  # noqa: S101
     if exc.status_code == BodyTooLarge.status:
-        return render(BodyTooLarge(f"{exc.detail}; send less, or raise MAX_BODY_BYTES"))
+        return render(BodyTooLarge(f"{exc.detail}; send less"))
     message = f"{request.method} {request.url.path}: {exc.detail}"
     if exc.status_code == 404:
         message = f"there is no {request.method} {request.url.path}; GET /docs lists what there is"
@@ -53,28 +65,25 @@ async def _http_error(request: Request, exc: Exception) -> JSONResponse:
     return response
 
 
-async def _bug(request: Request, exc: Exception) -> JSONResponse:
-    log.error("request.failed", method=request.method, path=request.url.path, exc_info=exc)
-    return render(InternalError("the service failed; its operator finds the cause in the log"))
-
-
 def _invalid(problems: Sequence[dict[str, Any]]) -> InvalidRequest:
     """The first problem as the sentence, with the field it is about as `param`."""
     if problems[0]["type"] == "json_invalid":
         error, position = problems[0]["ctx"]["error"], problems[0]["loc"][-1]
         return InvalidRequest(f"the body is not JSON: {error} at character {position}")
     param = _param(problems[0])
+    if problems[0]["type"] == "value_error":
+        return InvalidRequest(problems[0]["msg"].removeprefix("Value error, "), param=param or None)
     if not param:
         return InvalidRequest("send a JSON object, with the header 'content-type: application/json'")
     # Where a field may be a text or a list, each of the two has its complaint; the one about the content knows more.
-    complaints = [problem for problem in problems if _param(problem).startswith(param)]
+    complaints = [each for each in problems if _param(each) == param or _param(each).startswith(param + ".")]
     of_content = [problem for problem in complaints if not problem["type"].endswith("_type")]
     fix = _fix(of_content[0]) if of_content else " or ".join(dict.fromkeys(_fix(each) for each in complaints))
     return InvalidRequest(f"{param}: {fix}", param=param)
 
 
 def _param(problem: dict[str, Any]) -> str:
-    """`messages.0.role`; pydantic's marks for the branches of a union (`str`, `list[str]`) are no field of anyone's."""
+    """As in `messages.0.role`. Pydantic's marks for the branches of a union (`str`, `list[str]`) are left out."""
     parts = [str(part) for part in problem["loc"][1:]]
     return ".".join(part for part in parts if part != "str" and "[" not in part)
 

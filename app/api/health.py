@@ -5,7 +5,7 @@ import asyncio
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from app.api.state import AppState
+from app.api.state import App
 
 router = APIRouter(tags=["health"])
 
@@ -19,11 +19,11 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"description": "Rows cannot be kept."}})
-async def readyz(state: AppState) -> JSONResponse:
+async def readyz(app: App) -> JSONResponse:
     """Chats can be streamed and their rows kept."""
     try:
         async with asyncio.timeout(_PING_TIMEOUT_S):
-            await state["database"].ping()
+            await app["database"].ping()
     except Exception:  # noqa: BLE001 - whatever the driver raises, the answer is no
         return JSONResponse({"status": "unavailable", "database": "down"}, 503)
     return JSONResponse({"status": "ready", "database": "up"})

@@ -1,19 +1,25 @@
-"""Around every request: an id for it, and a limit on its body. Plain ASGI, so that streams pass untouched."""
+"""Around every request: an id, a limit on its body, an answer to bugs. Plain ASGI, so that streams pass untouched."""
 
+import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
-from app.core.errors import BodyTooLarge
+from app.api.errors import render
+from app.chat.caller import Caller
+from app.core.errors import BodyTooLarge, InternalError
 
 _MAX_CLIENT_REQUEST_ID = 200
+
+log = structlog.get_logger(__name__)
 
 
 class RequestId:
     """Gives each request a UUIDv7: the response's `x-request-id`, and the id of the chat's row.
 
-    What the caller sent as `x-request-id` is kept beside it.
+    What the caller sent as `x-request-id` is kept beside it. An exception that nobody handled is answered here, so that
+    it has its id too.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -25,22 +31,32 @@ class RequestId:
             return
         request_id = uuid7()
         theirs = Headers(scope=scope).get("x-request-id")
-        # The lifespan's state is shared by all requests; ours is a copy.
-        scope["state"] = scope.get("state", {}) | {
-            "request_id": request_id,
-            "client_request_id": theirs[:_MAX_CLIENT_REQUEST_ID] if theirs else None,
-        }
+        caller = Caller(request_id, theirs[:_MAX_CLIENT_REQUEST_ID] if theirs else None)
+        scope["state"] = scope.get("state", {}) | {"caller": caller}  # the lifespan's state is everybody's
+        started = False
 
         async def send_with_id(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 MutableHeaders(scope=message)["x-request-id"] = str(request_id)
             await send(message)
 
-        await self._app(scope, receive, send_with_id)
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            if started:
+                raise  # the server closes the connection, which is all that is left to say
+            log.exception("request.failed", request_id=str(request_id), path=scope["path"])
+            response = render(InternalError("the service failed; its operator finds the cause in the log"))
+            await response(scope, receive, send_with_id)
 
 
 class BodyLimit:
-    """Stops reading a body that is too large, whether it says so in its headers or not."""
+    """Stops reading a body that is too large, whether it says so in its headers or not.
+
+    FastAPI's own `max_body_size` would do, if its 413 were not plain text.
+    """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
         self._app = app
@@ -66,5 +82,5 @@ class BodyLimit:
         await self._app(scope, receive_within_limit, send)
 
     def _too_large(self) -> HTTPException:
-        # FastAPI lets this class alone out of its body parsing.
+        # The only kind of exception that FastAPI lets through its parsing of a body.
         return HTTPException(BodyTooLarge.status, detail=f"the body is larger than {self._max_bytes} bytes")

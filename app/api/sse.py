@@ -1,4 +1,4 @@
-"""A stream as an HTTP response: it starts with its first byte, and stops when the client leaves."""
+"""A stream as an HTTP response: it starts with its first byte, and stops when the client leaves or takes nothing."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -7,6 +7,8 @@ from contextlib import aclosing, asynccontextmanager
 import anyio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from app.core.errors import ClientStalled
 
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -23,8 +25,10 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, blocks: AsyncGenerator[bytes]) -> None:
+    def __init__(self, blocks: AsyncGenerator[bytes], *, stall_timeout_s: float) -> None:
+        # Response's own constructor renders a body and its length; there is neither.
         self._blocks = blocks
+        self._stall_timeout_s = stall_timeout_s
         self.status_code = 200
         self.background = None
 
@@ -34,7 +38,12 @@ class EventStream(Response):
             await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
             await send({"type": "http.response.body", "body": first, "more_body": True})
             async for block in blocks:
-                await send({"type": "http.response.body", "body": block, "more_body": True})
+                try:
+                    async with asyncio.timeout(self._stall_timeout_s):
+                        await send({"type": "http.response.body", "body": block, "more_body": True})
+                except TimeoutError:
+                    await blocks.athrow(ClientStalled(f"the client took nothing for {self._stall_timeout_s:g} s"))
+                    return
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -1,11 +1,12 @@
-"""What the lifespan hands to the endpoints: typed, so that no endpoint reaches for a global."""
+"""What the endpoints are given: typed, so that none reaches for a global."""
 
-from typing import Annotated, NotRequired, Protocol, TypedDict
-from uuid import UUID
+from typing import Annotated, Protocol, TypedDict
 
 from fastapi import Depends, Request
 
+from app.chat.caller import Caller
 from app.chat.service import ChatService
+from app.core.config import Settings
 
 
 class Database(Protocol):
@@ -16,18 +17,26 @@ class Database(Protocol):
         ...
 
 
-class State(TypedDict):
-    """Lives as long as the process; `request_id` and `client_request_id` as long as their request."""
+class AppState(TypedDict):
+    """What lives as long as the process: built in the lifespan, closed with it."""
 
+    settings: Settings
     chats: ChatService
     database: Database
-    request_id: NotRequired[UUID]
-    client_request_id: NotRequired[str | None]
 
 
-async def _state(request: Request) -> State:  # async, or FastAPI would run it in a thread
-    state: State = request.scope["state"]
+# Both are async, or FastAPI would run them in a thread.
+
+
+async def _app_state(request: Request) -> AppState:
+    state: AppState = request.scope["state"]
     return state
 
 
-AppState = Annotated[State, Depends(_state)]
+async def _caller(request: Request) -> Caller:
+    caller: Caller = request.scope["state"]["caller"]
+    return caller
+
+
+App = Annotated[AppState, Depends(_app_state)]
+RequestCaller = Annotated[Caller, Depends(_caller)]

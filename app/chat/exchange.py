@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from app.chat.block import Block, Usage
+from app.chat.caller import Caller
 from app.chat.pricing import cost_usd
 from app.chat.record import ChatRecord
 from app.core.config import ModelPrice
-from app.core.errors import ServiceError, UpstreamBroken
+from app.core.errors import NotRecorded, ServiceError, UpstreamBroken
 from app.core.outcomes import Outcome
 from app.schemas.chat import ChatRequest
 
@@ -19,36 +19,35 @@ _CLIENT_CLOSED_REQUEST = 499  # nginx's word for a client that left before it ha
 
 
 class Exchange:
-    """What was asked, what came, how it ended. `now` is in seconds on a clock that only goes forward."""
+    """What was asked, what came, how it ended. `now` is in seconds on a clock that only goes forward.
+
+    `began`: something was handed over for the client, so that a failure is an event from now on, and no status.
+    `upstream_ended`: Groq's end has been read. `outcome` is None until the chat has ended.
+    """
 
     def __init__(
         self,
         request: ChatRequest,
+        caller: Caller,
         *,
-        id: UUID,  # noqa: A002 - the row's column is called so
         requested_model: str,
         model: str,
         created_at: datetime,
         now: float,
-        client_request_id: str | None = None,
     ) -> None:
-        self.id = id
         self.model = model
-        self.requested_model = requested_model
-        self.created_at = created_at
-        self.client_request_id = client_request_id
         self.started = now
         self.attempts = 0
         self.began = False
-        """Whether bytes have gone to the client: from then on a failure is an event, not a status."""
-        self.ended = False
-        """Whether Groq's end has been read."""
+        self.upstream_ended = False
         self.outcome: Outcome | None = None
         self.error: ServiceError | None = None
         self._request = request
-        self._ended_at = now
+        self._caller = caller
+        self._requested_model = requested_model
+        self._created_at = created_at
+        self._finished_at = now
         self._first_token_at: float | None = None
-        self._last_token_at: float | None = None
         self._deltas = 0
         self._text: list[str] = []
         self._reasoning: list[str] = []
@@ -68,17 +67,16 @@ class Exchange:
         return self._first_token_at is not None
 
     def attempted(self) -> None:
+        """One more attempt to reach Groq begins."""
         self.attempts += 1
 
     def add(self, block: Block, now: float) -> None:
         """Takes note of what is about to be relayed."""
         if block.data:
             self.began = True
-        if block.deltas:
-            if self._first_token_at is None:
-                self._first_token_at = now
-            self._last_token_at = now
-            self._deltas += block.deltas
+        if block.deltas and self._first_token_at is None:
+            self._first_token_at = now
+        self._deltas += block.deltas
         self._text += block.text
         self._reasoning += block.reasoning
         self._tool_calls += block.tool_calls
@@ -87,46 +85,44 @@ class Exchange:
         self._usage = block.usage or self._usage
         self._groq_request_id = block.groq_request_id or self._groq_request_id
         self._early_stop = block.early_stop or self._early_stop
-        self.ended = block.ended
+        self.upstream_ended = block.ended
 
     def complete(self, now: float) -> None:
-        """Groq's end has been read. An answer that ends without a finish_reason was cut off."""
+        """Groq's end has been read. Raises UpstreamBroken for an answer without a finish_reason: it was cut off."""
         if self._finish_reason is None:
             raise UpstreamBroken(self._early_stop or "Groq's answer stopped before its end")
-        self._end(Outcome.COMPLETED, now)
+        self._finish(Outcome.COMPLETED, now)
 
     def fail(self, error: ServiceError, now: float) -> None:
-        if self._end(error.outcome, now):
-            self.error = error
+        """Groq, the service or a client that takes nothing ended it."""
+        self.error = error
+        self._finish(error.outcome, now)
 
     def leave(self, now: float) -> None:
         """The client has gone. If it had been sent the whole answer by then, its chat is complete all the same."""
-        whole = self.ended and self._finish_reason is not None
-        self._end(Outcome.COMPLETED if whole else Outcome.CLIENT_DISCONNECTED, now)
+        whole = self.upstream_ended and self._finish_reason is not None
+        self._finish(Outcome.COMPLETED if whole else Outcome.CLIENT_DISCONNECTED, now)
 
-    def lose(self, error: ServiceError) -> None:
-        """The row could be kept nowhere: no receipt, whatever else happened."""
-        self.error = self.error or error
+    def lose(self, lost: NotRecorded) -> None:
+        """The row could be kept nowhere. A chat that had failed before has told its client why already."""
+        self.outcome = lost.outcome
+        self.error = self.error or lost
 
-    def _end(self, outcome: Outcome, now: float) -> bool:
-        """The first end counts: a client that leaves while its finished chat is saved has a completed chat."""
-        if self.outcome is not None:
-            return False
-        self.outcome, self._ended_at = outcome, now
-        return True
+    def _finish(self, outcome: Outcome, now: float) -> None:
+        self.outcome, self._finished_at = outcome, now
 
     def record(self, prices: Mapping[str, ModelPrice]) -> ChatRecord:
         """The chat as it is kept, once it has ended."""
         assert self.outcome is not None, "a chat is recorded when it has ended"  # noqa: S101
         usage, usage_source = self._counted()
         return ChatRecord(
-            id=self.id,
-            created_at=self.created_at,
-            client_request_id=self.client_request_id,
+            id=self._caller.request_id,
+            created_at=self._created_at,
+            client_request_id=self._caller.client_request_id,
             prompt=self._request.prompt(),
             messages=[message.model_dump(exclude_unset=True) for message in self._request.messages],
             params=self._request.model_dump(exclude_unset=True, exclude=_NOT_PARAMS),
-            requested_model=self.requested_model,
+            requested_model=self._requested_model,
             model_name=self.model,
             response="".join(self._text),
             reasoning="".join(self._reasoning) or None,
@@ -142,7 +138,7 @@ class Exchange:
             usage_source=usage_source,
             cost_usd=cost_usd(usage, prices.get(self.model)) if usage else None,
             ttft_ms=_ms(self._first_token_at - self.started) if self._first_token_at is not None else None,
-            duration_ms=_ms(self._ended_at - self.started),
+            duration_ms=_ms(self._finished_at - self.started),
             queue_ms=0.0,
             attempts=self.attempts,
             groq_request_id=self._groq_request_id or (self.error.groq_request_id if self.error else None),
@@ -154,6 +150,7 @@ class Exchange:
         return self.error.status if self.error else _CLIENT_CLOSED_REQUEST
 
     def _counted(self) -> tuple[Usage | None, str | None]:
+        """The tokens, and who counted them: Groq, or we, one for each piece of the answer, where it broke off."""
         if self._usage:
             return self._usage, "upstream"
         if not self._deltas:

@@ -19,11 +19,11 @@ class UpstreamStream(Protocol):
         ...
 
     async def pause(self, seconds: float) -> None:
-        """Let bytes gather for so long, or until the stream has ended."""
+        """Lets bytes gather for that long, or until the stream has ended."""
         ...
 
     async def aclose(self) -> None:
-        """Stop the answer, so that Groq stops generating what nobody reads."""
+        """Stops the answer, so that Groq stops generating what nobody reads. Bounded in time, and never raises."""
         ...
 
 

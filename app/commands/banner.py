@@ -12,7 +12,8 @@ _BOLD, _DIM, _YELLOW, _PLAIN = "\033[1m", "\033[2m", "\033[33m", "\033[0m"
 def banner(settings: Settings, listener: socket.socket) -> str:
     """The greeting; with colours on a terminal."""
     port = listener.getsockname()[1]
-    url = f"http://{settings.host}:{port}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{port}"
     body = '{"messages": [{"role": "user", "content": "Why is the sky blue?"}]}'
     curl = [f"curl -N {url}/api/v1/chat/stream", "-H 'content-type: application/json'", f"-d {shlex.quote(body)}"]
     groq = (

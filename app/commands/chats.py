@@ -13,6 +13,7 @@ from app.core.config import Settings
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
 
+_TEXT_WIDTH = 130
 _WIDTHS = {"id": 36, "created": 19, "model": 24, "outcome": 19, "tokens": 6, "ttft": 8, "total": 8, "cost": 10}
 
 
@@ -22,7 +23,7 @@ def chats(settings: Settings, *, as_json: bool, limit: int) -> int:
         rows = asyncio.run(_recent(settings, limit))
     except (OSError, SQLAlchemyError) as exc:
         cause = str(getattr(exc, "orig", None) or exc).partition("\n")[0]
-        sys.stderr.write(f"no chats to be read from {settings.database_name}: {cause}; `make run` sets it up\n")
+        sys.stderr.write(f"cannot read chats from {settings.database_name}: {cause}; `make run` sets it up\n")
         return 1
     if as_json:
         for row in rows:
@@ -57,7 +58,7 @@ def _table(rows: Sequence[Row[Any]]) -> str:
         }
         lines.append("  ".join(f"{cells[name][:width]:<{width}}" for name, width in _WIDTHS.items()).rstrip())
         lines.append(f"  you   {_one_line(row.prompt)}")
-        lines.append(f"  {'groq':<5} {_one_line(row.response)}")
+        lines.append(f"  groq  {_one_line(row.response)}")
     return "\n".join(lines)
 
 
@@ -65,6 +66,6 @@ def _or_dash(value: float | None, form: str = "{}") -> str:
     return "-" if value is None else form.format(value)
 
 
-def _one_line(text: str, width: int = 130) -> str:
+def _one_line(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= width else line[: width - 1] + "…"
+    return line if len(line) <= _TEXT_WIDTH else line[: _TEXT_WIDTH - 1] + "…"

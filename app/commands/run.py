@@ -1,6 +1,6 @@
 """`python -m app run`: the service on this machine, with nothing else installed."""
 
-import os
+import math
 import socket
 import sys
 from contextlib import ExitStack, suppress
@@ -34,7 +34,7 @@ def run(settings: Settings) -> int:
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=int(settings.shutdown_grace_s),
+            timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_s),
         )
         server = _GreetingServer(config, banner(settings, listener))
         with suppress(KeyboardInterrupt):  # uvicorn has stopped in good order, and passes the signal on
@@ -45,10 +45,12 @@ def run(settings: Settings) -> int:
 def _listen(settings: Settings) -> socket.socket | None:
     """The port is taken before anything else is begun, so that a port in use is the first thing said."""
     try:
-        return socket.create_server((settings.host, settings.port), backlog=2048)
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as exc:
+        reason = (exc.strerror or str(exc)).partition(" (")[0]  # without what asyncio's servers would add to it
         sys.stderr.write(
-            f"cannot listen on {settings.host}:{settings.port} ({os.strerror(exc.errno or 0)}): "
+            f"cannot listen on {settings.host}:{settings.port} ({reason}): "
             "set PORT to a free port, for example PORT=8001, or HOST to an address of this machine\n"
         )
         return None

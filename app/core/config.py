@@ -21,7 +21,7 @@ def _from_json(value: Any) -> Any:
 Seconds = Annotated[float, Field(gt=0)]
 _JsonObject = (NoDecode, BeforeValidator(_from_json))
 
-EMBEDDED_DATABASE = "sqlite+aiosqlite:///data/chats.db"
+_EMBEDDED_DATABASE = "sqlite+aiosqlite:///data/chats.db"
 _DRIVERS = {
     "postgres": "postgresql+asyncpg",
     "postgresql": "postgresql+asyncpg",
@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     groq_retry_wait_s: Annotated[float, Field(ge=0)] = 15
     """How much sleep the retries of one chat may add up to; a longer `Retry-After` ends the chat at once."""
     groq_open_timeout_s: Seconds = 45
-    """All attempts of one chat together, until the first byte."""
+    """All attempts of one chat together, and the waits between them, until the first byte."""
     groq_max_event_bytes: int = Field(default=2**20, gt=0)
     """1 MiB: an unfinished event longer than this ends the stream, so that memory stays bounded."""
     model_prices: Annotated[dict[str, ModelPrice], *_JsonObject] = {
@@ -81,13 +81,15 @@ class Settings(BaseSettings):
     chat_timeout_s: Seconds = 300
     chat_gap_timeout_s: Seconds = 15
     """The longest silence within one answer."""
+    client_stall_timeout_s: Seconds = 30
+    """How long a client may take nothing of what was sent before its chat is ended."""
     stream_flush_ms: Annotated[float, Field(ge=0)] = 16
     """After its first token a stream is relayed at most this often: one frame of a screen; 0 relays every read."""
     max_active_streams: int = Field(default=512, gt=0)
     """Per worker; one more chat is refused with 503 and `Retry-After`."""
 
     # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────
-    database_url: SecretStr = SecretStr(EMBEDDED_DATABASE)
+    database_url: SecretStr = SecretStr(_EMBEDDED_DATABASE)
     database_connect_timeout_s: Seconds = 5
     commit_timeout_s: Seconds = 2
     commit_max_rows: int = Field(default=500, gt=0)

@@ -4,6 +4,7 @@
     ├─ InvalidRequest              400   the caller's: the message names the field and the fix
     │  └─ BodyTooLarge             413
     ├─ Overloaded                  503   ours: no room for one more stream
+    ├─ ClientStalled               499   the client's: it took nothing for too long
     ├─ NotRecorded                 500   ours: the chat ran, its row could be kept nowhere
     ├─ InternalError               500   ours: a bug
     └─ UpstreamError               502   Groq's
@@ -80,6 +81,12 @@ class Overloaded(ServiceError):
     status = 503
     code = "overloaded"
     outcome = Outcome.REJECTED_OVERLOAD
+
+
+class ClientStalled(ServiceError):
+    status = 499
+    code = "client_stalled"
+    outcome = Outcome.CLIENT_STALLED
 
 
 class NotRecorded(ServiceError):

@@ -13,7 +13,6 @@ class Outcome(StrEnum):
     UPSTREAM_RATE_LIMITED = "upstream_rate_limited"
     UPSTREAM_TIMEOUT = "upstream_timeout"
     UPSTREAM_REJECTED = "upstream_rejected"
-    DRAINING = "draining"
     INTERNAL_ERROR = "internal_error"
 
     INVALID_REQUEST = "invalid_request"

@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import event
+from sqlalchemy import URL, event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.config import Settings
@@ -13,7 +13,7 @@ _POOL_SIZE = 2  # the writer, and beside it a health check or a person's query
 
 def create_engine(settings: Settings) -> AsyncEngine:
     """An engine for `DATABASE_URL`; it connects when it is first used."""
-    url = settings.database_url.get_secret_value()
+    url = _for_asyncpg(make_url(settings.database_url.get_secret_value()))
     file = settings.embedded_database
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -30,6 +30,13 @@ def create_engine(settings: Settings) -> AsyncEngine:
     if file is not None:
         event.listen(engine.sync_engine, "connect", _make_durable)
     return engine
+
+
+def _for_asyncpg(url: URL) -> URL:
+    """Managed databases hand out URLs for libpq; asyncpg calls `sslmode` `ssl`, and needs no `channel_binding`."""
+    if sslmode := url.query.get("sslmode"):
+        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": sslmode})
+    return url.difference_update_query(["channel_binding"])
 
 
 def _make_durable(connection: Any, _record: Any) -> None:

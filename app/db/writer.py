@@ -5,12 +5,14 @@ many. `add` queues before anything is awaited, so a client that leaves cannot ta
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol, Self
 
 import structlog
 
 from app.chat.record import ChatRecord
 from app.core.errors import NotRecorded
+from app.db.errors import RowsRefused
 
 _Waiting = tuple[ChatRecord, asyncio.Future[None]]
 
@@ -20,7 +22,9 @@ log = structlog.get_logger(__name__)
 class Rows(Protocol):
     """What the writer needs of a repository."""
 
-    async def insert(self, records: list[ChatRecord]) -> None: ...
+    async def insert(self, records: Sequence[ChatRecord]) -> None:
+        """Commits all of them or none. Raises RowsRefused or DatabaseAway."""
+        ...
 
 
 class ChatLogWriter:
@@ -47,8 +51,11 @@ class ChatLogWriter:
 
     def add(self, record: ChatRecord) -> asyncio.Future[None]:
         durable = asyncio.get_running_loop().create_future()
-        self._queue.append((record, durable))
-        self._something_queued.set()
+        if self._task is None or self._task.done():
+            durable.set_exception(NotRecorded("the service has stopped keeping rows"))
+        else:
+            self._queue.append((record, durable))
+            self._something_queued.set()
         return durable
 
     async def _run(self) -> None:
@@ -61,31 +68,30 @@ class ChatLogWriter:
                 await self._commit(batch)
 
     async def _commit(self, batch: list[_Waiting]) -> None:
+        error: Exception | None = None
         try:
             async with asyncio.timeout(self._commit_timeout_s):
                 await self._rows.insert([record for record, _ in batch])
-        except Exception as exc:  # noqa: BLE001 - whatever the driver raises, each chat must hear of it
-            if len(batch) > 1 and not isinstance(exc, OSError):  # nobody is away (a timeout is an OSError too)
-                await self._commit_one_by_one(batch)
-            else:
-                log.error("chat_log.commit_failed", rows=len(batch), error=f"{type(exc).__name__}: {exc}")
-                _settle(batch, exc)
-        else:
-            _settle(batch)
-
-    async def _commit_one_by_one(self, batch: list[_Waiting]) -> None:
-        """A row that the database refuses for its data must not take the others of its commit along."""
-        for waiting in batch:
-            await self._commit([waiting])
+        except RowsRefused as exc:
+            if len(batch) > 1:  # one row must not take the others of its commit along
+                for waiting in batch:
+                    await self._commit([waiting])
+                return
+            error = exc
+        except Exception as exc:  # noqa: BLE001 - the writer outlives whatever happens, and each chat hears of it
+            error = exc
+        _settle(batch, error)
+        if error:
+            log.error("chat_log.commit_failed", rows=len(batch), error=f"{type(error).__name__}: {error}")
 
 
-def _settle(batch: list[_Waiting], cause: Exception | None = None) -> None:
+def _settle(batch: list[_Waiting], error: Exception | None) -> None:
     for _, durable in batch:
         if durable.done():  # its client has stopped waiting
             continue
-        if cause is None:
+        if error is None:
             durable.set_result(None)
         else:
             lost = NotRecorded("the chat could not be recorded; treat it as not delivered and ask again")
-            lost.__cause__ = cause
+            lost.__cause__ = error
             durable.set_exception(lost)

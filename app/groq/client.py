@@ -7,12 +7,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Self, cast
 
+import aiohttp
 import httpx2
 import msgspec
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient
 
 from app.core.config import Settings
-from app.core.errors import InvalidRequest, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from app.core.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from app.groq.errors import error_from
 from app.groq.retry import retrying
 from app.groq.stream import GroqStream
@@ -36,6 +37,8 @@ class GroqClient:
             base_url=base_url,
             max_retries=0,  # tenacity retries; twice would multiply
             http_client=DefaultAioHttpClient(
+                # What HTTP_PROXY says is meant for Groq, and not for a simulator on this machine or network.
+                trust_env=settings.groq_api_key is not None,
                 # Admission bounds the streams; a pool that queued them would hide the wait.
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=60),
                 timeout=httpx2.Timeout(None, connect=settings.groq_connect_timeout_s),
@@ -53,15 +56,19 @@ class GroqClient:
 
         Raises an UpstreamError: Groq's refusal, or what went wrong on the way to it.
         """
-        body = _encoded(payload)
-        async for attempt in retrying(
-            attempts=self._settings.groq_max_attempts,
-            sleep_s=self._settings.groq_retry_wait_s,
-            total_s=self._settings.groq_open_timeout_s,
-        ):
-            with attempt:
-                on_attempt()
-                return await self._attempt(body)
+        body = msgspec.json.encode(payload)
+        limit_s = self._settings.groq_open_timeout_s
+        policy = retrying(
+            attempts=self._settings.groq_max_attempts, sleep_s=self._settings.groq_retry_wait_s, total_s=limit_s
+        )
+        try:
+            async with asyncio.timeout(limit_s):
+                async for attempt in policy:
+                    with attempt:
+                        on_attempt()
+                        return await self._attempt(body)
+        except TimeoutError as exc:
+            raise UpstreamTimeout(f"Groq sent nothing within {limit_s:g} s, retries included") from exc
         raise AssertionError("tenacity returns or raises")  # pragma: no cover
 
     async def _attempt(self, body: bytes) -> GroqStream:
@@ -93,13 +100,8 @@ class GroqClient:
                 limit_s = self._settings.groq_connect_timeout_s
                 raise UpstreamTimeout(f"no connection to Groq within {limit_s:g} s") from exc
             raise UpstreamUnreachable("Groq cannot be reached") from exc
-
-
-def _encoded(payload: Mapping[str, Any]) -> bytes:
-    try:
-        return msgspec.json.encode(payload)
-    except UnicodeEncodeError as exc:
-        raise InvalidRequest("the body holds half of a surrogate pair (\\ud800 to \\udfff)") from exc
+        except (httpx2.HTTPError, aiohttp.ClientError) as exc:  # while the body of an error was read
+            raise UpstreamUnreachable("the connection to Groq broke off") from exc
 
 
 def _refusal(exc: APIStatusError) -> UpstreamError:
@@ -110,7 +112,7 @@ def _refusal(exc: APIStatusError) -> UpstreamError:
 
 
 def _timed_out(exc: APIConnectionError) -> bool:
-    """The SDK's aiohttp transport calls every failed connection a timeout; only the first cause knows."""
+    """The SDK's aiohttp transport calls every failed connection a timeout; its causes tell whether time ran out."""
     cause: BaseException | None = exc
     while cause is not None:
         if isinstance(cause, TimeoutError):
@@ -120,7 +122,5 @@ def _timed_out(exc: APIConnectionError) -> bool:
 
 
 def _seconds(header: str | None) -> float | None:
-    try:
-        return float(header) if header is not None else None
-    except ValueError:
-        return None
+    """Groq sends whole seconds; anything else is as good as nothing."""
+    return float(header) if header is not None and header.isdecimal() else None

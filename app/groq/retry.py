@@ -19,7 +19,7 @@ _jitter = wait_random(0, 0.1)
 
 
 def retrying(*, attempts: int, sleep_s: float, total_s: float) -> AsyncRetrying:
-    """At most so many attempts, so much sleep between them, so much time in all; then the last error is raised."""
+    """Tries `attempts` times, sleeps `sleep_s` in all, begins nothing after `total_s`; then raises the last error."""
     return AsyncRetrying(
         retry=retry_if_exception(_is_retryable),
         wait=_wait,

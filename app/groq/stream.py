@@ -1,16 +1,18 @@
 """One answer of Groq's as it arrives: reads the connection, hands what it read to the decoder."""
 
 import asyncio
+from contextlib import suppress
 from typing import cast
 
 import aiohttp
 import httpx2
 
 from app.chat.block import Block
-from app.core.errors import UpstreamBroken
+from app.core.errors import UpstreamBroken, UpstreamUnreachable
 from app.groq.wire import Decoder
 
 _END_OF_BODY_S = 0.05
+_CLOSING_S = 1
 
 
 class GroqStream:
@@ -18,7 +20,7 @@ class GroqStream:
 
     def __init__(self, response: httpx2.Response, *, max_event_bytes: int) -> None:
         self._response = response
-        self._body = body_of(response)
+        self._body = _body_of(response)
         self._decoder = Decoder(max_event_bytes=max_event_bytes)
         self._first: Block | None = None
         self._waiting: asyncio.Future[None] | None = None
@@ -28,11 +30,16 @@ class GroqStream:
     async def await_first(self) -> None:
         """Returns when there is something to relay. An error that comes first is raised: nothing was sent yet."""
         try:
+            kind = self._response.headers.get("content-type", "text/event-stream")
+            if not kind.startswith("text/event-stream"):
+                raise UpstreamBroken(f"Groq answered with {kind} where a stream was asked for")
             block = await self._receive()
             while not (block.data or block.ended or block.error):
                 block = await self._receive()
-            if block.error and not block.data:
-                raise block.error
+            if not block.data:
+                if not self._body.total_bytes:
+                    raise UpstreamUnreachable("Groq closed the connection before it answered") from block.error
+                raise block.error or UpstreamBroken("Groq's answer ended before it began")
         except BaseException:
             await self.aclose()
             raise
@@ -70,12 +77,12 @@ class GroqStream:
         """Frees the connection: for the next chat if the answer was read to its end, else by closing it."""
         if self._ended and not self._body.at_eof():
             # The end of the HTTP body follows `[DONE]` by an instant; without it the connection is lost to the pool.
-            try:
+            with suppress(aiohttp.ClientError, OSError):
                 async with asyncio.timeout(_END_OF_BODY_S):
                     await self._body.readany()
-            except (TimeoutError, aiohttp.ClientError, OSError):
-                pass
-        await self._response.aclose()
+        with suppress(httpx2.HTTPError, aiohttp.ClientError, OSError):
+            async with asyncio.timeout(_CLOSING_S):
+                await self._response.aclose()
 
     def _wake_up(self) -> None:
         if self._waiting is not None and not self._waiting.done():
@@ -90,7 +97,7 @@ class GroqStream:
         return block
 
 
-def body_of(response: httpx2.Response) -> aiohttp.StreamReader:
+def _body_of(response: httpx2.Response) -> aiohttp.StreamReader:
     """The aiohttp reader under the SDK's response: it hands over all that has come in one piece, and knows its end.
 
     httpx2 wraps the stream of its transport once, and the SDK's aiohttp transport keeps the response in its own.

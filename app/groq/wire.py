@@ -91,7 +91,7 @@ def _read(event: bytes, block: Block) -> None:
     if event.startswith(b"data: {"):
         try:
             chunk = _decode(event[6:])
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass  # not the usual shape; the slow way knows them all
         else:
             _note(chunk, block)

@@ -1,8 +1,10 @@
 """One pipe for every log line, ours and the libraries': colours on a terminal, one JSON object a line elsewhere."""
 
+import io
 import logging
 import sys
-from typing import Any, Literal
+from contextlib import suppress
+from typing import Any, Literal, TextIO, cast
 
 import msgspec
 import structlog
@@ -11,8 +13,9 @@ _LIBRARIES_AT_WARNING = ("aiosqlite", "alembic", "asyncio", "httpx2", "openai", 
 
 
 def configure(log_format: Literal["auto", "console", "json"]) -> None:
-    """Sets up structlog and hands the standard library's root logger over to it. Once per process."""
-    human = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
+    """Sets up structlog, and hands the standard library's root logger over to it."""
+    stdout = _Unfailing(sys.stdout)
+    human = log_format == "console" or (log_format == "auto" and sys.stdout.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -25,10 +28,10 @@ def configure(log_format: Literal["auto", "console", "json"]) -> None:
     )
     structlog.configure(
         processors=[*shared, *render],
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", stdout)),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -42,6 +45,22 @@ def configure(log_format: Literal["auto", "console", "json"]) -> None:
         logging.getLogger(name).propagate = True
     for name in _LIBRARIES_AT_WARNING:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _Unfailing(io.TextIOBase):
+    """A full disk or a closed pipe behind stdout costs the line, and not the chat that it tells of."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def _for_people(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

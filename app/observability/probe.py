@@ -1,6 +1,7 @@
 """The narrow door to all signals: facts go in, and whatever becomes of them, nothing comes back."""
 
 import dataclasses
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -28,4 +29,5 @@ class Probe:
             else:
                 log.info("chat.finished", **facts)
         except Exception:
-            log.exception("probe.failed")
+            with suppress(Exception):
+                log.exception("probe.failed")

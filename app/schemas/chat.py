@@ -1,8 +1,12 @@
 """The body of a chat request: known fields are validated, others travel to Groq as they are."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_MAX_DEPTH = 64
 
 
 class Message(BaseModel):
@@ -48,6 +52,31 @@ class ChatRequest(BaseModel):
     stream_options: dict[str, Any] | None = None
     user: str | None = None
 
+    @model_validator(mode="after")
+    def _can_travel(self) -> Self:
+        """What cannot be written as JSON, or not be kept in a row, is refused before it costs anything."""
+        body = self.model_dump(exclude_unset=True)
+        if _is_deeper_than(_MAX_DEPTH, body):
+            raise ValueError(f"the body is nested more than {_MAX_DEPTH} levels deep")
+        try:
+            msgspec.json.encode(body)
+        except UnicodeEncodeError as exc:
+            raise ValueError("the body holds half of a surrogate pair (\\ud800 to \\udfff)") from exc
+        return self
+
     def prompt(self) -> str:
         """The last user message, as text; empty where there is none."""
         return next((message.text() for message in reversed(self.messages) if message.role == "user"), "")
+
+
+def _is_deeper_than(limit: int, value: Any) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [child for each in level for child in _children(each)]
+    return bool(level)
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from app.chat.block import Block, Usage
+from app.chat.caller import Caller
 from app.chat.record import ChatRecord
 from app.chat.service import ChatService
 from app.core.config import Settings
@@ -92,7 +93,7 @@ class Stage:
         self.service = ChatService(Settings(_env_file=None, **settings), groq=self.groq, log=self.log, probe=self.probe)
 
     def stream(self, chat_id: UUID | None = None) -> AsyncGenerator[bytes]:
-        return self.service.stream(REQUEST, request_id=chat_id or self.id, client_request_id=None)
+        return self.service.stream(REQUEST, Caller(chat_id or self.id))
 
     async def run(self) -> list[bytes]:
         return [block async for block in self.stream()]

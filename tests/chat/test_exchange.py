@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from app.chat.block import Block, Usage
+from app.chat.caller import Caller
 from app.chat.exchange import Exchange
 from app.chat.pricing import cost_usd
 from app.core.config import ModelPrice
@@ -28,7 +29,7 @@ BODY: dict[str, Any] = {
 def exchange(body: dict[str, Any] | None = None) -> Exchange:
     return Exchange(
         ChatRequest.model_validate(body or BODY),
-        id=uuid4(),
+        Caller(uuid4()),
         requested_model="asked",
         model="asked",
         created_at=datetime.now(UTC),
@@ -62,10 +63,9 @@ def test_an_end_without_a_finish_reason_cannot_complete() -> None:
         chat.complete(100.2)
 
 
-def test_the_first_end_counts() -> None:
+def test_a_failure_before_the_first_byte_has_its_status() -> None:
     chat = exchange()
     chat.fail(UpstreamRejected("no", status=404), 100.1)
-    chat.leave(100.2)
     record = chat.record({})
     assert (record.outcome, record.http_status, record.duration_ms) == (Outcome.UPSTREAM_REJECTED, 404, 100.0)
 

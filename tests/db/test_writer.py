@@ -1,12 +1,13 @@
 """The group commit, over rows that the test lets through."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from app.chat.record import ChatRecord
 from app.core.errors import NotRecorded
+from app.db.errors import DatabaseAway, RowsRefused
 from app.db.writer import ChatLogWriter
 from tests.db.records import record
 
@@ -19,24 +20,20 @@ class GatedRows:
         self.gate = asyncio.Event()
         self.gate.set()
         self.error: Exception | None = None
+        self.tries = 0
 
     async def insert(self, records: Sequence[ChatRecord]) -> None:
+        self.tries += 1
         await self.gate.wait()
         if self.error:
             raise self.error
         if any(record.prompt == "poison" for record in records):
-            raise ValueError("refused for its data")
+            raise RowsRefused("refused for its data")
         self.batches.append(list(records))
 
 
 def writer(rows: GatedRows, *, timeout_s: float = 2, max_rows: int = 100) -> ChatLogWriter:
     return ChatLogWriter(rows, commit_timeout_s=timeout_s, max_rows=max_rows)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.001)
 
 
 async def test_a_lone_row_is_committed_at_once() -> None:
@@ -89,11 +86,11 @@ async def test_a_client_that_stops_waiting_does_not_take_its_row_along() -> None
 
 async def test_a_commit_that_fails_gives_no_receipt_and_the_next_one_is_tried() -> None:
     rows = GatedRows()
-    rows.error = OSError("the database is away")
+    rows.error = DatabaseAway("the database is away")
     async with writer(rows) as log:
         with pytest.raises(NotRecorded) as lost:
             await log.add(record())
-        assert isinstance(lost.value.__cause__, OSError)
+        assert isinstance(lost.value.__cause__, DatabaseAway)
         rows.error = None
         await log.add(record())
     assert len(rows.batches) == 1
@@ -114,6 +111,22 @@ async def test_a_commit_that_hangs_is_given_up() -> None:
     async with writer(rows, timeout_s=0.05) as log:
         with pytest.raises(NotRecorded):
             await asyncio.wait_for(log.add(record()), 1)
+
+
+async def test_an_outage_is_not_taken_for_a_bad_row() -> None:
+    """Trying row by row would multiply the wait by the number of rows."""
+    rows = GatedRows()
+    rows.error = DatabaseAway("the database is away")
+    async with writer(rows) as log:
+        await asyncio.gather(*[log.add(record()) for _ in range(5)], return_exceptions=True)
+    assert rows.tries == 1
+
+
+async def test_after_closing_nothing_is_promised() -> None:
+    async with writer(GatedRows()) as log:
+        pass
+    with pytest.raises(NotRecorded):
+        await asyncio.wait_for(log.add(record()), 1)
 
 
 async def test_closing_writes_what_is_queued() -> None:

@@ -8,6 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.chat.record import ChatRecord
+from app.db.errors import commit_error
 from app.db.models import ChatLog
 from app.db.storable import storable
 
@@ -23,10 +24,13 @@ class ChatLogRepository:
         self._insert: Insert = insert(ChatLog).on_conflict_do_nothing(index_elements=["id"])
 
     async def insert(self, records: Sequence[ChatRecord]) -> None:
-        """Commits all of them or none; a row that is there already is left as it is."""
-        rows = [{name: storable(getattr(record, name)) for name in _COLUMNS} for record in records]
-        async with self._engine.begin() as connection:
-            await connection.execute(self._insert, rows)
+        """Commits all of them or none; a row that is there already is left as it is. Raises a CommitError."""
+        try:
+            rows = [{name: storable(getattr(record, name)) for name in _COLUMNS} for record in records]
+            async with self._engine.begin() as connection:
+                await connection.execute(self._insert, rows)
+        except Exception as exc:
+            raise commit_error(exc) from exc
 
     async def recent(self, limit: int) -> Sequence[Row[Any]]:
         """The newest rows first."""

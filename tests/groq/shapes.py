@@ -1,0 +1,35 @@
+"""Groq's own shapes: one stream with all that it may hold."""
+
+import json
+from typing import Any
+
+USAGE = {
+    "queue_time": 0.02,
+    "prompt_tokens": 9,
+    "completion_tokens": 4,
+    "completion_tokens_details": {"reasoning_tokens": 1},
+    "prompt_tokens_details": {"cached_tokens": 8},
+}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}, "index": 0}
+
+
+def chunk(delta: dict[str, Any], finish_reason: str | None = None, **beside: Any) -> bytes:
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    content = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "m", "choices": [choice]} | beside
+    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n".encode()
+
+
+STREAM = b"".join(
+    [
+        chunk({"role": "assistant", "content": ""}, x_groq={"id": "req_1"}),
+        chunk({"reasoning": "Hm", "channel": "analysis"}),
+        chunk({"content": "naïve "}),
+        b": a comment\n\n",
+        chunk({"content": "東京🚀"}),
+        chunk({"tool_calls": [CALL]}),
+        chunk({}, "stop", x_groq={"id": "req_1", "usage": USAGE}, usage=USAGE),
+        b'data: {"id":"chatcmpl-1","choices":[],"usage":%s,"service_tier":"on_demand"}\n\n'
+        % json.dumps(USAGE).encode(),
+    ]
+)
+DONE = b"data: [DONE]\n\n"

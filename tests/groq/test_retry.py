@@ -1,0 +1,108 @@
+"""What is tried again, how often, and how long it may take; over real sockets."""
+
+import time
+
+import pytest
+
+from app.core.errors import (
+    UpstreamRateLimited,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+    UpstreamUnreachable,
+)
+from app.groq.client import GroqClient
+from tests.groq.clients import open_stream, settings
+from tests.support.replay import OK, chunked, replaying
+from tests.support.service import SimulatedGroq
+
+
+@pytest.mark.parametrize("status", [498, 500, 502, 503, 504])
+async def test_groq_s_own_failures_are_tried_again(groq: SimulatedGroq, status: int) -> None:
+    groq.fail({"status": status, "times": 2})
+    attempts: list[None] = []
+    async with GroqClient(settings(groq.url)) as client:
+        await (await open_stream(client, attempts)).aclose()
+    assert len(attempts) == 3
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 422, 424])
+async def test_a_refusal_of_the_request_is_not_tried_again(groq: SimulatedGroq, status: int) -> None:
+    groq.fail({"status": status})
+    attempts: list[None] = []
+    async with GroqClient(settings(groq.url)) as client:
+        with pytest.raises(UpstreamRejected) as caught:
+            await open_stream(client, attempts)
+    assert caught.value.status == status
+    assert caught.value.groq_request_id
+    assert caught.value.groq_request_id.startswith("req_")
+    assert len(attempts) == 1
+
+
+async def test_attempts_are_bounded(groq: SimulatedGroq) -> None:
+    groq.fail({"status": 503})
+    attempts: list[None] = []
+    async with GroqClient(settings(groq.url)) as client:
+        with pytest.raises(UpstreamUnavailable):
+            await open_stream(client, attempts)
+    assert len(attempts) == 3
+
+
+async def test_retry_after_is_obeyed_if_it_fits_and_passed_on_if_not(groq: SimulatedGroq) -> None:
+    groq.fail({"status": 429, "retry_after_s": 1, "times": 1}, {"status": 429, "retry_after_s": 9})
+    attempts: list[None] = []
+    async with GroqClient(settings(groq.url)) as client:
+        started = time.monotonic()
+        with pytest.raises(UpstreamRateLimited) as caught:
+            await open_stream(client, attempts)
+        assert time.monotonic() - started >= 1
+    assert caught.value.retry_after == 9
+    assert len(attempts) == 2
+
+
+async def test_an_error_that_comes_first_is_raised_and_may_be_tried_again() -> None:
+    event = b'event: error\ndata: {"error":{"message":"busy","status_code":503}}\n\n'
+    attempts: list[None] = []
+    with replaying([OK, *chunked(event)]) as url:
+        async with GroqClient(settings(url)) as client:
+            with pytest.raises(UpstreamUnavailable, match="busy"):
+                await open_stream(client, attempts)
+    assert len(attempts) == 3
+
+
+@pytest.mark.parametrize(
+    "writes",
+    [
+        [],
+        [b"220 not HTTP\r\n\r\n"],
+        [b"HTTP/1.1 503 Busy\r\ncontent-length: 100\r\n\r\n{"],
+        [OK],
+        [OK, b"0\r\n\r\n"],
+    ],
+)
+async def test_a_connection_that_breaks_before_the_first_byte_is_tried_again(writes: list[bytes]) -> None:
+    attempts: list[None] = []
+    with replaying(writes) as url:
+        async with GroqClient(settings(url)) as client:
+            with pytest.raises(UpstreamUnreachable):
+                await open_stream(client, attempts)
+    assert len(attempts) == 3
+
+
+async def test_all_attempts_together_are_bounded(groq: SimulatedGroq) -> None:
+    groq.fail({"first_byte_delay_s": 10})
+    async with GroqClient(settings(groq.url, groq_open_timeout_s=0.3)) as client:
+        started = time.monotonic()
+        with pytest.raises(UpstreamTimeout, match=r"within 0\.3 s"):
+            await open_stream(client)
+        assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("value", ["nan", "-1", "1e9999", "Wed, 21 Oct 2026 07:28:00 GMT", "soon"])
+async def test_a_retry_after_that_is_no_count_of_seconds_is_ignored(value: str) -> None:
+    head = f"HTTP/1.1 429 Slow\r\nretry-after: {value}\r\ncontent-length: 2\r\n\r\n{{}}".encode()
+    with replaying([head]) as url:
+        async with GroqClient(settings(url, groq_max_attempts=1)) as client:
+            with pytest.raises(UpstreamRateLimited) as caught:
+                await open_stream(client)
+    assert caught.value.retry_after is None

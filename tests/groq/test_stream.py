@@ -1,0 +1,73 @@
+"""An answer as it arrives, over real sockets."""
+
+import asyncio
+import time
+from typing import Any
+
+from app.core.errors import (
+    UpstreamBroken,
+)
+from app.groq.client import GroqClient
+from tests.groq.clients import blocks, open_stream, settings
+from tests.groq.shapes import DONE, STREAM, chunk
+from tests.support.replay import OK, chunked, replaying
+from tests.support.service import SimulatedGroq
+
+
+async def test_opening_waits_for_the_first_byte_and_a_pause_ends_with_the_stream(groq: SimulatedGroq) -> None:
+    async with GroqClient(settings(groq.url)) as client:
+        stream = await open_stream(client)
+        first = await stream.read(0.001)
+        assert first.data.startswith(b"data: {")
+        started = time.monotonic()
+        await stream.pause(30)
+        assert time.monotonic() - started < 10
+        rest = [block async for block in blocks(stream)]
+        assert len(rest) <= 2
+        assert rest[-1].ended
+        await stream.aclose()
+
+
+async def test_a_connection_serves_one_chat_after_the_other() -> None:
+    """The end of the body is waited for, so that the connection goes back to the pool."""
+    served: set[Any] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.add(writer.get_extra_info("peername"))
+        while await reader.readuntil(b"\r\n\r\n"):
+            await reader.readuntil(b"}")
+            writer.writelines([OK, *chunked(STREAM, DONE, end=False)])
+            await asyncio.sleep(0.01)
+            writer.write(b"0\r\n\r\n")
+
+    async def answer_until_left(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await answer(reader, writer)
+        except asyncio.IncompleteReadError:
+            writer.close()
+
+    server = await asyncio.start_server(answer_until_left, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with GroqClient(settings(f"http://127.0.0.1:{port}/openai/v1")) as client:
+            for _ in range(3):
+                stream = await open_stream(client)
+                assert [block async for block in blocks(stream)][-1].ended
+                await stream.aclose()
+        await asyncio.sleep(0.05)
+    assert len(served) == 1
+
+
+async def test_what_came_before_the_connection_broke_is_not_lost() -> None:
+    """Blocks that gathered during a pause are relayed, then the failure is told."""
+    pieces = [OK, *chunked(chunk({"content": "one"}), chunk({"content": "two"}), end=False)]
+    with replaying(pieces, pause_s=0.02) as url:
+        async with GroqClient(settings(url)) as client:
+            stream = await open_stream(client)
+            first = await stream.read(1)
+            await stream.pause(0.2)
+            last = await stream.read(1)
+            await stream.aclose()
+    assert first.text == ["one"]
+    assert last.text == ["two"]
+    assert isinstance(last.error, UpstreamBroken)
