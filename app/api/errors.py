@@ -7,25 +7,28 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from app.core.errors import BodyTooLarge, InvalidRequest, ServiceError
 
-
-class ErrorDetail(BaseModel):
-    """What went wrong: `code` for programs, `message` for people, `param` for the field it is about."""
-
-    message: str
-    type: str
-    code: str | None
-    param: str | None
-
-
-class ErrorEnvelope(BaseModel):
-    """Every error of this API, as OpenAI's clients expect it."""
-
-    error: ErrorDetail
+_TEXT_OR_NULL = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+ENVELOPE_SCHEMA = {
+    "title": "ErrorEnvelope",
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "code", "param"],
+            "properties": {
+                "message": {"type": "string", "description": "for people"},
+                "type": {"type": "string"},
+                "code": _TEXT_OR_NULL | {"description": "for programs"},
+                "param": _TEXT_OR_NULL | {"description": "the field it is about"},
+            },
+        }
+    },
+}
 
 
 def install(app: FastAPI) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import anyio
 from starlette.responses import Response
@@ -42,7 +42,9 @@ class EventStream(Response):
                     async with asyncio.timeout(self._stall_timeout_s):
                         await send({"type": "http.response.body", "body": block, "more_body": True})
                 except TimeoutError:
-                    await blocks.athrow(ClientStalled(f"the client took nothing for {self._stall_timeout_s:g} s"))
+                    # What the generator would still say to its client has nobody to hear it.
+                    with suppress(ClientStalled, StopAsyncIteration):
+                        await blocks.athrow(ClientStalled(f"the client took nothing for {self._stall_timeout_s:g} s"))
                     return
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

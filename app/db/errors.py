@@ -3,7 +3,7 @@
 import re
 
 import asyncpg
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 _SQLSTATES_ABOUT_DATA = ("22", "23")
 _ARGUMENT = re.compile(r"(query argument \$\d+): .*")
@@ -32,7 +32,7 @@ def _is_about_data(exc: Exception) -> bool:
     if isinstance(exc, DataError | IntegrityError | ValueError | OverflowError | TypeError | RecursionError):
         return True
     if not isinstance(exc, DBAPIError) or exc.orig is None:
-        return False
+        return isinstance(exc, StatementError)  # SQLAlchemy itself could not make a statement of the row
     # asyncpg checks arguments before it sends them; what the server refuses has a state of class 22 or 23.
     sqlstate = str(getattr(exc.orig, "sqlstate", None) or "")
     return isinstance(exc.orig.__cause__, asyncpg.DataError) or sqlstate.startswith(_SQLSTATES_ABOUT_DATA)

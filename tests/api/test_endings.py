@@ -97,7 +97,7 @@ def test_a_client_that_leaves_stops_groq_and_keeps_its_row(service: Service, gro
     assert row["outcome"] == "client_disconnected"
     assert row["usage_source"] == "estimated"
     assert row["response"].startswith("You asked:")
-    assert groq.seen()["left"] == left + 1
+    groq.wait_until_left(left + 1)
 
 
 def test_a_client_that_leaves_before_the_first_byte_is_noticed(service: Service, groq: SimulatedGroq) -> None:

@@ -11,9 +11,7 @@ import pytest
 from tests.support.database import execute, query
 from tests.support.postgres import Postgres
 from tests.support.processes import program
-from tests.support.service import PATH, Service, SimulatedGroq
-
-HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+from tests.support.service import HELLO, PATH, Service, SimulatedGroq
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +22,7 @@ def on_postgres(
     execute(postgres.url(), "CREATE DATABASE receipts")
     url = postgres.url("receipts")
     env = {"DATABASE_URL": url, "GROQ_API_KEY": "test", "GROQ_BASE_URL": groq_process.url, "PORT": "0"}
-    env |= {"COMMIT_TIMEOUT_S": "1"}
+    env |= {"COMMIT_TIMEOUT_S": "10"}
     with program(["app"], cwd=tmp_path_factory.mktemp("receipts"), env=env) as running:
         yield Service(running.url(), running, url, http)
 
@@ -34,22 +32,25 @@ def test_done_waits_for_the_commit(on_postgres: Service, groq: SimulatedGroq) ->
 
     async def chat_against_a_lock() -> tuple[bytes, bytes]:
         connection = await asyncpg.connect(on_postgres.database_url.replace("+asyncpg", ""))
-        async with httpx2.AsyncClient(timeout=10, trust_env=False) as client:
-            transaction = connection.transaction()
-            await transaction.start()
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
             await connection.execute("LOCK TABLE chat_logs IN ACCESS EXCLUSIVE MODE")
-            before, after = b"", b""
-            async with client.stream("POST", on_postgres.url + PATH, json=HELLO) as response:
+            async with (
+                httpx2.AsyncClient(timeout=10, trust_env=False) as client,
+                client.stream("POST", on_postgres.url + PATH, json=HELLO) as response,
+            ):
                 pieces = response.aiter_raw()
-                while b'"finish_reason":"stop"' not in before:
+                before = b""
+                while not (b'"finish_reason":"stop"' in before and before.endswith(b"\n\n")):
                     before += await anext(pieces)
                 receipt = asyncio.ensure_future(anext(pieces))
                 await asyncio.sleep(0.3)
                 assert not receipt.done()
                 await transaction.rollback()
-                after = await receipt
-        await connection.close()
-        return before, after
+                return before, await receipt
+        finally:
+            await connection.close()
 
     before, after = asyncio.run(chat_against_a_lock())
     assert b"data: [DONE]" not in before
@@ -57,7 +58,7 @@ def test_done_waits_for_the_commit(on_postgres: Service, groq: SimulatedGroq) ->
 
 
 def test_a_row_that_cannot_be_kept_means_an_error_and_no_done(on_postgres: Service, groq: SimulatedGroq) -> None:
-    """And the service says that it is not to be sent chats, until the rows can be kept again."""
+    """Until the rows can be kept again."""
     execute(on_postgres.database_url, "ALTER TABLE chat_logs RENAME TO elsewhere")
     try:
         reply = on_postgres.chat()

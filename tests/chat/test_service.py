@@ -9,7 +9,7 @@ import pytest
 
 from app.chat.block import Block, Usage
 from app.chat.events import DONE
-from app.core.errors import NotRecorded, Overloaded, ServiceError, UpstreamBroken, UpstreamUnavailable
+from app.core.errors import ClientStalled, NotRecorded, Overloaded, ServiceError, UpstreamBroken, UpstreamUnavailable
 from app.core.outcomes import Outcome
 from tests.chat.fakes import END, OPENING, WORD, Stage
 
@@ -48,6 +48,16 @@ async def test_a_row_that_is_lost_means_no_receipt() -> None:
     *_, last = await stage.run()
     assert last.startswith(b"event: error\n")
     assert json.loads(last.split(b"data: ")[1])["error"]["code"] == "not_recorded"
+    record, error = stage.probe.finished[0]
+    assert (record.outcome, record.error_code) == (Outcome.NOT_RECORDED, "not_recorded")
+    assert isinstance(error, NotRecorded)
+
+
+async def test_a_failed_chat_whose_row_is_lost_still_tells_its_client_why_it_failed() -> None:
+    stage = Stage(WORD, Block(error=UpstreamBroken("broke off")))
+    stage.log.lose = True
+    *_, last = await stage.run()
+    assert b"broke off" in last
     record, error = stage.probe.finished[0]
     assert record.outcome is Outcome.NOT_RECORDED
     assert isinstance(error, NotRecorded)
@@ -133,6 +143,18 @@ async def test_a_client_that_leaves_during_the_commit_has_a_completed_chat() -> 
     with pytest.raises(asyncio.CancelledError):
         await running
     assert stage.record.outcome is Outcome.COMPLETED
+    stage.log.waiting[0].set_result(None)
+    await stage.service.wait_idle(5)
+    assert stage.probe.finished == [(stage.record, None)]
+
+
+async def test_a_client_that_takes_nothing_is_told_apart_from_one_that_left() -> None:
+    stage = Stage(WORD, WORD, END)
+    async with aclosing(stage.stream()) as blocks:
+        await anext(blocks)
+        await blocks.athrow(ClientStalled("took nothing"))
+    assert (stage.record.outcome, stage.record.http_status) == (Outcome.CLIENT_STALLED, 200)
+    assert stage.groq.closed
 
 
 async def test_a_client_that_leaves_with_the_last_block_has_a_completed_chat() -> None:

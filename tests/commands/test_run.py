@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.processes import Program, program, run
+from tests.support.processes import program, run
 from tests.support.service import PATH, Reply
 
 FREE_PORT = {"PORT": "0"}
@@ -138,7 +138,6 @@ def test_a_limit_that_is_no_count_is_refused(tmp_path: Path, limit: str) -> None
 
 def test_the_simulator_runs_on_its_own(tmp_path: Path, http: httpx2.Client) -> None:
     with program(["app.simulator", "--port", "0", "--free-tier"], cwd=tmp_path) as running:
-        assert isinstance(running, Program)
         url = running.url()
         assert len(http.get(f"{url}/models").json()["data"]) > 3
         body = {"model": "llama-3.1-8b-instant", "messages": [{"role": "user", "content": "Hi"}]}

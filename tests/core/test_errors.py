@@ -3,7 +3,7 @@
 import pytest
 
 from app.chat.events import error_event
-from app.core.errors import InvalidRequest, Overloaded, ServiceError, UpstreamRejected
+from app.core.errors import InvalidRequest, ServiceError, UpstreamRejected
 from app.core.outcomes import Outcome
 
 
@@ -24,7 +24,3 @@ def test_an_error_as_an_event_is_one_event_whatever_its_message() -> None:
     assert event.startswith(b"event: error\ndata: {")
     assert event.endswith(b"}\n\n")
     assert event.count(b"\n") == 3
-
-
-def test_what_can_be_waited_for_says_how_long() -> None:
-    assert Overloaded("full", retry_after=1).retry_after == 1

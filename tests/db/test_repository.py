@@ -9,10 +9,11 @@ import pytest
 
 from app.core.config import Settings
 from app.db.engine import create_engine
+from app.db.errors import CommitError, DatabaseAway, RowsRefused
 from app.db.models import ChatLog
 from app.db.repositories.chat_log import ChatLogRepository
-from tests.db.records import record
 from tests.support.database import query
+from tests.support.records import record
 
 
 @pytest.fixture
@@ -56,10 +57,25 @@ async def test_a_row_is_written_once_however_often_it_is_inserted(rows: ChatLogR
     assert read[1].response == first.response
 
 
-async def test_many_rows_are_one_commit(rows: ChatLogRepository) -> None:
+async def test_many_rows_go_in_together(rows: ChatLogRepository) -> None:
     written = [record() for _ in range(600)]
     await rows.insert(written)
     assert [row.id for row in await rows.recent(600)] == [each.id for each in reversed(written)]
+
+
+async def test_a_row_that_is_refused_is_told_from_a_database_that_is_away_and_takes_all_or_none(
+    rows: ChatLogRepository, database: Settings
+) -> None:
+    for fault in ({"outcome": None}, {"attempts": 2**70}, {"params": {"x": object()}}):
+        with pytest.raises(RowsRefused):
+            await rows.insert([record(), record(**fault), record()])
+    assert await rows.recent(5) == []
+    nowhere = create_engine(Settings(_env_file=None, database_url="postgresql://me@127.0.0.1:1/db"))
+    with pytest.raises(DatabaseAway):
+        await ChatLogRepository(nowhere).insert([record()])
+    await plain_sql(database, "ALTER TABLE chat_logs RENAME TO elsewhere")
+    with pytest.raises(DatabaseAway):
+        await rows.insert([record()])
 
 
 async def test_text_that_no_database_stores_does_not_lose_the_row(rows: ChatLogRepository) -> None:
@@ -78,6 +94,9 @@ async def test_the_id_reads_the_same_in_plain_sql(rows: ChatLogRepository, datab
 
 async def test_errors_keep_texts_to_themselves(rows: ChatLogRepository) -> None:
     """What a driver says of a failed insert is logged; what people said to each other must not be."""
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - each driver has its own
+    with pytest.raises(RowsRefused) as caught:
         await rows.insert([record(prompt="a-word-of-mine", outcome=None)])
     assert "a-word-of-mine" not in str(caught.value)
+    with pytest.raises(CommitError) as of_argument:
+        await rows.insert([record(attempts=["a-word-of-mine"])])
+    assert "a-word-of-mine" not in str(of_argument.value)

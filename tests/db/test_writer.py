@@ -9,7 +9,7 @@ from app.chat.record import ChatRecord
 from app.core.errors import NotRecorded
 from app.db.errors import DatabaseAway, RowsRefused
 from app.db.writer import ChatLogWriter
-from tests.db.records import record
+from tests.support.records import record
 
 
 class GatedRows:

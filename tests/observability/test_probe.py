@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from app.core.errors import InternalError
 from app.core.outcomes import Outcome
 from app.observability.probe import Probe
-from tests.db.records import record
+from tests.support.records import record
 
 
 @pytest.fixture(autouse=True)

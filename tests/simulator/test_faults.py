@@ -79,10 +79,5 @@ def test_a_client_that_leaves_is_counted(groq: SimulatedGroq) -> None:
     headers = {"authorization": "Bearer x"}
     with groq.http.stream("POST", f"{groq.url}/chat/completions", json=body, headers=headers) as response:
         next(response.iter_raw())
-    after = groq.seen()
-    for _ in range(200):
-        if after["left"] > before["left"]:
-            break
-        after = groq.seen()
-    assert after["left"] == before["left"] + 1
-    assert after["requests"] == before["requests"] + 1
+    groq.wait_until_left(before["left"] + 1)
+    assert groq.seen()["requests"] == before["requests"] + 1

@@ -1,4 +1,4 @@
-"""Databases for the tests: a fresh, migrated one on either engine, and plain SQL to look into it."""
+"""Plain SQL, to look into a database as a person would."""
 
 import asyncio
 import sqlite3

@@ -115,6 +115,13 @@ class SimulatedGroq:
         self.http.delete(f"{self.root}/faults").raise_for_status()
         self.http.put(f"{self.root}/limits", json={}).raise_for_status()
 
+    def wait_until_left(self, count: int, seconds: float = 5) -> None:
+        """Until so many clients have left it."""
+        deadline = time.monotonic() + seconds
+        while self.seen()["left"] < count:
+            assert time.monotonic() < deadline, "nobody left"
+            time.sleep(0.01)
+
     def seen(self) -> dict[str, Any]:
         seen: dict[str, Any] = self.http.get(f"{self.root}/seen").json()
         return seen

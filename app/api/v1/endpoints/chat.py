@@ -4,28 +4,31 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from app.api.errors import ErrorEnvelope
+from app.api.errors import ENVELOPE_SCHEMA
 from app.api.sse import EventStream
 from app.api.state import App, RequestCaller
 from app.schemas.chat import ChatRequest
 
 router = APIRouter(prefix="/api/v1/chat", tags=["chat"])
 
-_FAILURES = {
+_FAILURES: dict[int | str, str] = {
     400: "The request is not valid; `error.param` names the field.",
     413: "The body is too large.",
     429: "Groq's rate limit; `Retry-After` says when to come back.",
     502: "Groq failed.",
     503: "No room for one more stream, or Groq is over capacity.",
     504: "Groq did not answer in time.",
+    "4XX": "Groq's refusal of the request, as Groq said it.",
 }
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Groq's `chat.completion.chunk` events as they came, then `data: [DONE]`: the row is durable.",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     },
-    **{status: {"description": text, "model": ErrorEnvelope} for status, text in _FAILURES.items()},
-    "4XX": {"description": "Groq's refusal of the request, as Groq said it.", "model": ErrorEnvelope},
+    **{
+        status: {"description": text, "content": {"application/json": {"schema": ENVELOPE_SCHEMA}}}
+        for status, text in _FAILURES.items()
+    },
 }
 
 

@@ -1,0 +1,43 @@
+"""What is around every request."""
+
+import json
+from typing import Any
+
+from starlette.types import Message, Receive, Scope, Send
+
+from app.api.middleware import RequestId
+
+
+async def _call(app: Any) -> list[Message]:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"x-request-id", b"x" * 500)]}
+    await RequestId(app)(scope, receive, send)
+    return sent
+
+
+async def test_a_bug_is_answered_with_an_id_and_without_its_details() -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("secret detail")
+
+    start, body = await _call(broken)
+    assert start["status"] == 500
+    assert b"x-request-id" in dict(start["headers"])
+    assert json.loads(body["body"])["error"]["code"] == "internal_error"
+    assert b"secret" not in body["body"]
+
+
+async def test_a_caller_s_id_is_kept_beside_ours_and_bounded() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        caller = scope["state"]["caller"]
+        assert caller.client_request_id == "x" * 200
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    (start,) = await _call(app)
+    assert start["status"] == 200
