@@ -10,7 +10,7 @@ RUN /venv/bin/pip install --require-hashes --requirement requirements.txt
 COPY alembic.ini ./
 COPY migrations migrations
 COPY app app
-RUN python -m compileall -q app migrations
+RUN python -m compileall -q app migrations && chmod -R a+rX /build
 
 FROM python:3.13-slim
 ENV PATH=/venv/bin:$PATH \
@@ -23,8 +23,9 @@ COPY --from=build /build/migrations migrations
 COPY --from=build /build/app app
 USER 10001:10001
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+HEALTHCHECK --interval=30s --timeout=3s --start-period=10s --start-interval=1s --retries=3 \
+    CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8000, timeout=2); \
+c.request('GET', '/healthz'); exit(c.getresponse().status != 200)"]
 STOPSIGNAL SIGTERM
 CMD ["uvicorn", "--factory", "app.main:create_app", "--host", "0.0.0.0", "--port", "8000", \
      "--no-access-log", "--no-server-header", "--timeout-graceful-shutdown", "25"]

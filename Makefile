@@ -34,11 +34,12 @@ format: .venv/dev ## Format the code
 	@$(BIN)/ruff format .
 
 lock: .venv/dev ## Resolve the newest versions that pyproject.toml allows
+	@echo uv | $(BIN)/$(COMPILE) --upgrade - -o requirements-uv.txt
 	@$(BIN)/$(COMPILE) --upgrade pyproject.toml -o requirements.txt
 	@$(BIN)/$(COMPILE) --upgrade -c requirements.txt --group dev pyproject.toml -o requirements-dev.txt
 
 clean: ## Remove the environment and the caches, never data
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # uv installs from the hashed locks in a second; pip, which every Python brings, installs uv.
 .venv/uv: requirements-uv.txt

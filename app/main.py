@@ -1,16 +1,18 @@
 """The application: builds every long-lived thing when it starts, closes them in reverse when it stops."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
+from pydantic import ValidationError
 
 from app.api import errors, health
 from app.api.middleware import BodyLimit, RequestId
 from app.api.state import AppState
 from app.api.v1.endpoints import chat
 from app.chat.service import ChatService
-from app.core.config import Settings
+from app.core.config import Settings, explain
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
 from app.db.writer import ChatLogWriter
@@ -23,7 +25,7 @@ _LAST_STREAMS_S = 5
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service. The settings come from the environment unless they are given."""
-    settings = settings or Settings()
+    settings = settings or _settings_or_exit()
     logs.configure(settings.log_format)
 
     @asynccontextmanager
@@ -48,3 +50,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestId)
     return app
+
+
+def _settings_or_exit() -> Settings:
+    """A server that was started with settings it cannot run on says so in a sentence each, and stops."""
+    try:
+        settings = Settings()
+        _ = settings.groq_endpoint
+    except ValidationError as exc:
+        sys.exit(explain(exc))
+    except ValueError as exc:
+        sys.exit(str(exc))
+    return settings

@@ -136,6 +136,34 @@ def test_a_limit_that_is_no_count_is_refused(tmp_path: Path, limit: str) -> None
     assert "a number from 1 on" in output
 
 
+def test_an_address_of_the_other_family_works_or_is_one_sentence(tmp_path: Path, http: httpx2.Client) -> None:
+    """A machine may have no IPv6; the address is understood all the same."""
+    with program(["app"], cwd=tmp_path, env={"HOST": "::1", **FREE_PORT}) as running:
+        try:
+            url = running.url()
+        except AssertionError:
+            assert "cannot listen on ::1" in running.output
+        else:
+            assert chat(http, url).done
+
+
+def test_a_proxy_in_the_environment_does_not_stand_between_the_service_and_its_simulator(
+    tmp_path: Path, http: httpx2.Client
+) -> None:
+    env = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", **FREE_PORT}
+    with program(["app"], cwd=tmp_path, env=env) as running:
+        assert chat(http, running.url()).done
+
+
+def test_a_server_that_cannot_run_on_its_settings_says_so(tmp_path: Path) -> None:
+    """As any ASGI server starts it, without `make run` around it."""
+    for env, words in (({}, "GROQ_API_KEY is not set"), ({"CHAT_TIMEOUT_S": "soon"}, "CHAT_TIMEOUT_S: Input")):
+        code, output = run(["uvicorn", "--factory", "app.main:create_app", "--port", "0"], cwd=tmp_path, env=env)
+        assert code == 1
+        assert output.startswith(words)
+        assert output.count("\n") == 1
+
+
 def test_the_simulator_runs_on_its_own(tmp_path: Path, http: httpx2.Client) -> None:
     with program(["app.simulator", "--port", "0", "--free-tier"], cwd=tmp_path) as running:
         url = running.url()

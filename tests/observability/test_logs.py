@@ -30,3 +30,20 @@ def test_ours_and_the_libraries_lines_are_one_json_object_each(tmp_path: Path) -
     assert "ZeroDivisionError" in third["exception"]
     assert "ZeroDivisionError" in fourth["exception"]
     assert all(line["timestamp"].endswith("Z") for line in (first, second, third, fourth))
+
+
+def test_a_stdout_that_fails_costs_the_line_and_nothing_else(tmp_path: Path) -> None:
+    """A full disk behind the log must not take chats along."""
+    (tmp_path / "full.py").write_text(
+        "import logging, sys, structlog\n"
+        "from app.observability import logs\n"
+        "sys.stdout = open('/dev/full', 'w')\n"
+        "logs.configure('json')\n"
+        "structlog.get_logger().info('ours')\n"
+        "logging.getLogger('library').warning('theirs')\n"
+        "sys.stdout = None\n"
+        "sys.stderr.write('went on\\n')\n"
+        "import os; os._exit(0)\n"
+    )
+    code, output = run(["full"], cwd=tmp_path)
+    assert (code, output) == (0, "went on\n")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
-_URL = re.compile(r"http://[\w.]+:\d+[\w/]*")
+_URL = re.compile(r"http://(?:[\w.]+|\[::1\]):\d+[\w/]*")
 _START_S = 30
 
 
