@@ -7,6 +7,8 @@ from pydantic import ValidationError
 
 from app.core.config import Settings, explain
 
+_MOST_CHATS = 100_000
+
 
 def main() -> int:
     """Returns the exit code: 0, 1 for what could not be done, 2 for what was asked wrongly."""
@@ -15,6 +17,9 @@ def main() -> int:
         settings = Settings()
     except ValidationError as exc:
         sys.stderr.write(f"{explain(exc)}\n")
+        return 2
+    except UnicodeDecodeError:
+        sys.stderr.write(".env is not a text file in UTF-8\n")
         return 2
     # Each command imports what it needs: `chats` does not wait for the openai SDK.
     match options.command:
@@ -44,8 +49,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError("give a number from 1 on")
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_CHATS:
+        raise argparse.ArgumentTypeError(f"give a number from 1 to {_MOST_CHATS}")
     return int(text)
 
 

@@ -21,6 +21,8 @@ def _migrate(connection: Connection) -> None:
 
 
 async def _connect_and_migrate(settings: Settings) -> None:
+    if settings.embedded_database:
+        settings.embedded_database.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(settings)
     try:
         async with engine.connect() as connection:

@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from app.core.errors import BodyTooLarge, InvalidRequest, ServiceError
@@ -38,23 +39,24 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
 
 
-def render(error: ServiceError) -> JSONResponse:
+def render(error: ServiceError) -> Response:
     """The envelope, with `Retry-After` in whole seconds where waiting helps."""
     headers = {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
-    return JSONResponse(error.envelope(), error.status, headers)
+    content = msgspec.json.encode(error.envelope())
+    return Response(content, error.status, headers, media_type="application/json")
 
 
-async def _service_error(_: Request, exc: Exception) -> JSONResponse:
+async def _service_error(_: Request, exc: Exception) -> Response:
     assert isinstance(exc, ServiceError)  # noqa: S101 - the type for which this handler is registered
     return render(exc)
 
 
-async def _validation_error(_: Request, exc: Exception) -> JSONResponse:
+async def _validation_error(_: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)  # noqa: S101
     return render(_invalid(exc.errors()))
 
 
-async def _http_error(request: Request, exc: Exception) -> JSONResponse:
+async def _http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)  # noqa: S101
     if exc.status_code == BodyTooLarge.status:
         return render(BodyTooLarge(f"{exc.detail}; send less"))

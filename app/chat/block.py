@@ -20,7 +20,8 @@ class Usage:
 class Block:
     """Whole events, byte for byte, and the facts read from them in passing.
 
-    `deltas` counts the events that brought something to read; the empty opening chunk is not one.
+    `chunks` counts the events that were Groq's chunks, `deltas` those that brought something to read: the empty opening
+    chunk does not, and a comment is not even a chunk.
     `ended`: Groq's end has been read. `early_stop`: why Groq stopped early, where it said so.
     `error`: the stream failed behind `data`.
     """
@@ -29,6 +30,7 @@ class Block:
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    chunks: int = 0
     deltas: int = 0
     model: str | None = None
     finish_reason: str | None = None

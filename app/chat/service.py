@@ -95,14 +95,12 @@ class ChatService:
         return block
 
     async def _save(self, exchange: Exchange, upstream: UpstreamStream | None) -> None:
-        """Queues the row at once, then waits until it is durable, even if the client has gone."""
+        """Queues the row at once, then waits until it is durable; cancelling the wait does not cancel the commit."""
         record = exchange.record(self._settings.model_prices)
         saving = asyncio.create_task(self._finish(exchange, record, self._log.add(record), upstream))
         self._saving.add(saving)
         saving.add_done_callback(self._saving.discard)
-        # Two kinds of cancellation stop here: a client's leaving is anyio's, a server's last call is asyncio's own.
-        with anyio.CancelScope(shield=True):
-            await asyncio.shield(saving)
+        await asyncio.shield(saving)
 
     async def _finish(
         self, exchange: Exchange, record: ChatRecord, durable: Awaitable[None], upstream: UpstreamStream | None

@@ -67,5 +67,5 @@ def _or_dash(value: float | None, form: str = "{}") -> str:
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text.split())
+    line = "".join(each if each.isprintable() else "\ufffd" for each in " ".join(text.split()))  # no escape codes
     return line if len(line) <= _TEXT_WIDTH else line[: _TEXT_WIDTH - 1] + "…"

@@ -4,8 +4,10 @@ A field's name in capitals is its environment variable: `groq_api_key` is `GROQ_
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -18,7 +20,16 @@ def _from_json(value: Any) -> Any:
         raise ValueError(f"use a JSON object ({exc})") from exc
 
 
-Seconds = Annotated[float, Field(gt=0)]
+def _has_valid_address(url: str) -> bool:
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        return False
+    return True
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _JsonObject = (NoDecode, BeforeValidator(_from_json))
 
 _EMBEDDED_DATABASE = "sqlite+aiosqlite:///data/chats.db"
@@ -34,9 +45,9 @@ _DRIVERS = {
 class ModelPrice(BaseModel):
     """What one model costs, in US dollars per million tokens."""
 
-    input: float
-    output: float
-    cached_input: float | None = None
+    input: _Dollars
+    output: _Dollars
+    cached_input: _Dollars | None = None
 
 
 class Settings(BaseSettings):
@@ -65,7 +76,7 @@ class Settings(BaseSettings):
     groq_connect_timeout_s: Seconds = 2
     groq_first_byte_timeout_s: Seconds = 20
     groq_max_attempts: int = Field(default=3, ge=1)
-    groq_retry_wait_s: Annotated[float, Field(ge=0)] = 15
+    groq_retry_wait_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 15
     """How much sleep the retries of one chat may add up to; a longer `Retry-After` ends the chat at once."""
     groq_open_timeout_s: Seconds = 45
     """All attempts of one chat together, and the waits between them, until the first byte."""
@@ -83,7 +94,7 @@ class Settings(BaseSettings):
     """The longest silence within one answer."""
     client_stall_timeout_s: Seconds = 30
     """How long a client may take nothing of what was sent before its chat is ended."""
-    stream_flush_ms: Annotated[float, Field(ge=0)] = 16
+    stream_flush_ms: Annotated[float, Field(ge=0, le=1000)] = 16
     """After its first token a stream is relayed at most this often: one frame of a screen; 0 relays every read."""
     max_active_streams: int = Field(default=512, gt=0)
     """Per worker; one more chat is refused with 503 and `Retry-After`."""
@@ -102,15 +113,23 @@ class Settings(BaseSettings):
     @classmethod
     def _known_driver(cls, url: SecretStr) -> SecretStr:
         scheme, separator, rest = url.get_secret_value().partition("://")
-        if not separator or scheme not in _DRIVERS:
+        understood = separator and scheme in _DRIVERS and _has_valid_address(url.get_secret_value())
+        if not understood or (scheme.startswith("sqlite") and rest.lstrip("/") in ("", ":memory:")):
             raise ValueError("use postgresql+asyncpg://user:password@host:5432/name or sqlite+aiosqlite:///path.db")
         return SecretStr(f"{_DRIVERS[scheme]}://{rest}")
+
+    @field_validator("groq_api_key")
+    @classmethod
+    def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
+        if key and not (key.get_secret_value().isascii() and key.get_secret_value().isprintable()):
+            raise ValueError("use the key as Groq gave it, without other characters")
+        return key
 
     @field_validator("groq_base_url", "groq_simulator_url")
     @classmethod
     def _http_url(cls, url: str | None) -> str | None:
-        if url and not url.startswith(("http://", "https://")):
-            raise ValueError("use a URL that starts with https:// or http://")
+        if url and not (_has_valid_address(url) and re.match("https?://[^/]", url)):
+            raise ValueError("use a URL that starts with https:// or http:// and names a host")
         return url and url.rstrip("/")
 
     @property
@@ -132,7 +151,8 @@ class Settings(BaseSettings):
     def database_name(self) -> str:
         """The database's address as it may be shown: without user and password."""
         scheme, _, rest = self.database_url.get_secret_value().partition("://")
-        return str(self.embedded_database or f"{scheme.partition('+')[0]}://{rest.rpartition('@')[2]}")
+        without_query = rest.partition("?")[0]
+        return str(self.embedded_database or f"{scheme.partition('+')[0]}://{without_query.rpartition('@')[2]}")
 
 
 def explain(error: ValidationError) -> str:

@@ -61,8 +61,9 @@ class ServiceError(Exception):
 
     def envelope(self) -> dict[str, Any]:
         """OpenAI's error object: `{"error": {"message", "type", "code", "param"}}`."""
-        error = {"message": self.message, "type": self.type, "code": self.code, "param": self.param}
-        return {"error": error | dict(self.said or {}) | {"code": self.reported_code}}
+        ours = {"message": self.message, "type": self.type, "code": self.reported_code, "param": self.param}
+        said = {key: value for key, value in (self.said or {}).items() if value is not None}
+        return {"error": ours | said | {"code": self.reported_code}}
 
 
 class InvalidRequest(ServiceError):

@@ -15,8 +15,9 @@ def create_engine(settings: Settings) -> AsyncEngine:
     """An engine for `DATABASE_URL`; it connects when it is first used."""
     url = _for_asyncpg(make_url(settings.database_url.get_secret_value()))
     file = settings.embedded_database
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    # A commit is given up by cancelling it. SQLite's thread goes on all the same, and would take a lock that nobody
+    # gives back: there, the wait for the lock has to end first.
+    timeout_s = settings.database_connect_timeout_s if file is None else settings.commit_timeout_s / 2
     engine = create_async_engine(
         url,
         pool_size=_POOL_SIZE,
@@ -24,7 +25,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
         pool_pre_ping=file is None,
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,
-        connect_args={"timeout": settings.database_connect_timeout_s},
+        connect_args={"timeout": timeout_s},
         hide_parameters=True,  # prompts and answers stay out of error messages
     )
     if file is not None:

@@ -59,13 +59,17 @@ class ChatLogWriter:
         return durable
 
     async def _run(self) -> None:
-        while self._queue or not self._closing:
-            await self._something_queued.wait()
-            batch, self._queue = self._queue[: self._max_rows], self._queue[self._max_rows :]
-            if not self._queue and not self._closing:
-                self._something_queued.clear()
-            if batch:
-                await self._commit(batch)
+        batch: list[_Waiting] = []
+        try:
+            while self._queue or not self._closing:
+                await self._something_queued.wait()
+                batch, self._queue = self._queue[: self._max_rows], self._queue[self._max_rows :]
+                if not self._queue and not self._closing:
+                    self._something_queued.clear()
+                if batch:
+                    await self._commit(batch)
+        finally:  # cancelled by a server in a hurry: nobody is to wait for ever
+            _settle([*batch, *self._queue], RuntimeError("the writer was stopped"))
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         error: Exception | None = None

@@ -37,6 +37,7 @@ class GroqClient:
             base_url=base_url,
             max_retries=0,  # tenacity retries; twice would multiply
             http_client=DefaultAioHttpClient(
+                follow_redirects=False,  # nobody else is to be sent the key
                 # What HTTP_PROXY says is meant for Groq, and not for a simulator on this machine or network.
                 trust_env=settings.groq_api_key is not None,
                 # Admission bounds the streams; a pool that queued them would hide the wait.

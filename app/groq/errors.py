@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from app.core.errors import (
     UpstreamBroken,
     UpstreamError,
@@ -11,12 +13,14 @@ from app.core.errors import (
     UpstreamRejected,
     UpstreamUnavailable,
 )
+from app.core.storable import storable
 
 _CAPACITY_EXCEEDED = 498  # Groq's own status: the flex tier is full
 
 
 def error_from(status: int, said: Mapping[str, Any], *, retry_after: float | None = None) -> UpstreamError:
     """The error for an HTTP status of Groq's and the error object that came with it."""
+    said = _sendable(said)
     message = str(said.get("message") or f"Groq answered with status {status}")
     if status in (401, 403):
         # What Groq says of our key is not the caller's to read.
@@ -25,14 +29,27 @@ def error_from(status: int, said: Mapping[str, Any], *, retry_after: float | Non
         return UpstreamRateLimited(message, said=said, retry_after=retry_after)
     if status == _CAPACITY_EXCEEDED or status >= 500:
         return UpstreamUnavailable(message, said=said, retry_after=retry_after)
+    if status < 400:
+        return UpstreamBroken(f"Groq answered with status {status} where a stream was asked for")
     return UpstreamRejected(message, status=status, said=said)
 
 
 def error_of(said: Mapping[str, Any] | str) -> UpstreamError:
     """The error for what Groq says inside a stream: `event: error`, or a chunk with an `error`."""
     if isinstance(said, str):
-        return UpstreamBroken(said)
+        return UpstreamBroken(storable(said))
     status = said.get("status_code")
     if isinstance(status, int) and 400 <= status < 600:
         return error_from(status, {key: value for key, value in said.items() if key != "status_code"})
+    said = _sendable(said)
     return UpstreamBroken(str(said.get("message") or "Groq ended the stream with an error"), said=said)
+
+
+def _sendable(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What Groq says is passed on; what no JSON encoder takes would cost the client the whole error."""
+    try:
+        sendable: Mapping[str, Any] = storable(dict(said))
+        msgspec.json.encode(sendable)
+    except (RecursionError, ValueError, TypeError):
+        return {}
+    return sendable

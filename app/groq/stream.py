@@ -25,18 +25,22 @@ class GroqStream:
         self._first: Block | None = None
         self._waiting: asyncio.Future[None] | None = None
         self._ended = False
+        self._finished = False
         self._body.on_eof(self._wake_up)
 
     async def await_first(self) -> None:
-        """Returns when there is something to relay. An error that comes first is raised: nothing was sent yet."""
+        """Returns when there is something to relay. An error that comes first is raised: nothing was sent yet.
+
+        Comments that come before it are dropped.
+        """
         try:
             kind = self._response.headers.get("content-type", "text/event-stream")
             if not kind.startswith("text/event-stream"):
                 raise UpstreamBroken(f"Groq answered with {kind} where a stream was asked for")
             block = await self._receive()
-            while not (block.data or block.ended or block.error):
+            while not (block.chunks or block.ended or block.error):
                 block = await self._receive()
-            if not block.data:
+            if not block.chunks:
                 if not self._body.total_bytes:
                     raise UpstreamUnreachable("Groq closed the connection before it answered") from block.error
                 raise block.error or UpstreamBroken("Groq's answer ended before it began")
@@ -57,7 +61,13 @@ class GroqStream:
             data = await self._body.readany()
         except (aiohttp.ClientError, OSError) as exc:
             return self._broken_off(exc)
-        block = self._decoder.feed(data) if data else self._decoder.finish()
+        return self._note(self._decoder.feed(data) if data else self._decoder.finish(), at_end=not data)
+
+    def _note(self, block: Block, *, at_end: bool) -> Block:
+        """Once Groq has said why it stopped, the answer is whole, however the connection ends."""
+        self._finished = self._finished or block.finish_reason is not None
+        if at_end and self._finished and not block.ended:
+            block.ended, block.error = True, None
         self._ended = block.ended
         return block
 
@@ -92,9 +102,10 @@ class GroqStream:
         """What came before the connection broke is still the client's; aiohttp's own reads would throw it away."""
         rest = self._body._read_nowait(-1) if self._body._buffer else b""  # noqa: SLF001
         block = self._decoder.feed(rest)
-        block.error = block.error or UpstreamBroken("the connection to Groq broke off")
-        block.error.__cause__ = block.error.__cause__ or exc
-        return block
+        if not (block.ended or block.error):
+            block.error = UpstreamBroken("the connection to Groq broke off")
+            block.error.__cause__ = exc
+        return self._note(block, at_end=True)
 
 
 def _body_of(response: httpx2.Response) -> aiohttp.StreamReader:

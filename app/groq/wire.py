@@ -21,8 +21,8 @@ class _Details(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     completion_tokens_details: _Details | None = None
     prompt_tokens_details: _Details | None = None
 
@@ -30,7 +30,7 @@ class _Usage(msgspec.Struct):
 class _XGroq(msgspec.Struct):
     id: str | None = None
     usage: _Usage | None = None
-    error: str | None = None
+    error: Any = None
 
 
 class _Delta(msgspec.Struct):
@@ -62,23 +62,32 @@ class Decoder:
 
     def __init__(self, *, max_event_bytes: int) -> None:
         self._max_event_bytes = max_event_bytes
-        self._tail = b""
+        self._tail = bytearray()
 
     def feed(self, data: bytes) -> Block:
         """The events that `data` completes. Groq's own `[DONE]` and its error event are read, but not relayed."""
+        block = Block()
         if self._tail:
-            data = self._tail + data
-        block, start = Block(), 0
+            if not _has_boundary(bytes(self._tail[-3:]) + data):  # a long event is not searched from its start again
+                self._keep(data, block)
+                return block
+            data = bytes(self._tail) + data
+            self._tail.clear()
+        start = 0
         for event_end, next_start in _boundaries(data):
             _read(data[start:event_end], block)
             if block.ended or block.error:
-                block.data, self._tail = data[:start], b""
+                block.data = data[:start]
                 return block
             start = next_start
-        block.data, self._tail = (data, b"") if start == len(data) else (data[:start], data[start:])
+        block.data = data[:start]
+        self._keep(data[start:], block)
+        return block
+
+    def _keep(self, rest: bytes, block: Block) -> None:
+        self._tail += rest
         if len(self._tail) > self._max_event_bytes:
             block.error = UpstreamBroken(f"Groq sent an event of more than {self._max_event_bytes} bytes")
-        return block
 
     def finish(self) -> Block:
         """The connection has ended: an event that lacks only its blank line is read, half an event is not."""
@@ -108,10 +117,10 @@ def _read_slowly(event: bytes, block: Block) -> None:
         try:
             # The standard library accepts half of a surrogate pair, which msgspec refuses.
             content = json.loads(data)
-            chunk = msgspec.convert(
-                {"error": content} if name == "error" and "error" not in content else content, _Chunk
-            )
-        except (ValueError, TypeError, RecursionError) as exc:
+            if name == "error":
+                content = {"error": content.get("error") or content}
+            chunk = msgspec.convert(content, _Chunk)
+        except (ValueError, TypeError, AttributeError, RecursionError) as exc:
             block.error = UpstreamBroken("Groq sent an event that is not what its API describes")
             block.error.__cause__ = exc
         else:
@@ -122,6 +131,7 @@ def _note(chunk: _Chunk, block: Block) -> None:
     if chunk.error is not None:
         block.error = error_of(chunk.error)
         return
+    block.chunks += 1
     block.model = chunk.model or block.model
     for choice in chunk.choices or ():
         block.finish_reason = choice.finish_reason or block.finish_reason
@@ -129,7 +139,7 @@ def _note(chunk: _Chunk, block: Block) -> None:
             _note_delta(choice.delta, block)
     if chunk.x_groq is not None:
         block.groq_request_id = chunk.x_groq.id or block.groq_request_id
-        block.early_stop = chunk.x_groq.error or block.early_stop
+        block.early_stop = str(chunk.x_groq.error) if chunk.x_groq.error else block.early_stop
     usage = chunk.usage or (chunk.x_groq and chunk.x_groq.usage)
     if usage:
         block.usage = _counted(usage)
@@ -149,11 +159,15 @@ def _note_delta(delta: _Delta, block: Block) -> None:
 def _counted(usage: _Usage) -> Usage:
     completion, prompt = usage.completion_tokens_details, usage.prompt_tokens_details
     return Usage(
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
+        prompt_tokens=usage.prompt_tokens or 0,
+        completion_tokens=usage.completion_tokens or 0,
         reasoning_tokens=(completion and completion.reasoning_tokens) or 0,
         cached_tokens=(prompt and prompt.cached_tokens) or 0,
     )
+
+
+def _has_boundary(data: bytes) -> bool:
+    return next(_boundaries(data), None) is not None
 
 
 def _boundaries(data: bytes) -> Iterator[tuple[int, int]]:

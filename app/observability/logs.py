@@ -1,6 +1,7 @@
 """One pipe for every log line, ours and the libraries': colours on a terminal, one JSON object a line elsewhere."""
 
 import io
+import json
 import logging
 import sys
 from contextlib import suppress
@@ -69,4 +70,7 @@ def _for_people(_: Any, __: str, event: structlog.typing.EventDict) -> structlog
 
 
 def _json(event: dict[str, Any], **_: Any) -> str:
-    return msgspec.json.encode(event, enc_hook=str).decode()
+    try:
+        return msgspec.json.encode(event, enc_hook=str).decode()
+    except ValueError:  # half a surrogate pair, which only the standard library writes
+        return json.dumps(event, default=str)

@@ -23,9 +23,11 @@ class Probe:
         try:
             names = [field.name for field in dataclasses.fields(record) if field.name not in _NOT_IN_THE_LINE]
             facts = {name: getattr(record, name) for name in names} | {"request_id": str(record.id)}
-            ours = record.outcome in (Outcome.INTERNAL_ERROR, Outcome.NOT_RECORDED)
-            if ours:
+            if record.outcome is Outcome.INTERNAL_ERROR:
                 log.error("chat.finished", **facts, exc_info=error and error.__cause__)
+            elif record.outcome is Outcome.NOT_RECORDED:
+                # Not its traceback: what a database says of a row may quote it.
+                log.error("chat.finished", **facts, error=str(error and error.__cause__))
             else:
                 log.info("chat.finished", **facts)
         except Exception:

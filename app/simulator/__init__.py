@@ -6,9 +6,11 @@
 Law: the serving path never imports it. What it does wrong is scripted over HTTP, see `faults.py`.
 
     app.py        the HTTP surface
+    request.py    what is taken
     answers.py    what is answered: words, reasoning, tool calls, counts of tokens
     wire.py       how Groq writes it down: chunks, the whole completion, error bodies
     stream.py     when each byte is sent, and what goes wrong on the way
+    refusals.py   what is refused, in Groq's words
     faults.py     the script of failures
     limits.py     the rate-limit buckets and their headers
 """

@@ -39,7 +39,8 @@ def compose(body: dict[str, Any], model: Model, seed: int) -> Answer:
     prompt = _last_user_text(body)
     rng = random.Random(f"{seed}:{body.get('seed')}:{prompt}")
     answer = _tool_answer(body, rng) or Answer(_words(_prose(prompt, rng)))
-    if model.reasons and body.get("include_reasoning", True) and not answer.tool_calls:
+    shows_reasoning = body.get("include_reasoning") is not False and body.get("reasoning_format") != "hidden"
+    if model.reasons and shows_reasoning and not answer.tool_calls:
         _reason(answer, body.get("reasoning_format"))
     _cut_to(answer, body.get("max_completion_tokens") or body.get("max_tokens"))
     answer.usage = _usage(body, answer, model, rng)
@@ -70,7 +71,7 @@ def _reason(answer: Answer, reasoning_format: str | None) -> None:
 def _tool_answer(body: dict[str, Any], rng: random.Random) -> Answer | None:
     """A question with tools is answered with calls of them; their results are answered with words."""
     choice = body.get("tool_choice", "auto")
-    tools = [tool["function"] for tool in body.get("tools") or [] if "function" in tool]
+    tools = [tool["function"] for tool in body.get("tools") or []]
     if not tools or choice == "none" or body["messages"][-1].get("role") == "tool":
         return None
     if isinstance(choice, dict):
@@ -92,9 +93,12 @@ def _tool_answer(body: dict[str, Any], rng: random.Random) -> Answer | None:
 
 
 def _arguments(tool: dict[str, Any]) -> dict[str, Any]:
-    examples = {"string": "Paris", "integer": 3, "number": 1.5, "boolean": True, "array": [], "object": {}}
-    properties = (tool.get("parameters") or {}).get("properties") or {}
-    return {name: examples.get(schema.get("type"), "Paris") for name, schema in properties.items()}
+    examples = {"integer": 3, "number": 1.5, "boolean": True, "array": [], "object": {}}
+    properties = (tool.get("parameters") or {}).get("properties")
+    if not isinstance(properties, dict):
+        return {}
+    kinds = {name: schema.get("type") if isinstance(schema, dict) else None for name, schema in properties.items()}
+    return {name: examples.get(kind, "Paris") if isinstance(kind, str) else "Paris" for name, kind in kinds.items()}
 
 
 def _cut_to(answer: Answer, budget: int | None) -> None:

@@ -95,7 +95,7 @@ class Simulator:
             try:
                 script = FaultScript() if empty else FaultScript.model_validate_json(await request.body())
             except ValidationError as exc:
-                return JSONResponse({"error": exc.errors(include_url=False, include_context=False)}, 422)
+                return _unprocessable(exc)
             self._faults.load(script)
         return JSONResponse(self._faults.report())
 
@@ -103,7 +103,7 @@ class Simulator:
         try:
             limits = _LIMITS_BY_MODEL.validate_json(await request.body())
         except ValidationError as exc:
-            return JSONResponse({"error": exc.errors(include_url=False, include_context=False)}, 422)
+            return _unprocessable(exc)
         if unknown := set(limits) - set(MODELS):
             return JSONResponse({"error": f"no such model: {', '.join(sorted(unknown))}"}, 422)
         self._limits = self._fresh_limits(limits)
@@ -118,6 +118,11 @@ class Simulator:
 
     def _leave(self) -> None:
         self._left += 1
+
+
+def _unprocessable(exc: ValidationError) -> JSONResponse:
+    problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in exc.errors(include_input=False)]
+    return JSONResponse({"error": problems}, 422)
 
 
 def create_simulator(*, seed: int = 0, limits: Limits | None = None) -> Starlette:

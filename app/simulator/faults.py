@@ -29,12 +29,12 @@ class Fault(BaseModel):
     """The error object to send instead of Groq's usual one: with `status`, or with `ending: error_event`."""
     retry_after_s: int | None = Field(default=None, ge=0)
 
-    first_byte_delay_s: float = Field(default=0, ge=0)
+    first_byte_delay_s: float = Field(default=0, ge=0, le=3600)
     """Before the headers."""
-    first_token_delay_s: float = Field(default=0, ge=0)
+    first_token_delay_s: float = Field(default=0, ge=0, le=3600)
     """Between the opening chunk and the first token."""
     tokens_per_s: float | None = Field(default=None, gt=0)
-    silence_s: float = Field(default=0, ge=0)
+    silence_s: float = Field(default=0, ge=0, le=3600)
     """Say nothing for so long, after `after_tokens`; then go on."""
 
     after_tokens: int = Field(default=0, ge=0)

@@ -3,12 +3,14 @@
 import math
 from typing import Any
 
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from app.simulator.faults import Fault
 from app.simulator.limits import Exhausted
 from app.simulator.models import MODELS
+from app.simulator.request import GroqRequest
 from app.simulator.wire import error_body
 
 _UNSUPPORTED = ("logprobs", "top_logprobs", "logit_bias")
@@ -42,7 +44,8 @@ class Refused(Exception):
 
 async def checked_body(request: Request) -> dict[str, Any]:
     """The body, if Groq would take it. Raises Refused."""
-    if not request.headers.get("authorization", "").removeprefix("Bearer").strip():
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme != "Bearer" or not key.strip():
         raise Refused(401, _BY_STATUS[401])
     try:
         body = await request.json()
@@ -55,21 +58,19 @@ async def checked_body(request: Request) -> dict[str, Any]:
 
 
 def _check(body: dict[str, Any]) -> None:
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages or not all(isinstance(each, dict) for each in messages):
-        raise _bad("'messages' : minimum number of items is 1")
-    if body.get("model") not in MODELS:
-        message = f"The model `{body.get('model')}` does not exist or you do not have access to it."
+    model = body.get("model")
+    if not isinstance(model, str) or model not in MODELS:
+        message = f"The model `{model}` does not exist or you do not have access to it."
         raise Refused(404, error_body(message, "invalid_request_error", "model_not_found"))
     for name in _UNSUPPORTED:
         if body.get(name):
             raise _bad(f"property '{name}' is unsupported")
-    if (body.get("n") or 1) > 1:
-        raise _bad("'n' : number must be at most 1")
-    if isinstance(body.get("stop"), list) and len(body["stop"]) > 4:
-        raise _bad("'stop' : maximum number of items is 4")
-    if len(body.get("tools") or []) > 128:
-        raise _bad("'tools' : maximum number of items is 128")
+    try:
+        GroqRequest.model_validate(body)
+    except ValidationError as exc:
+        problem = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in problem["loc"])
+        raise _bad(f"'{field}' : {problem['msg']}") from None
 
 
 def by_script(fault: Fault) -> Refused | None:

@@ -1,6 +1,7 @@
 """How Groq writes an answer down: events of a stream, the whole completion, error bodies."""
 
 import json
+import random
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +26,7 @@ class ChunkWriter:
         """The first event: a role and an empty content, which is no token yet."""
         if self._model.compound:
             return None
-        x_groq = {"id": self._request_id} | ({"seed": seed} if seed is not None else {})
+        x_groq = {"id": self._request_id, "seed": random.getrandbits(31) if seed is None else seed}
         return self._chunk({"role": "assistant", "content": ""}, x_groq=x_groq)
 
     def tokens(self, answer: Answer) -> Iterator[bytes]:
@@ -77,7 +78,8 @@ def completion(answer: Answer, model: Model, *, request_id: str) -> dict[str, An
 def event(content: dict[str, Any], name: str | None = None) -> bytes:
     """One server-sent event."""
     data = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    return (f"event: {name}\n" if name else "").encode() + f"data: {data}\n\n".encode()
+    head = f"event: {name}\n" if name else ""
+    return f"{head}data: {data}\n\n".encode("utf-8", "backslashreplace")  # half a surrogate pair stays an escape
 
 
 def error_body(message: str, kind: str, code: str | None = None, **beside: Any) -> dict[str, Any]:

@@ -78,6 +78,14 @@ def test_what_is_nested_too_deep_to_be_kept_is_refused_before_it_costs_anything(
         assert (reply.status, reply.error["message"]) == (400, "the body is nested more than 64 levels deep")
 
 
+def test_a_body_of_many_mistakes_is_refused_at_the_first(service: Service) -> None:
+    """Not one complaint for each of them: a small body would cost seconds and a heap of memory."""
+    for body in ({"messages": [0] * 20_000}, {"messages": [{"role": "user", "content": [0] * 20_000}]}):
+        reply = service.chat(body)
+        assert reply.status == 400
+        assert len(reply.body) < 1000
+
+
 def test_the_first_of_many_problems_is_named_alone(service: Service) -> None:
     """`messages.1` is not `messages.10`."""
     messages = [MESSAGE, "no object", *[MESSAGE] * 8, {"role": "boss"}]

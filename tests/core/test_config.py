@@ -23,6 +23,7 @@ def test_secrets_stay_out_of_what_is_printed() -> None:
     assert "gsk_1" not in repr(shown)
     assert "hidden" not in repr(shown)
     assert shown.database_name == "postgresql://host:5432/db"
+    assert settings(database_url="postgres://host/db?user=me&password=hidden").database_name == "postgresql://host/db"
 
 
 def test_what_is_wrong_is_explained_without_its_value() -> None:

@@ -122,6 +122,22 @@ async def test_an_outage_is_not_taken_for_a_bad_row() -> None:
     assert rows.tries == 1
 
 
+async def test_a_writer_that_is_stopped_in_a_hurry_leaves_nobody_waiting() -> None:
+    """A second Ctrl-C cancels every task; a chat that waited for its row would hold the process up for ever."""
+    rows = GatedRows()
+    rows.gate.clear()
+    log = writer(rows)
+    await log.__aenter__()
+    in_flight = log.add(record())
+    await asyncio.sleep(0.01)
+    queued = log.add(record())
+    assert log._task
+    log._task.cancel()
+    for wait in (in_flight, queued):
+        with pytest.raises(NotRecorded):
+            await asyncio.wait_for(wait, 1)
+
+
 async def test_after_closing_nothing_is_promised() -> None:
     async with writer(GatedRows()) as log:
         pass

@@ -51,6 +51,16 @@ async def test_an_answer_that_is_no_stream_is_not_relayed() -> None:
                 await open_stream(client)
 
 
+@pytest.mark.parametrize("status", [302, 304])
+async def test_a_redirect_is_not_followed_and_not_passed_on(status: int) -> None:
+    head = f"HTTP/1.1 {status} Elsewhere\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n".encode()
+    with replaying([head]) as url:
+        async with GroqClient(settings(url)) as client:
+            with pytest.raises(UpstreamBroken) as caught:
+                await open_stream(client)
+    assert caught.value.status == 502
+
+
 async def test_a_proxy_of_the_environment_is_for_groq_and_not_for_a_simulator(
     groq: SimulatedGroq, monkeypatch: pytest.MonkeyPatch
 ) -> None:

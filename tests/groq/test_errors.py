@@ -1,5 +1,8 @@
 """Groq's refusals in our words."""
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from app.core.errors import (
@@ -48,6 +51,15 @@ def test_what_groq_says_of_our_key_is_not_passed_on() -> None:
 def test_what_groq_says_of_the_request_is_passed_on_whole() -> None:
     said = {"message": "m", "type": "invalid_request_error", "code": "tool_use_failed", "failed_generation": "<f>"}
     assert error_from(400, said).envelope()["error"] == {**said, "param": None}
+
+
+def test_what_cannot_be_sent_does_not_cost_the_client_the_error() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"x": deep}
+    for said in ({"message": "bad \ud800", "code": "\udfff"}, {"message": "m", "x": float("nan")}, deep):
+        msgspec.json.encode(error_from(400, said).envelope())
+    assert error_from(400, {"message": None}).envelope()["error"]["message"] == "Groq answered with status 400"
 
 
 def test_an_error_in_a_stream_may_be_just_a_text_or_lack_a_status() -> None:

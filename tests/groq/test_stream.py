@@ -4,9 +4,10 @@ import asyncio
 import time
 from typing import Any
 
-from app.core.errors import (
-    UpstreamBroken,
-)
+import pytest
+
+from app.chat.block import Block
+from app.core.errors import UpstreamBroken, UpstreamUnavailable
 from app.groq.client import GroqClient
 from tests.groq.clients import blocks, open_stream, settings
 from tests.groq.shapes import DONE, STREAM, chunk
@@ -56,6 +57,43 @@ async def test_a_connection_serves_one_chat_after_the_other() -> None:
                 await stream.aclose()
         await asyncio.sleep(0.05)
     assert len(served) == 1
+
+
+@pytest.mark.parametrize(
+    "writes",
+    [
+        [*chunked(STREAM, DONE, end=False)],
+        [*chunked(STREAM, end=False)],
+        [*chunked(STREAM, DONE[:8], end=False)],
+        [*chunked(STREAM, DONE[:8])],
+    ],
+)
+@pytest.mark.parametrize("pause_s", [0, 0.1])
+async def test_an_answer_that_said_why_it_stopped_is_whole_however_the_connection_ends(
+    writes: list[bytes], pause_s: float
+) -> None:
+    with replaying([OK, *writes], reset=True) as url:
+        async with GroqClient(settings(url)) as client:
+            stream = await open_stream(client)
+            read: list[Block] = []
+            while not read or not (read[-1].ended or read[-1].error):
+                await stream.pause(pause_s)
+                read.append(await stream.read(2))
+            await stream.aclose()
+    assert [block.error for block in read if block.error] == []
+    assert read[-1].ended
+    assert b"".join(block.data for block in read) == STREAM
+
+
+async def test_comments_before_the_first_chunk_do_not_stand_in_the_way_of_a_retry() -> None:
+    comment = b": waking up\n\n"
+    busy = b'event: error\ndata: {"error":{"message":"busy","status_code":503}}\n\n'
+    attempts: list[None] = []
+    with replaying([OK, *chunked(comment, busy)], pause_s=0.01) as url:
+        async with GroqClient(settings(url)) as client:
+            with pytest.raises(UpstreamUnavailable):
+                await open_stream(client, attempts)
+    assert len(attempts) == 3
 
 
 async def test_what_came_before_the_connection_broke_is_not_lost() -> None:

@@ -193,6 +193,29 @@ def test_an_event_that_never_ends_is_bounded() -> None:
     assert "10000 bytes" in block.error.message
 
 
+def test_a_long_event_in_small_pieces_is_searched_once() -> None:
+    """A promise about work, not about time: the search never starts again from the beginning of the event."""
+    event = b"data: " + json.dumps({"x": "y" * 200_000}).encode() + b"\n\n"
+    decoder = Decoder(max_event_bytes=2**20)
+    blocks = [decoder.feed(event[at : at + 1]) for at in range(len(event))]
+    assert b"".join(block.data for block in blocks) == event
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'data: {"choices":[],"usage":{"prompt_tokens":null,"completion_tokens":3}}\n\n',
+        b'data: {"choices":[],"x_groq":{"id":"r","error":{"code":1}}}\n\n',
+    ],
+)
+def test_fields_of_another_shape_do_not_break_an_answer(event: bytes) -> None:
+    assert decode(event)[0].error is None
+
+
+def test_an_error_event_without_an_error_is_one_all_the_same() -> None:
+    assert decode(b'event: error\ndata: {"error":null}\n\n')[0].error
+
+
 def test_what_follows_done_is_not_read() -> None:
     block, _ = decode(STREAM + DONE + b"data: {nonsense\n\n")
     assert_is_the_stream(block)

@@ -11,6 +11,7 @@ from app.observability import logs
 logs.configure("json")
 structlog.get_logger("ours").info("ours.said", number=1)
 logging.getLogger("library").warning("theirs %s", 2)
+structlog.get_logger("ours").info("ours.odd", text="\\ud800")
 logging.getLogger("sqlalchemy.engine").info("SELECT secret")
 try:
     1 / 0
@@ -24,9 +25,10 @@ def test_ours_and_the_libraries_lines_are_one_json_object_each(tmp_path: Path) -
     (tmp_path / "lines.py").write_text(LINES)
     code, output = run(["lines"], cwd=tmp_path, env={})
     assert code == 0, output
-    first, second, third, fourth = (json.loads(line) for line in output.splitlines())
+    first, second, odd, third, fourth = (json.loads(line) for line in output.splitlines())
     assert (first["event"], first["number"], first["level"]) == ("ours.said", 1, "info")
     assert (second["event"], second["logger"], second["level"]) == ("theirs 2", "library", "warning")
+    assert odd["text"] == "\ud800"
     assert "ZeroDivisionError" in third["exception"]
     assert "ZeroDivisionError" in fourth["exception"]
     assert all(line["timestamp"].endswith("Z") for line in (first, second, third, fourth))

@@ -6,8 +6,9 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from app.core.errors import InternalError
+from app.core.errors import InternalError, NotRecorded
 from app.core.outcomes import Outcome
+from app.db.errors import RowsRefused
 from app.observability.probe import Probe
 from tests.support.records import record
 
@@ -33,6 +34,16 @@ def test_a_bug_of_ours_is_an_error_with_its_cause() -> None:
         Probe().chat_finished(record(outcome=Outcome.INTERNAL_ERROR), error)
     assert lines[0]["log_level"] == "error"
     assert lines[0]["exc_info"] is error.__cause__
+
+
+def test_what_a_database_says_of_a_row_that_it_refused_is_not_shown_as_a_traceback() -> None:
+    error = NotRecorded("told to the client")
+    error.__cause__ = RowsRefused("null value in column")
+    error.__cause__.__cause__ = RuntimeError("DETAIL: Failing row contains (a-word-of-mine)")
+    with capture_logs() as lines:
+        Probe().chat_finished(record(outcome=Outcome.NOT_RECORDED), error)
+    assert lines[0]["error"] == "null value in column"
+    assert "exc_info" not in lines[0]
 
 
 def test_a_signal_that_fails_takes_nobody_along() -> None:

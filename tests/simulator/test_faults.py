@@ -1,7 +1,5 @@
 """Failures by script, the same ones each time."""
 
-from typing import Any
-
 import httpx2
 import pytest
 
@@ -34,9 +32,22 @@ def test_a_fault_may_concern_one_model_alone() -> None:
     assert plan.next("a").status == 500
 
 
-@pytest.mark.parametrize("script", [{"faults": [{"status": 200}]}, {"faults": [{"stauts": 500}]}, {"fault": []}, []])
-def test_a_script_that_cannot_be_meant_is_refused(groq: SimulatedGroq, script: Any) -> None:
-    assert groq.http.put(f"{groq.root}/faults", json=script).status_code == 422
+SCRIPTS = [
+    b'{"faults": [{"status": 200}]}',
+    b'{"faults": [{"stauts": 500}]}',
+    b'{"faults": [{"silence_s": 1e99}]}',
+    b'{"fault": []}',
+    b"[]",
+    b"{",
+    b"\xff",
+]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_that_cannot_be_meant_is_refused(groq: SimulatedGroq, script: bytes) -> None:
+    response = groq.http.put(f"{groq.root}/faults", content=script)
+    assert response.status_code == 422
+    assert response.json()["error"]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 413, 422, 429, 498, 500, 502, 503])

@@ -66,13 +66,14 @@ def test_usage_on_its_own_only_where_it_is_asked_for(groq: SimulatedGroq) -> Non
         ({"model": "openai/gpt-oss-20b", "include_reasoning": False}, {"role", "content"}),
         ({"model": "qwen/qwen3-32b"}, {"role", "content", "reasoning"}),
         ({"model": "qwen/qwen3-32b", "reasoning_format": "raw"}, {"role", "content"}),
+        ({"model": "qwen/qwen3-32b", "reasoning_format": "hidden"}, {"role", "content"}),
         ({}, {"role", "content"}),
     ],
 )
 def test_models_that_reason_say_so_each_in_its_way(groq: SimulatedGroq, body: dict[str, Any], kinds: set[str]) -> None:
     found = deltas(stream(groq, **body))
     assert {kind for delta in found for kind in delta} == kinds
-    assert ("<think>" in [delta.get("content") for delta in found]) == ("reasoning_format" in body)
+    assert ("<think>" in [delta.get("content") for delta in found]) == (body.get("reasoning_format") == "raw")
 
 
 def test_a_small_budget_leaves_a_reasoning_model_without_an_answer(groq: SimulatedGroq) -> None:
@@ -129,6 +130,14 @@ def test_the_same_request_has_the_same_answer(groq: SimulatedGroq) -> None:
         ({"n": 2}, 400, None),
         ({"stop": list("abcde")}, 400, None),
         ({"tools": [CLOCK] * 129}, 400, None),
+        ({"tools": [1]}, 400, None),
+        ({"tools": [{"type": "function", "function": {}}]}, 400, None),
+        ({"tool_choice": {"type": "function"}, "tools": [CLOCK]}, 400, None),
+        ({"max_tokens": "many"}, 400, None),
+        ({"temperature": 9}, 400, None),
+        ({"messages": [{"role": "boss", "content": "Hi"}]}, 400, None),
+        ({"stream_options": [1]}, 400, None),
+        ({"model": ["llama"]}, 404, "model_not_found"),
     ],
 )
 def test_what_groq_refuses_is_refused(groq: SimulatedGroq, body: dict[str, Any], status: int, code: str | None) -> None:

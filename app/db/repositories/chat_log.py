@@ -8,9 +8,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.chat.record import ChatRecord
+from app.core.storable import storable
 from app.db.errors import commit_error
 from app.db.models import ChatLog
-from app.db.storable import storable
 
 _COLUMNS = tuple(column.key for column in ChatLog.__table__.columns)
 

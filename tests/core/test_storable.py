@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.db.storable import storable
+from app.core.storable import storable
 
 _ANY_TEXT = st.text(st.characters())
 _JSON = st.recursive(
@@ -27,4 +27,5 @@ def test_text_that_can_be_stored_is_left_as_it_is(text: str) -> None:
 
 
 def test_every_character_that_cannot_is_marked() -> None:
+    assert storable("\ud83d" + "\ude00") == "😀"
     assert storable({"a\x00": ["\ud800x", {"b": "\udfff"}]}) == {"a\ufffd": ["\ufffdx", {"b": "\ufffd"}]}
