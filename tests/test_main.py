@@ -1,0 +1,29 @@
+"""The application as a whole: what it builds, and in which order it closes."""
+
+import asyncio
+from uuid import uuid4
+
+from app.chat.caller import Caller
+from app.chat.events import DONE
+from app.chat.service import ChatService
+from app.core.config import Settings
+from app.main import create_app
+from app.schemas.chat import ChatRequest
+from tests.support.service import HELLO, SimulatedGroq
+
+
+async def test_closing_waits_for_the_streams_that_still_run(database: Settings, groq: SimulatedGroq) -> None:
+    """Groq's client and the writer are still there for the last chat, and its receipt is real."""
+    groq.fail({"after_tokens": 5, "silence_s": 0.5})
+    app = create_app(database.model_copy(update={"groq_simulator_url": groq.url}))
+
+    async def chat(chats: ChatService) -> list[bytes]:
+        return [block async for block in chats.stream(ChatRequest.model_validate(HELLO), Caller(uuid4()))]
+
+    async with app.router.lifespan_context(app) as state:
+        assert state
+        running = asyncio.ensure_future(chat(state["chats"]))
+        await asyncio.sleep(0.3)
+        assert not running.done()
+    assert running.done()
+    assert (await running)[-1] == DONE
