@@ -93,7 +93,7 @@ def service_process(
         "GROQ_BASE_URL": groq_process.url,
         "PORT": "0",
         "GROQ_RETRY_WAIT_S": "2",
-        "CHAT_GAP_TIMEOUT_S": "1",
+        "CHAT_GAP_TIMEOUT_S": "2",
         "MAX_BODY_BYTES": "100000",
     }
     with program(["app"], cwd=folder, env=env) as running:

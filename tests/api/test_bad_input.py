@@ -68,6 +68,13 @@ def test_half_a_surrogate_pair_is_refused_wherever_it_stands(service: Service) -
         assert service.chat(content=json.dumps(body).encode()).status == 400
 
 
+def test_numbers_of_any_size_travel_and_are_kept(service: Service) -> None:
+    for body in ({**HELLO, "seed": 10**30}, {**HELLO, "x": {"y": [-(10**40), 1e300]}}):
+        reply = service.chat(body)
+        assert reply.done
+        assert service.row(reply.id)["outcome"] == "completed"
+
+
 def test_what_is_nested_too_deep_to_be_kept_is_refused_before_it_costs_anything(service: Service) -> None:
     def nested(depth: int) -> bytes:
         return b'{"messages":[{"role":"user","content":"Hi"}],"x":' + b"[" * depth + b"]" * depth + b"}"

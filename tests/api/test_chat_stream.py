@@ -25,7 +25,7 @@ def test_a_chat_streams_in_steps_and_ends_with_a_receipt(service: Service, groq:
         for piece in response.iter_raw():
             arrivals.append(time.monotonic())
             body += piece
-    assert arrivals[-1] - arrivals[0] > 0.4
+    assert arrivals[-1] - arrivals[0] > 0.1
     assert body.endswith(b"\n\ndata: [DONE]\n\n")
     assert body.count(b"\ndata: [DONE]\n") == 1
 

@@ -17,7 +17,7 @@ from tests.support.records import record
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    settings = Settings(_env_file=None, database_url=f"sqlite:///{tmp_path}/chats.db", commit_timeout_s=0.4)
+    settings = Settings(_env_file=None, database_url=f"sqlite:///{tmp_path}/chats.db", commit_timeout_s=1)
     upgrade(settings)
     return settings
 
@@ -26,12 +26,12 @@ async def test_a_commit_that_was_given_up_leaves_no_lock_behind(settings: Settin
     """Somebody else holds the lock for longer than a commit may take; afterwards rows are kept again."""
     assert settings.embedded_database
     engine = create_engine(settings)
-    async with ChatLogWriter(ChatLogRepository(engine), commit_timeout_s=0.4, max_rows=100) as log:
-        for _ in range(5):
+    async with ChatLogWriter(ChatLogRepository(engine), commit_timeout_s=1, max_rows=100) as log:
+        for _ in range(3):
             other = sqlite3.connect(settings.embedded_database, isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
             waits = [log.add(record()) for _ in range(3)]
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1.2)
             other.execute("ROLLBACK")
             other.close()
             results = await asyncio.gather(*waits, return_exceptions=True)
