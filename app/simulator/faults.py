@@ -39,9 +39,10 @@ class Fault(BaseModel):
 
     after_tokens: int = Field(default=0, ge=0)
     """How many tokens go out before the ending, or the silence."""
-    ending: Literal["error_event", "truncate", "eof", "no_done", "garbage"] | None = None
-    """`error_event`: Groq's own error, in band. `truncate`: the connection breaks within an event. `eof`: the body
-    ends cleanly, without a finish_reason. `no_done`: all but `[DONE]`. `garbage`: an event that is not JSON."""
+    ending: Literal["error_event", "early_stop", "truncate", "eof", "no_done", "garbage"] | None = None
+    """`error_event`: Groq's own error, in band. `early_stop`: a last chunk that says why in `x_groq.error`. `truncate`:
+    the connection breaks within an event. `eof`: the body ends cleanly, without a finish_reason. `no_done`: all but
+    `[DONE]`. `garbage`: an event that is not JSON."""
 
     bytes_per_write: int | None = Field(default=None, ge=1)
     """Split the stream into writes of so many bytes, through events and characters alike."""

@@ -39,7 +39,7 @@ async def events(
                 yield due
                 due = b""
             if fault.ending not in (None, "no_done"):
-                yield _ending(fault, token)
+                yield _ending(fault, writer, token)
                 return
             await asyncio.sleep(fault.silence_s)
             start += fault.silence_s
@@ -52,10 +52,12 @@ async def events(
     yield due + b"".join(writer.final(answer)) + (b"" if fault.ending == "no_done" else DONE)
 
 
-def _ending(fault: Fault, token: bytes) -> bytes:
+def _ending(fault: Fault, writer: ChunkWriter, token: bytes) -> bytes:
     match fault.ending:
         case "error_event":
             return event({"error": fault.error} if fault.error else _IN_BAND_ERROR, "error")
+        case "early_stop":
+            return writer.early_stop("The model stopped early, and this is why.")
         case "garbage":
             return b'data: {"id": "chatcmpl-\x00\xff not json\n\n'
         case "truncate":

@@ -45,6 +45,10 @@ class ChunkWriter:
         if self._include_usage:
             yield event(self._envelope() | {"choices": [], "usage": answer.usage, "service_tier": "on_demand"})
 
+    def early_stop(self, reason: str) -> bytes:
+        """The last event of an answer that stopped for a reason of Groq's own: no finish_reason, no usage."""
+        return self._chunk({}, x_groq={"id": self._request_id, "error": reason})
+
     def _chunk(
         self, delta: dict[str, Any], *, finish_reason: str | None = None, last: bool = False, **beside: Any
     ) -> bytes:

@@ -61,6 +61,7 @@ def test_a_failure_that_a_retry_heals_is_never_seen_by_the_client(service: Servi
     ("fault", "code", "outcome"),
     [
         ({"ending": "error_event"}, "tool_use_failed", "upstream_rejected"),
+        ({"ending": "early_stop"}, "upstream_broken", "upstream_error"),
         ({"ending": "truncate"}, "upstream_broken", "upstream_error"),
         ({"ending": "eof"}, "upstream_broken", "upstream_error"),
         ({"ending": "garbage"}, "upstream_broken", "upstream_error"),
