@@ -3,6 +3,9 @@
 import json
 from typing import Any
 
+from app.chat.block import Block
+from app.groq.wire import Decoder
+
 USAGE = {
     "queue_time": 0.02,
     "prompt_tokens": 9,
@@ -33,3 +36,31 @@ STREAM = b"".join(
     ]
 )
 DONE = b"data: [DONE]\n\n"
+
+
+def decode(*pieces: bytes, end: bool = True, max_event_bytes: int = 10_000) -> tuple[Block, list[bytes]]:
+    """Everything that the pieces brought, as one block, and what was relayed for each of them."""
+    decoder = Decoder(max_event_bytes=max_event_bytes)
+    whole, relayed = Block(), []
+    for piece in pieces:
+        block = decoder.feed(piece)
+        _merge(whole, block)
+        relayed.append(block.data)
+        if block.ended or block.error:
+            return whole, relayed
+    if end:
+        last = decoder.finish()
+        _merge(whole, last)
+        relayed.append(last.data)
+    return whole, relayed
+
+
+def _merge(whole: Block, block: Block) -> None:
+    whole.data += block.data
+    whole.text += block.text
+    whole.reasoning += block.reasoning
+    whole.tool_calls += block.tool_calls
+    whole.deltas += block.deltas
+    for name in ("model", "finish_reason", "usage", "groq_request_id", "early_stop", "error"):
+        setattr(whole, name, getattr(block, name) or getattr(whole, name))
+    whole.ended = whole.ended or block.ended

@@ -1,0 +1,84 @@
+"""What cannot be done is said in one sentence, and the exit code is not 0."""
+
+import socket
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.commands.newcomer import FREE_PORT, chat
+from tests.support.processes import program, run
+
+
+def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, output = run(["app"], cwd=tmp_path, env={"PORT": str(port)})
+    assert code == 1
+    assert output == (
+        f"cannot listen on 127.0.0.1:{port} (Address already in use): "
+        "set PORT to a free port, for example PORT=8001, or HOST to an address of this machine\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["run", "chats"])
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PORT", "eight", "PORT: Input should be a valid integer"),
+        ("MAX_ACTIVE_STREAMS", "0", "MAX_ACTIVE_STREAMS: Input should be greater than 0"),
+        ("DATABASE_URL", "mysql://root:secret@db/x", "DATABASE_URL: use postgresql+asyncpg://"),
+        ("GROQ_BASE_URL", "api.groq.com", "GROQ_BASE_URL: use a URL that starts with https://"),
+        ("GROQ_BASE_URL", "http://[bad", "GROQ_BASE_URL: use a URL that starts with https://"),
+        ("GROQ_API_KEY", "ключ", "GROQ_API_KEY: use the key as Groq gave it"),
+        ("MODEL_PRICES", "cheap", "MODEL_PRICES: use a JSON object"),
+        ("MODEL_PRICES", '{"m": {"input": -1, "output": 1}}', "MODEL_PRICES.M.INPUT: Input should be greater"),
+        ("DATABASE_URL", "postgres://host:port/db", "DATABASE_URL: use postgresql+asyncpg://"),
+        ("DATABASE_URL", "sqlite:///:memory:", "DATABASE_URL: use postgresql+asyncpg://"),
+        ("SHUTDOWN_GRACE_S", "inf", "SHUTDOWN_GRACE_S: Input should be a finite number"),
+    ],
+)
+def test_a_bad_setting_is_one_sentence(tmp_path: Path, command: str, name: str, value: str, words: str) -> None:
+    code, output = run(["app", command], cwd=tmp_path, env={name: value})
+    assert code == 2
+    assert output.startswith(words)
+    assert output.count("\n") == 1
+    assert "secret" not in output
+
+
+@pytest.mark.parametrize("command", ["run", "migrate", "chats"])
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "nowhere.invalid:5432"])
+def test_an_unreachable_database_is_one_sentence(tmp_path: Path, command: str, host: str) -> None:
+    env = {"DATABASE_URL": f"postgresql+asyncpg://me:secret@{host}/chats", **FREE_PORT}
+    code, output = run(["app", command], cwd=tmp_path, env=env)
+    assert code == 1
+    assert f"postgresql://{host}/chats" in output
+    assert output.count("\n") == 1
+    assert "secret" not in output
+
+
+def test_the_database_of_compose_gets_a_hint(tmp_path: Path) -> None:
+    code, output = run(["app", "migrate"], cwd=tmp_path, env={"DATABASE_URL": "postgresql://me:x@db:5432/chats"})
+    assert code == 1
+    assert "inside docker compose" in output
+
+
+def test_an_address_of_the_other_family_works_or_is_one_sentence(tmp_path: Path, http: httpx2.Client) -> None:
+    """A machine may have no IPv6; the address is understood all the same."""
+    with program(["app"], cwd=tmp_path, env={"HOST": "::1", **FREE_PORT}) as running:
+        try:
+            url = running.url()
+        except AssertionError:
+            assert "cannot listen on ::1" in running.output
+        else:
+            assert chat(http, url).done
+
+
+def test_a_server_that_cannot_run_on_its_settings_says_so(tmp_path: Path) -> None:
+    """As any ASGI server starts it, without `make run` around it."""
+    for env, words in (({}, "GROQ_API_KEY is not set"), ({"CHAT_TIMEOUT_S": "soon"}, "CHAT_TIMEOUT_S: Input")):
+        code, output = run(["uvicorn", "--factory", "app.main:create_app", "--port", "0"], cwd=tmp_path, env=env)
+        assert code == 1
+        assert output.startswith(words)
+        assert output.count("\n") == 1

@@ -1,0 +1,60 @@
+"""How it stops: in good order, after the grace period, or at once."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.commands.newcomer import FREE_PORT
+from tests.support.processes import program, run
+from tests.support.service import PATH
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_in_good_order_and_the_running_chat_ends_first(
+    tmp_path: Path, http: httpx2.Client, how: signal.Signals
+) -> None:
+    with program(["app"], cwd=tmp_path, env=FREE_PORT) as running:
+        url = running.url()
+        with http.stream("POST", url + PATH, json={"messages": [{"role": "user", "content": "Hello"}]}) as response:
+            pieces = response.iter_raw()
+            body = next(pieces)
+            running.signal(how)
+            body += b"".join(pieces)
+        assert body.endswith(b"data: [DONE]\n\n")
+        assert running.wait() == (0 if how is signal.SIGINT else -signal.SIGTERM)
+    assert "Traceback" not in running.output
+
+
+def test_a_stream_that_outlasts_the_grace_period_has_its_row(tmp_path: Path, http: httpx2.Client) -> None:
+    """The server cancels it and goes on closing; the row is written before the database is closed."""
+    with program(["app.simulator", "--port", "0"], cwd=tmp_path) as groq:
+        http.put(groq.url().removesuffix("/openai/v1") + "/faults", json={"faults": [{"tokens_per_s": 5}]})
+        env = {"SHUTDOWN_GRACE_S": "1", "GROQ_SIMULATOR_URL": groq.url(), **FREE_PORT}
+        with program(["app"], cwd=tmp_path, env=env) as running:
+            body = {"messages": [{"role": "user", "content": "Hello"}]}
+            with http.stream("POST", running.url() + PATH, json=body) as response:
+                next(response.iter_raw())
+                running.signal(signal.SIGINT)
+                assert running.wait() == 0
+                chat_id = response.headers["x-request-id"]
+    _, output = run(["app", "chats", "--json"], cwd=tmp_path)
+    assert [json.loads(line)["id"] for line in output.splitlines()] == [chat_id]
+
+
+def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path, http: httpx2.Client) -> None:
+    with program(["app.simulator", "--port", "0"], cwd=tmp_path) as groq:
+        http.put(groq.url().removesuffix("/openai/v1") + "/faults", json={"faults": [{"tokens_per_s": 1}]})
+        with program(["app"], cwd=tmp_path, env={"GROQ_SIMULATOR_URL": groq.url(), **FREE_PORT}) as running:
+            body = {"messages": [{"role": "user", "content": "Hello"}]}
+            with http.stream("POST", running.url() + PATH, json=body) as response:
+                next(response.iter_raw())
+                running.signal(signal.SIGINT)
+                time.sleep(0.5)
+                started = time.monotonic()
+                running.signal(signal.SIGINT)
+                running.wait()
+                assert time.monotonic() - started < 10

@@ -1,0 +1,59 @@
+"""The decoder, on what fails and on what nobody should send."""
+
+import pytest
+
+from app.core.errors import UpstreamBroken, UpstreamRateLimited, UpstreamRejected
+from tests.groq.shapes import STREAM, chunk, decode
+
+
+def test_half_an_event_at_the_end_is_a_failure() -> None:
+    block, _ = decode(STREAM, chunk({"content": "lost"})[:40])
+    assert isinstance(block.error, UpstreamBroken)
+    assert block.data == STREAM
+
+
+ERROR = b'{"message":"no","type":"invalid_request_error","code":"c","status_code":400}'
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'event: error\ndata: {"error":%s}\n\n' % ERROR,
+        b'data: {"error":%s}\n\n' % ERROR,
+        b"event: error\ndata: %s\n\n" % ERROR,
+        b'event: error\r\ndata: {"error":\r\ndata: %s}\r\n\r\n' % ERROR,
+    ],
+)
+def test_an_error_in_band_ends_the_stream_and_is_not_relayed(event: bytes) -> None:
+    block, _ = decode(STREAM + event + b"data: {}\n\n")
+    assert block.data == STREAM
+    assert isinstance(block.error, UpstreamRejected)
+    assert block.error.envelope()["error"] == {
+        "message": "no", "type": "invalid_request_error", "code": "c", "param": None
+    }  # fmt: skip
+
+
+def test_an_error_in_band_may_be_a_rate_limit() -> None:
+    block, _ = decode(b'event: error\ndata: {"error":{"message":"slow down","status_code":429}}\n\n')
+    assert isinstance(block.error, UpstreamRateLimited)
+
+
+@pytest.mark.parametrize("data", [b"{nonsense", b"5", b"[1]", b'{"choices": 5}', b"\xff"])
+def test_an_event_that_makes_no_sense_ends_the_stream(data: bytes) -> None:
+    block, _ = decode(STREAM + b"data: " + data + b"\n\n" + STREAM)
+    assert block.data == STREAM
+    assert isinstance(block.error, UpstreamBroken)
+
+
+def test_the_reason_of_an_early_stop_is_kept() -> None:
+    assert decode(chunk({}, x_groq={"id": "req_1", "error": "over capacity"}))[0].early_stop == "over capacity"
+
+
+def test_an_event_that_never_ends_is_bounded() -> None:
+    block, _ = decode(b"data: " + b"x" * 5000, b"x" * 6000, max_event_bytes=10_000)
+    assert isinstance(block.error, UpstreamBroken)
+    assert "10000 bytes" in block.error.message
+
+
+def test_an_error_event_without_an_error_is_one_all_the_same() -> None:
+    assert decode(b'event: error\ndata: {"error":null}\n\n')[0].error
