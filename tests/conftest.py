@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
+import hypothesis
 import pytest
 
 from app.core.config import Settings
@@ -14,6 +15,10 @@ from tests.support.database import execute
 from tests.support.postgres import Postgres
 from tests.support.processes import program
 from tests.support.service import Service, SimulatedGroq
+
+# How long an example takes says something of the machine, and nothing of the code.
+hypothesis.settings.register_profile("project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("project")
 
 ENGINES = ["sqlite", "postgres"]
 _numbers = itertools.count(1)
