@@ -13,6 +13,8 @@ from app.core.config import Settings
 from app.main import create_app
 from app.observability import logs
 
+_BURIAL_S = 2  # its chat is ended first, with an outcome of its own
+
 
 def run(settings: Settings) -> int:
     """Migrates the database, stands a simulator in for Groq if there is no key, and serves until Ctrl-C."""
@@ -36,7 +38,7 @@ def run(settings: Settings) -> int:
             server_header=False,
             timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_s),
         )
-        server = _GreetingServer(config, banner(settings, listener))
+        server = _Server(config, banner(settings, listener))
         with suppress(KeyboardInterrupt):  # uvicorn has stopped in good order, and passes the signal on
             server.run(sockets=[listener])
     return 0 if server.started else 1
@@ -46,7 +48,12 @@ def _listen(settings: Settings) -> socket.socket | None:
     """The port is taken before anything else is begun, so that a port in use is the first thing said."""
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # A client that takes nothing leaves a full buffer behind, which would keep its connection open for long.
+            timeout_ms = math.ceil(settings.client_stall_timeout_s + _BURIAL_S) * 1000
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
+        return listener
     except OSError as exc:
         reason = (exc.strerror or str(exc)).partition(" (")[0]  # without what asyncio's servers would add to it
         sys.stderr.write(
@@ -56,8 +63,8 @@ def _listen(settings: Settings) -> socket.socket | None:
         return None
 
 
-class _GreetingServer(uvicorn.Server):
-    """Says what to try next, once it can be tried."""
+class _Server(uvicorn.Server):
+    """Says what to try next, once it can be tried; and when it is in a hurry, it cuts streams short, not rows."""
 
     def __init__(self, config: uvicorn.Config, greeting: str) -> None:
         super().__init__(config)
@@ -67,3 +74,10 @@ class _GreetingServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             print(self._greeting, flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:  # a second Ctrl-C: uvicorn would leave the lifespan open, and the rows unwritten
+            for task in self.server_state.tasks:
+                task.cancel()
+            await self.lifespan.shutdown()

@@ -38,6 +38,7 @@ class ChatLogWriter:
         self._something_queued = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
+        self._inserting: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="chat_logs writer")
@@ -48,6 +49,8 @@ class ChatLogWriter:
         self._something_queued.set()
         if self._task is not None:
             await self._task
+        if self._inserting:  # those that were given up
+            await asyncio.wait(self._inserting, timeout=self._commit_timeout_s)
 
     def add(self, record: ChatRecord) -> asyncio.Future[None]:
         durable = asyncio.get_running_loop().create_future()
@@ -72,24 +75,39 @@ class ChatLogWriter:
             _settle([*batch, *self._queue], RuntimeError("the writer was stopped"))
 
     async def _commit(self, batch: list[_Waiting]) -> None:
-        error: Exception | None = None
+        inserting = self._insert([record for record, _ in batch])
         try:
-            async with asyncio.timeout(self._commit_timeout_s):
-                await self._rows.insert([record for record, _ in batch])
-        except RowsRefused as exc:
-            if len(batch) > 1:  # one row must not take the others of its commit along
-                for waiting in batch:
-                    await self._commit([waiting])
-                return
-            error = exc
-        except Exception as exc:  # noqa: BLE001 - the writer outlives whatever happens, and each chat hears of it
-            error = exc
+            await asyncio.wait((inserting,), timeout=self._commit_timeout_s)
+        finally:
+            # A driver may need long to give up a connection that does not answer; nobody waits for that.
+            inserting.cancel()
+        error = _error_of(inserting)
+        if isinstance(error, RowsRefused) and len(batch) > 1:  # one row must not take the others of its commit along
+            for waiting in batch:
+                await self._commit([waiting])
+            return
         _settle(batch, error)
         if error:
             log.error("chat_log.commit_failed", rows=len(batch), error=f"{type(error).__name__}: {error}")
 
+    def _insert(self, records: list[ChatRecord]) -> asyncio.Task[None]:
+        inserting = asyncio.create_task(self._rows.insert(records))
+        self._inserting.add(inserting)
+        inserting.add_done_callback(self._over)
+        return inserting
 
-def _settle(batch: list[_Waiting], error: Exception | None) -> None:
+    def _over(self, inserting: asyncio.Task[None]) -> None:
+        self._inserting.discard(inserting)
+        _error_of(inserting)  # asked for, so that asyncio does not report one that was given up
+
+
+def _error_of(inserting: asyncio.Task[None]) -> BaseException | None:
+    if not inserting.done() or inserting.cancelled():
+        return TimeoutError("the commit took too long")
+    return inserting.exception()
+
+
+def _settle(batch: list[_Waiting], error: BaseException | None) -> None:
     for _, durable in batch:
         if durable.done():  # its client has stopped waiting
             continue

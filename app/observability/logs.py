@@ -1,5 +1,6 @@
 """One pipe for every log line, ours and the libraries': colours on a terminal, one JSON object a line elsewhere."""
 
+import asyncio
 import io
 import json
 import logging
@@ -44,8 +45,15 @@ def configure(log_format: Literal["auto", "console", "json"]) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # its command line gives them handlers of their own
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
+    logging.getLogger("uvicorn.error").filters = [_is_news]
     for name in _LIBRARIES_AT_WARNING:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """A stream that is cut off, by us or by a server that stops, has its own line; uvicorn's would call it a bug."""
+    cancelled = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not cancelled and record.msg != "ASGI callable returned without completing response."
 
 
 class _Unfailing(io.TextIOBase):

@@ -27,7 +27,7 @@ class Probe:
                 log.error("chat.finished", **facts, exc_info=error and error.__cause__)
             elif record.outcome is Outcome.NOT_RECORDED:
                 # Not its traceback: what a database says of a row may quote it.
-                log.error("chat.finished", **facts, error=str(error and error.__cause__))
+                log.error("chat.finished", **facts, error=str((error and error.__cause__) or error))
             else:
                 log.info("chat.finished", **facts)
         except Exception:

@@ -145,6 +145,24 @@ async def test_after_closing_nothing_is_promised() -> None:
         await asyncio.wait_for(log.add(record()), 1)
 
 
+async def test_a_driver_that_is_slow_to_give_up_holds_nobody_up() -> None:
+    """A connection that does not answer may take seconds to close; the chats have their answer before."""
+    rows = GatedRows()
+    given_up = asyncio.Event()
+
+    async def insert(records: Sequence[ChatRecord]) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await given_up.wait()
+
+    rows.insert = insert  # type: ignore[method-assign]
+    async with writer(rows, timeout_s=0.05) as log:
+        with pytest.raises(NotRecorded):
+            await asyncio.wait_for(log.add(record()), 1)
+        given_up.set()
+
+
 async def test_closing_writes_what_is_queued() -> None:
     rows = GatedRows()
     rows.gate.clear()
