@@ -1,7 +1,6 @@
 """One pipe for every log line, ours and the libraries': colours on a terminal, one JSON object a line elsewhere."""
 
 import asyncio
-import io
 import json
 import logging
 import sys
@@ -16,7 +15,7 @@ _LIBRARIES_AT_WARNING = ("aiosqlite", "alembic", "asyncio", "httpx2", "openai", 
 
 def configure(log_format: Literal["auto", "console", "json"]) -> None:
     """Sets up structlog, and hands the standard library's root logger over to it."""
-    stdout = _Unfailing(sys.stdout)
+    stdout = cast("TextIO", _Unfailing(sys.stdout))
     human = log_format == "console" or (log_format == "auto" and sys.stdout.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -30,7 +29,7 @@ def configure(log_format: Literal["auto", "console", "json"]) -> None:
     )
     structlog.configure(
         processors=[*shared, *render],
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", stdout)),
+        logger_factory=structlog.PrintLoggerFactory(stdout),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stdout)
@@ -56,7 +55,7 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not cancelled and record.msg != "ASGI callable returned without completing response."
 
 
-class _Unfailing(io.TextIOBase):
+class _Unfailing:
     """A full disk or a closed pipe behind stdout costs the line, and not the chat that it tells of."""
 
     def __init__(self, stream: TextIO) -> None:
