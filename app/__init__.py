@@ -21,6 +21,6 @@ receipt: a client that has read `data: [DONE]` knows that its chat is on disk.
     db/             engine, model, repository, and the writer that commits many chats at once
     observability/  logs and the probe; it imports none of the rooms above
     schemas/        the request, in OpenAI's field names
-    core/           settings and errors: imported by all, imports none
+    core/           settings, errors, outcomes: imported by all, imports none
     simulator/      a Groq that fits in a process: for demos and tests, never imported by the serving path
 """

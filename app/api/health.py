@@ -18,9 +18,9 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses={503: {"description": "Rows cannot be kept."}})
+@router.get("/readyz", responses={503: {"description": "The database does not answer."}})
 async def readyz(app: App) -> JSONResponse:
-    """Chats can be streamed and their rows kept."""
+    """The database answers, so that chats get their receipts."""
     try:
         async with asyncio.timeout(_PING_TIMEOUT_S):
             await app["database"].ping()

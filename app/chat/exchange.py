@@ -60,7 +60,7 @@ class Exchange:
     @property
     def payload(self) -> dict[str, Any]:
         """What is asked of Groq: what the client sent, and no more than a model and `stream` beside it."""
-        return self._request.model_dump(exclude_unset=True) | {"model": self.model, "stream": True}
+        return {**self._request.body, "model": self.model, "stream": True}
 
     @property
     def has_first_token(self) -> bool:
@@ -120,8 +120,8 @@ class Exchange:
             created_at=self._created_at,
             client_request_id=self._caller.client_request_id,
             prompt=self._request.prompt(),
-            messages=[message.model_dump(exclude_unset=True) for message in self._request.messages],
-            params=self._request.model_dump(exclude_unset=True, exclude=_NOT_PARAMS),
+            messages=self._request.body["messages"],
+            params={name: value for name, value in self._request.body.items() if name not in _NOT_PARAMS},
             requested_model=self._requested_model,
             model_name=self.model,
             response="".join(self._text),

@@ -1,10 +1,10 @@
 """The body of a chat request: known fields are validated, others travel to Groq as they are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 _MAX_DEPTH = 64
 
@@ -52,17 +52,24 @@ class ChatRequest(BaseModel):
     stream_options: dict[str, Any] | None = None
     user: str | None = None
 
+    _body: dict[str, Any] = PrivateAttr()
+
     @model_validator(mode="after")
     def _can_travel(self) -> Self:
         """What cannot be written as JSON, or not be kept in a row, is refused before it costs anything."""
-        body = self.model_dump(exclude_unset=True)
-        if _is_deeper_than(_MAX_DEPTH, body):
+        self._body = self.model_dump(exclude_unset=True)
+        if _is_deeper_than(_MAX_DEPTH, self._body):
             raise ValueError(f"the body is nested more than {_MAX_DEPTH} levels deep")
         try:
-            msgspec.json.encode(body)
+            msgspec.json.encode(self._body)
         except UnicodeEncodeError as exc:
             raise ValueError("the body holds half of a surrogate pair (\\ud800 to \\udfff)") from exc
         return self
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """What the client sent, and nothing that it did not."""
+        return self._body
 
     def prompt(self) -> str:
         """The last user message, as text; empty where there is none."""

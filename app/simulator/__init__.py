@@ -6,6 +6,8 @@
 Law: the serving path never imports it. What it does wrong is scripted over HTTP, see `faults.py`.
 
     app.py        the HTTP surface
+    server.py     how it is run: as a process, or in a thread beside the service
+    models.py     which models it serves, and their pace
     request.py    what is taken
     answers.py    what is answered: words, reasoning, tool calls, counts of tokens
     wire.py       how Groq writes it down: chunks, the whole completion, error bodies
