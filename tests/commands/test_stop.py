@@ -37,7 +37,8 @@ def test_a_stream_that_outlasts_the_grace_period_has_its_row(tmp_path: Path, htt
         with program(["app"], cwd=tmp_path, env=env) as running:
             body = {"messages": [{"role": "user", "content": "Hello"}]}
             with http.stream("POST", running.url() + PATH, json=body) as response:
-                next(response.iter_raw())
+                pieces = response.iter_raw()  # held: an iterator that is dropped closes the connection
+                next(pieces)
                 running.signal(signal.SIGINT)
                 assert running.wait() == 0
                 chat_id = response.headers["x-request-id"]
@@ -52,7 +53,8 @@ def test_a_second_ctrl_c_cuts_streams_short_and_keeps_their_rows(tmp_path: Path,
         with program(["app"], cwd=tmp_path, env={"GROQ_SIMULATOR_URL": groq.url(), **FREE_PORT}) as running:
             body = {"messages": [{"role": "user", "content": "Hello"}]}
             with http.stream("POST", running.url() + PATH, json=body) as response:
-                next(response.iter_raw())
+                pieces = response.iter_raw()  # held: an iterator that is dropped closes the connection
+                next(pieces)
                 running.signal(signal.SIGINT)
                 time.sleep(0.5)
                 started = time.monotonic()
