@@ -1,4 +1,4 @@
-"""How a chat can end: the same words in the row, the log, the metric and the span."""
+"""How a request for a chat can end: the same words in the row, the log, the metric and the span."""
 
 from enum import StrEnum
 
@@ -13,8 +13,24 @@ class Outcome(StrEnum):
     UPSTREAM_RATE_LIMITED = "upstream_rate_limited"
     UPSTREAM_TIMEOUT = "upstream_timeout"
     UPSTREAM_REJECTED = "upstream_rejected"
+    DRAINING = "draining"
     INTERNAL_ERROR = "internal_error"
 
     INVALID_REQUEST = "invalid_request"
+    REJECTED_UNAUTHORIZED = "rejected_unauthorized"
+    REJECTED_QUOTA = "rejected_quota"
     REJECTED_OVERLOAD = "rejected_overload"
+    REJECTED_UNAVAILABLE = "rejected_unavailable"
     NOT_RECORDED = "not_recorded"
+
+
+WITHOUT_ROW = frozenset(
+    {
+        Outcome.INVALID_REQUEST,
+        Outcome.REJECTED_UNAUTHORIZED,
+        Outcome.REJECTED_QUOTA,
+        Outcome.REJECTED_OVERLOAD,
+        Outcome.REJECTED_UNAVAILABLE,
+        Outcome.NOT_RECORDED,
+    }
+)
