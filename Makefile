@@ -5,13 +5,16 @@ BIN := .venv/bin
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run chats migrate test lint format lock clean
+.PHONY: help run serve chats migrate test lint format lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/run ## Serve on 127.0.0.1:8000; without GROQ_API_KEY a simulator stands in for Groq
 	@exec $(BIN)/python -m app
+
+serve: .venv/run ## Serve with gunicorn and WEB_CONCURRENCY workers, as in production; needs a GROQ_API_KEY
+	@exec $(BIN)/python -m gunicorn --config deploy/gunicorn.conf.py
 
 chats: .venv/run ## Show the last chats
 	@$(BIN)/python -m app chats

@@ -24,3 +24,5 @@ receipt: a client that has read `data: [DONE]` knows that its chat is on disk.
     core/           settings, errors, outcomes: imported by all, imports none
     simulator/      a Groq that fits in a process: for demos and tests, never imported by the serving path
 """
+
+__version__ = "0.1.0"

@@ -1,64 +1,66 @@
 """The application: builds every long-lived thing when it starts, closes them in reverse when it stops."""
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
-from pydantic import ValidationError
 
+from app import __version__
 from app.api import errors, health
 from app.api.middleware import BodyLimit, RequestId
 from app.api.state import AppState
 from app.api.v1.endpoints import chat
+from app.chat.drain import Drain
 from app.chat.service import ChatService
-from app.core.config import Settings, explain
-from app.db.engine import create_engine
+from app.core.config import Settings
+from app.db.engine import create_engine, pool_gauges
 from app.db.repositories.chat_log import ChatLogRepository
 from app.db.writer import ChatLogWriter
 from app.groq.client import GroqClient
 from app.observability import logs
-from app.observability.probe import Probe
+from app.observability.telemetry import Telemetry, identity
+from app.serving.checks import settings_or_exit
 
 _LAST_STREAMS_S = 5
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service. The settings come from the environment unless they are given."""
-    settings = settings or _settings_or_exit()
-    logs.configure(settings.log_format)
+    settings = settings or settings_or_exit()
+    logs.configure(settings.log_format, identity(settings))
+    telemetry = Telemetry(settings)
+    drain = Drain()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[AppState]:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(telemetry.running())
             engine = create_engine(settings)
             stack.push_async_callback(engine.dispose)
             rows = ChatLogRepository(engine)
             log = await stack.enter_async_context(
-                ChatLogWriter(rows, commit_timeout_s=settings.commit_timeout_s, max_rows=settings.commit_max_rows)
+                ChatLogWriter(
+                    rows,
+                    commit_timeout_s=settings.commit_timeout_s,
+                    max_rows=settings.commit_max_rows,
+                    probe=telemetry.probe,
+                )
             )
             groq = await stack.enter_async_context(GroqClient(settings))
-            chats = ChatService(settings, groq=groq, log=log, probe=Probe())
+            chats = ChatService(settings, groq=groq, log=log, probe=telemetry.probe, drain=drain)
+            telemetry.metrics.follow(
+                active_streams=lambda: chats.active, draining=lambda: drain.begun, pool=pool_gauges(engine)
+            )
             # A server that stops cancels the last streams and comes here at once: they still have rows to write.
             stack.push_async_callback(chats.wait_idle, _LAST_STREAMS_S)
-            yield AppState(settings=settings, chats=chats, database=rows)
+            yield AppState(settings=settings, chats=chats, database=rows, probe=telemetry.probe, drain=drain)
 
-    app = FastAPI(title="Groq, streamed", lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title="Groq, streamed", version=__version__, lifespan=lifespan, redoc_url=None)
+    app.state.settings, app.state.drain = settings, drain  # for the server, whose signals begin the drain
     errors.install(app)
     app.include_router(chat.router)
     app.include_router(health.router)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestId)
+    telemetry.instrument(app)
     return app
-
-
-def _settings_or_exit() -> Settings:
-    """A server that was started with settings it cannot run on says so in a sentence each, and stops."""
-    try:
-        settings = Settings()
-        _ = settings.groq_endpoint
-    except ValidationError as exc:
-        sys.exit(explain(exc))
-    except ValueError as exc:
-        sys.exit(str(exc))
-    return settings

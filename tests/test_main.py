@@ -15,7 +15,7 @@ from tests.support.service import HELLO, SimulatedGroq
 async def test_closing_waits_for_the_streams_that_still_run(database: Settings, groq: SimulatedGroq) -> None:
     """Groq's client and the writer are still there for the last chat, and its receipt is real."""
     groq.fail({"after_tokens": 5, "silence_s": 0.5})
-    app = create_app(database.model_copy(update={"groq_simulator_url": groq.url}))
+    app = create_app(database.model_copy(update={"groq_simulator_url": groq.url, "metrics_port": 0}))
 
     async def chat(chats: ChatService) -> list[bytes]:
         return [block async for block in chats.stream(ChatRequest.model_validate(HELLO), Caller(uuid4()))]

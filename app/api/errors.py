@@ -8,9 +8,15 @@ import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from app.api.state import RequestState
 from app.core.errors import BodyTooLarge, InvalidRequest, ServiceError
+from app.core.outcomes import REFUSALS
+
+CHAT_TAG = "chat"
+"""Marks the endpoints that are asked for a chat."""
 
 _TEXT_OR_NULL = {"anyOf": [{"type": "string"}, {"type": "null"}]}
 ENVELOPE_SCHEMA = {
@@ -46,28 +52,37 @@ def render(error: ServiceError) -> Response:
     return Response(content, error.status, headers, media_type="application/json")
 
 
-async def _service_error(_: Request, exc: Exception) -> Response:
+async def _service_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, ServiceError)  # noqa: S101 - the type for which this handler is registered
-    return render(exc)
+    return _answer(request, exc)
 
 
-async def _validation_error(_: Request, exc: Exception) -> Response:
+async def _validation_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)  # noqa: S101
-    return render(_invalid(exc.errors()))
+    return _answer(request, _invalid(exc.errors()))
 
 
 async def _http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)  # noqa: S101
     if exc.status_code == BodyTooLarge.status:
-        return render(BodyTooLarge(f"{exc.detail}; send less"))
+        return _answer(request, BodyTooLarge(f"{exc.detail}; send less"))
     message = f"{request.method} {request.url.path}: {exc.detail}"
     if exc.status_code == 404:
         message = f"there is no {request.method} {request.url.path}; GET /docs lists what there is"
     error = InvalidRequest(message)
     error.status = exc.status_code
-    response = render(error)
+    response = _answer(request, error)
     response.headers.update(exc.headers or {})
     return response
+
+
+def _answer(request: Request, error: ServiceError) -> Response:
+    """Renders it; and tells the probe of a chat that has begun nowhere, because nobody else will."""
+    route = request.scope.get("route")
+    if error.outcome in REFUSALS and isinstance(route, APIRoute) and CHAT_TAG in route.tags:
+        state: RequestState = request.scope["state"]
+        state["probe"].chat_refused(error, request_id=state["request_id"], route=route.path)
+    return render(error)
 
 
 def _invalid(problems: Sequence[dict[str, Any]]) -> InvalidRequest:

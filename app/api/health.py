@@ -18,9 +18,11 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses={503: {"description": "The database does not answer."}})
+@router.get("/readyz", responses={503: {"description": "The database does not answer, or the server is stopping."}})
 async def readyz(app: App) -> JSONResponse:
-    """The database answers, so that chats get their receipts."""
+    """The database answers, so that chats get their receipts, and the server is not stopping."""
+    if app["drain"].begun:
+        return JSONResponse({"status": "draining"}, 503)
     try:
         async with asyncio.timeout(_PING_TIMEOUT_S):
             await app["database"].ping()

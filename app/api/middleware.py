@@ -1,5 +1,7 @@
 """Around every request: an id, a limit on its body, an answer to bugs. Plain ASGI, so that streams pass untouched."""
 
+import time
+
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -7,8 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
 from app.api.errors import render
-from app.chat.caller import Caller
 from app.core.errors import BodyTooLarge, InternalError
+from app.observability.trace_context import traceresponse
 
 _MAX_CLIENT_REQUEST_ID = 200
 
@@ -18,8 +20,8 @@ log = structlog.get_logger(__name__)
 class RequestId:
     """Gives each request a UUIDv7: the response's `x-request-id`, and the id of the chat's row.
 
-    What the caller sent as `x-request-id` is kept beside it. An exception that nobody handled is answered here, so that
-    it has its id too.
+    What the caller sent as `x-request-id` is kept beside it; `traceresponse` names the trace. An exception that nobody
+    handled is answered here, so that it has both too.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -31,15 +33,24 @@ class RequestId:
             return
         request_id = uuid7()
         theirs = Headers(scope=scope).get("x-request-id")
-        caller = Caller(request_id, theirs[:_MAX_CLIENT_REQUEST_ID] if theirs else None)
-        scope["state"] = scope.get("state", {}) | {"caller": caller}  # the lifespan's state is everybody's
+        scope["state"] = (
+            scope.get("state", {})
+            | {  # a copy: the lifespan's state is everybody's
+                "request_id": request_id,
+                "client_request_id": theirs[:_MAX_CLIENT_REQUEST_ID] if theirs else None,
+                "arrived": time.monotonic(),
+            }
+        )
         started = False
 
         async def send_with_id(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message)["x-request-id"] = str(request_id)
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = str(request_id)
+                if trace := traceresponse():
+                    headers["traceresponse"] = trace
             await send(message)
 
         try:
@@ -55,6 +66,7 @@ class RequestId:
 class BodyLimit:
     """Stops reading a body that is too large, whether it says so in its headers or not.
 
+    A request has arrived when its body has: how long a slow client takes to send it is not our time.
     FastAPI's own `max_body_size` would do, if its 413 were not plain text.
     """
 
@@ -77,6 +89,8 @@ class BodyLimit:
             received += len(message.get("body", b""))
             if received > self._max_bytes:
                 raise self._too_large()
+            if message["type"] == "http.request" and not message.get("more_body"):
+                scope["state"]["arrived"] = time.monotonic()
             return message
 
         await self._app(scope, receive_within_limit, send)

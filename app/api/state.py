@@ -1,12 +1,15 @@
 """What the endpoints are given: typed, so that none reaches for a global."""
 
 from typing import Annotated, Protocol, TypedDict
+from uuid import UUID
 
 from fastapi import Depends, Request
 
 from app.chat.caller import Caller
+from app.chat.drain import Drain
 from app.chat.service import ChatService
 from app.core.config import Settings
+from app.core.errors import ServiceError
 
 
 class Database(Protocol):
@@ -17,12 +20,30 @@ class Database(Protocol):
         ...
 
 
+class Probe(Protocol):
+    """Who watches. It never raises."""
+
+    def chat_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:
+        """A request for a chat was turned away at the door."""
+        ...
+
+
 class AppState(TypedDict):
     """What lives as long as the process: built in the lifespan, closed with it."""
 
     settings: Settings
     chats: ChatService
     database: Database
+    probe: Probe
+    drain: Drain
+
+
+class RequestState(AppState):
+    """… and what lives as long as a request: the middleware adds it."""
+
+    request_id: UUID
+    client_request_id: str | None
+    arrived: float
 
 
 # Both are async, or FastAPI would run them in a thread.
@@ -34,8 +55,8 @@ async def _app_state(request: Request) -> AppState:
 
 
 async def _caller(request: Request) -> Caller:
-    caller: Caller = request.scope["state"]["caller"]
-    return caller
+    state: RequestState = request.scope["state"]
+    return Caller(state["request_id"], state["client_request_id"], request.scope["route"].path, state["arrived"])
 
 
 App = Annotated[AppState, Depends(_app_state)]

@@ -8,12 +8,15 @@ from app.core.errors import UpstreamError
 
 @dataclass(slots=True)
 class Usage:
-    """Tokens as Groq counts them: `completion` includes `reasoning`, `prompt` includes `cached`."""
+    """Tokens as Groq counts them: `completion` includes `reasoning`, `prompt` includes `cached`. Times in seconds."""
 
     prompt_tokens: int
     completion_tokens: int
     reasoning_tokens: int = 0
     cached_tokens: int = 0
+    queue_s: float | None = None
+    prompt_s: float | None = None
+    completion_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -35,6 +38,7 @@ class Block:
     model: str | None = None
     finish_reason: str | None = None
     usage: Usage | None = None
+    groq_response_id: str | None = None
     groq_request_id: str | None = None
     ended: bool = False
     early_stop: str | None = None

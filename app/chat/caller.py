@@ -1,12 +1,18 @@
-"""Who asks."""
+"""Who asks, and when."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`request_id` is ours, the id of the chat's row; `client_request_id` is what the caller sent as `x-request-id`."""
+    """`request_id` is ours, the id of the chat's row; `client_request_id` is what the caller sent as `x-request-id`.
+
+    `arrived` is when the request's last byte had come, in seconds on `time.monotonic`'s clock.
+    """
 
     request_id: UUID
     client_request_id: str | None = None
+    route: str | None = None
+    arrived: float = field(default_factory=time.monotonic)

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, overload
 
 from app.chat.block import Block, Usage
 from app.chat.caller import Caller
+from app.chat.pace import Pace
 from app.chat.pricing import cost_usd
-from app.chat.record import ChatRecord
+from app.core.attempt import Attempt
 from app.core.config import ModelPrice
 from app.core.errors import NotRecorded, ServiceError, UpstreamBroken
 from app.core.outcomes import Outcome
+from app.core.record import ChatRecord, Details
 from app.schemas.chat import ChatRequest
 
 _CHARACTERS_PER_TOKEN = 4  # for prompts that Groq did not count for us
@@ -19,10 +21,12 @@ _CLIENT_CLOSED_REQUEST = 499  # nginx's word for a client that left before it ha
 
 
 class Exchange:
-    """What was asked, what came, how it ended. `now` is in seconds on a clock that only goes forward.
+    """What was asked, what came, how it ended. Times are in seconds on a clock that only goes forward: `asked` is when
+    the chat asked to be let in, `now` when it was.
 
     `began`: something was handed over for the client, so that a failure is an event from now on, and no status.
     `upstream_ended`: Groq's end has been read. `outcome` is None until the chat has ended.
+    `traceparent`: the span that this chat is told in, if there is one.
     """
 
     def __init__(
@@ -33,27 +37,28 @@ class Exchange:
         requested_model: str,
         model: str,
         created_at: datetime,
+        asked: float,
         now: float,
     ) -> None:
+        self.request_id = caller.request_id
+        self.created_at = created_at
         self.model = model
-        self.started = now
+        self.pace = Pace(arrived=caller.arrived, asked=asked, admitted=now)
         self.attempts = 0
         self.began = False
         self.upstream_ended = False
         self.outcome: Outcome | None = None
         self.error: ServiceError | None = None
+        self.traceparent: str | None = None
         self._request = request
         self._caller = caller
         self._requested_model = requested_model
-        self._created_at = created_at
-        self._finished_at = now
-        self._first_token_at: float | None = None
-        self._deltas = 0
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._tool_calls: list[dict[str, Any]] = []
         self._finish_reason: str | None = None
         self._usage: Usage | None = None
+        self._groq_response_id: str | None = None
         self._groq_request_id: str | None = None
         self._early_stop: str | None = None
 
@@ -62,27 +67,23 @@ class Exchange:
         """What is asked of Groq: what the client sent, and no more than a model and `stream` beside it."""
         return {**self._request.body, "model": self.model, "stream": True}
 
-    @property
-    def has_first_token(self) -> bool:
-        return self._first_token_at is not None
-
-    def attempted(self) -> None:
-        """One more attempt to reach Groq begins."""
+    def attempted(self, attempt: Attempt) -> None:
+        """One more attempt to reach Groq is over."""
         self.attempts += 1
+        self.pace.attempted(attempt)
 
-    def add(self, block: Block, now: float) -> None:
+    def add(self, block: Block, now: float, *, waited_s: float = 0.0) -> None:
         """Takes note of what is about to be relayed."""
+        self.pace.add(block, now, waited_s=waited_s)
         if block.data:
             self.began = True
-        if block.deltas and self._first_token_at is None:
-            self._first_token_at = now
-        self._deltas += block.deltas
         self._text += block.text
         self._reasoning += block.reasoning
         self._tool_calls += block.tool_calls
         self.model = block.model or self.model
         self._finish_reason = block.finish_reason or self._finish_reason
         self._usage = block.usage or self._usage
+        self._groq_response_id = self._groq_response_id or block.groq_response_id
         self._groq_request_id = block.groq_request_id or self._groq_request_id
         self._early_stop = block.early_stop or self._early_stop
         self.upstream_ended = block.ended
@@ -109,15 +110,16 @@ class Exchange:
         self.error = self.error or lost
 
     def _finish(self, outcome: Outcome, now: float) -> None:
-        self.outcome, self._finished_at = outcome, now
+        self.outcome, self.pace.finished = outcome, now
 
     def record(self, prices: Mapping[str, ModelPrice]) -> ChatRecord:
         """The chat as it is kept, once it has ended."""
         assert self.outcome is not None, "a chat is recorded when it has ended"  # noqa: S101
         usage, usage_source = self._counted()
+        pace = self.pace
         return ChatRecord(
             id=self._caller.request_id,
-            created_at=self._created_at,
+            created_at=self.created_at,
             client_request_id=self._caller.client_request_id,
             prompt=self._request.prompt(),
             messages=self._request.body["messages"],
@@ -137,12 +139,40 @@ class Exchange:
             cached_tokens=usage.cached_tokens if usage else None,
             usage_source=usage_source,
             cost_usd=cost_usd(usage, prices.get(self.model)) if usage else None,
-            ttft_ms=_ms(self._first_token_at - self.started) if self._first_token_at is not None else None,
-            duration_ms=_ms(self._finished_at - self.started),
-            queue_ms=0.0,
+            ttft_ms=_ms(pace.first_token_s),
+            duration_ms=_ms(pace.finished - pace.arrived),
+            queue_ms=_ms(pace.queue_s),
             attempts=self.attempts,
             groq_request_id=self._groq_request_id or (self.error.groq_request_id if self.error else None),
+            trace_id=self.traceparent.split("-")[1] if self.traceparent else None,
+            route=self._caller.route,
+            traceparent=self.traceparent,
+            details=self._details(usage),
         )
+
+    def _details(self, usage: Usage | None) -> Details:
+        pace = self.pace
+        return Details(
+            groq_response_id=self._groq_response_id,
+            groq_first_chunk_ms=_ms(pace.first_chunk_s),
+            time_per_output_token_ms=_ms(pace.per_output_token_s(self._streamed_tokens(usage))),
+            overhead_ms=_ms(pace.overhead_s()),
+            longest_silence_ms=_ms(pace.longest_silence_s),
+            stalls=tuple((_ms(at_s), _ms(silence_s)) for at_s, silence_s in pace.stalls),
+            backpressure_ms=_ms(pace.backpressure_s),
+            retry_wait_ms=_ms(pace.retry_wait_s),
+            groq_queue_ms=_ms(usage.queue_s if usage else None),
+            groq_prompt_ms=_ms(usage.prompt_s if usage else None),
+            groq_completion_ms=_ms(usage.completion_s if usage else None),
+            chunks=pace.chunks,
+            bytes=pace.bytes,
+        )
+
+    def _streamed_tokens(self, usage: Usage | None) -> int:
+        """Those that came between the first and the last: reasoning that Groq kept to itself came before."""
+        if usage is None:
+            return 0
+        return usage.completion_tokens - (0 if self._reasoning else usage.reasoning_tokens)
 
     def _http_status(self) -> int:
         if self.began or self.outcome is Outcome.COMPLETED:
@@ -153,11 +183,15 @@ class Exchange:
         """The tokens, and who counted them: Groq, or we, one for each piece of the answer, where it broke off."""
         if self._usage:
             return self._usage, "upstream"
-        if not self._deltas:
+        if not self.pace.deltas:
             return None, None
         prompt_characters = sum(len(message.text()) for message in self._request.messages)
-        return Usage(prompt_characters // _CHARACTERS_PER_TOKEN, self._deltas), "estimated"
+        return Usage(prompt_characters // _CHARACTERS_PER_TOKEN, self.pace.deltas), "estimated"
 
 
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
+@overload
+def _ms(seconds: float) -> float: ...
+@overload
+def _ms(seconds: float | None) -> float | None: ...
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)

@@ -1,20 +1,22 @@
-"""What the chat needs from others, as it needs it: Groq, and a place that keeps rows."""
+"""What the chat needs from others, as it needs it: Groq, a place that keeps rows, and someone who watches."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
+from uuid import UUID
 
 from app.chat.block import Block
-from app.chat.record import ChatRecord
+from app.core.attempt import Attempt
 from app.core.errors import ServiceError
+from app.core.record import ChatRecord
 
 
 class UpstreamStream(Protocol):
     """An answer that has begun."""
 
-    async def read(self, timeout_s: float) -> Block:
+    async def read(self) -> Block:
         """Everything that has come since the last read; waits for more if nothing has.
 
-        Raises TimeoutError when nothing comes in time. A stream that breaks off is a block with an error.
+        A stream that breaks off is a block with an error.
         """
         ...
 
@@ -30,13 +32,21 @@ class UpstreamStream(Protocol):
 class Upstream(Protocol):
     """Groq."""
 
-    async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[], None]) -> UpstreamStream:
-        """Returns when the first byte of an answer is here; raises an UpstreamError if none comes."""
+    async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[Attempt], None]) -> UpstreamStream:
+        """Returns when the first byte of an answer is here; raises an UpstreamError if none comes.
+
+        `on_attempt` is called for each attempt, when it is over.
+        """
         ...
 
 
 class ChatLog(Protocol):
     """Where rows are kept."""
+
+    @property
+    def available(self) -> bool:
+        """Whether a row that is added now has a place to go to."""
+        ...
 
     def add(self, record: ChatRecord) -> Awaitable[None]:
         """Queues the row at once, so that cancelling the wait cannot lose it.
@@ -46,9 +56,26 @@ class ChatLog(Protocol):
         ...
 
 
+class ChatWatch(Protocol):
+    """Who watches one chat. It never raises."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """The span that the chat is told in, as in W3C's header."""
+        ...
+
+    def attempted(self, attempt: Attempt) -> None:
+        """Once for each attempt, when it is over."""
+        ...
+
+    def finished(self, record: ChatRecord, error: ServiceError | None, *, commit_s: float) -> None:
+        """Once, when the row is durable or given up; waiting for that took `commit_s`."""
+        ...
+
+
 class Probe(Protocol):
     """Who watches. It never raises."""
 
-    def chat_finished(self, record: ChatRecord, error: ServiceError | None) -> None:
-        """Once for each chat, when its row is durable or given up."""
+    def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, queue_s: float) -> ChatWatch:
+        """A chat was let in; `asked` is what Groq will be asked."""
         ...

@@ -58,12 +58,18 @@ class Settings(BaseSettings):
     )
 
     # ── The service ──────────────────────────────────────────────────────────────────────────────────────────────
+    app_env: Literal["development", "production"] = "development"
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     max_body_bytes: int = Field(default=4 * 2**20, gt=0)
     """4 MiB: a long conversation with a picture in it, and no more than a row should hold."""
-    shutdown_grace_s: Seconds = 25
-    """How long running streams may take to finish once the process is told to stop."""
+    web_concurrency: int = Field(default=2, ge=1)
+    """Workers of `make serve`; each takes one core when it is busy."""
+    worker_slot: int = Field(default=0, ge=0)
+    """Which worker of its machine this one is; `make serve` numbers them."""
+    drain_timeout_s: Seconds = 20
+    """How long running streams may take to finish once the process is told to stop; uvicorn, gunicorn and the container
+    wait five seconds longer each."""
 
     # ── Groq ─────────────────────────────────────────────────────────────────────────────────────────────────────
     groq_api_key: SecretStr | None = None
@@ -106,6 +112,13 @@ class Settings(BaseSettings):
     commit_max_rows: int = Field(default=500, gt=0)
 
     # ── Signals ──────────────────────────────────────────────────────────────────────────────────────────────────
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(default=9464, ge=0, le=65535)
+    """Worker n listens on this port plus n."""
+    trace_file: Path | None = None
+    """Where spans go if there is no collector; `make run` keeps the last ones in data/traces.jsonl."""
+    trace_flush_timeout_s: Seconds = 3
+    """How long a process that stops may take to send its last spans."""
     log_format: Literal["auto", "console", "json"] = "auto"
     """`auto` is for people on a terminal and JSON elsewhere."""
 

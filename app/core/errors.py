@@ -4,6 +4,9 @@
     ├─ InvalidRequest              400   the caller's: the message names the field and the fix
     │  └─ BodyTooLarge             413
     ├─ Overloaded                  503   ours: no room for one more stream
+    ├─ RowsUnavailable             503   ours: nothing can be recorded, so nothing is begun
+    ├─ ServerDraining              503   ours: the server stops before the chat has ended
+    │  └─ ServerStopping           503   … and lets nobody in any longer
     ├─ ClientStalled               499   the client's: it took nothing for too long
     ├─ NotRecorded                 500   ours: the chat ran, its row could be kept nowhere
     ├─ InternalError               500   ours: a bug
@@ -82,6 +85,22 @@ class Overloaded(ServiceError):
     status = 503
     code = "overloaded"
     outcome = Outcome.REJECTED_OVERLOAD
+
+
+class RowsUnavailable(ServiceError):
+    status = 503
+    code = "rows_unavailable"
+    outcome = Outcome.REJECTED_UNAVAILABLE
+
+
+class ServerDraining(ServiceError):
+    status = 503
+    code = "server_draining"
+    outcome = Outcome.DRAINING
+
+
+class ServerStopping(ServerDraining):
+    outcome = Outcome.REJECTED_UNAVAILABLE
 
 
 class ClientStalled(ServiceError):

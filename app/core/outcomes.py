@@ -24,13 +24,15 @@ class Outcome(StrEnum):
     NOT_RECORDED = "not_recorded"
 
 
-WITHOUT_ROW = frozenset(
+REFUSALS = frozenset(
     {
         Outcome.INVALID_REQUEST,
         Outcome.REJECTED_UNAUTHORIZED,
         Outcome.REJECTED_QUOTA,
         Outcome.REJECTED_OVERLOAD,
         Outcome.REJECTED_UNAVAILABLE,
-        Outcome.NOT_RECORDED,
     }
 )
+"""Turned away at the door: no chat began."""
+
+WITHOUT_ROW = REFUSALS | {Outcome.NOT_RECORDED}

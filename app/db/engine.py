@@ -1,9 +1,10 @@
 """The one engine of a process."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from sqlalchemy import URL, event, make_url
+from sqlalchemy import URL, QueuePool, event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.config import Settings
@@ -31,6 +32,13 @@ def create_engine(settings: Settings) -> AsyncEngine:
     if file is not None:
         event.listen(engine.sync_engine, "connect", _make_durable)
     return engine
+
+
+def pool_gauges(engine: AsyncEngine) -> dict[str, Callable[[], float]]:
+    """How many connections are in use and how many are idle, asked for at any time."""
+    pool = engine.pool
+    assert isinstance(pool, QueuePool)  # noqa: S101 - what create_engine made
+    return {"in_use": pool.checkedout, "idle": pool.checkedin}
 
 
 def _for_asyncpg(url: URL) -> URL:

@@ -5,13 +5,15 @@ many. `add` queues before anything is awaited, so a client that leaves cannot ta
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Protocol, Self
 
 import structlog
 
-from app.chat.record import ChatRecord
 from app.core.errors import NotRecorded
+from app.core.record import ChatRecord
+from app.db.availability import Availability
 from app.db.errors import RowsRefused
 
 _Waiting = tuple[ChatRecord, asyncio.Future[None]]
@@ -26,12 +28,32 @@ class Rows(Protocol):
         """Commits all of them or none. Raises RowsRefused or DatabaseAway."""
         ...
 
+    async def ping(self) -> None:
+        """Raises if rows cannot be kept."""
+        ...
+
+
+class Probe(Protocol):
+    """Who watches. It never raises."""
+
+    def rows_committed(
+        self, records: Sequence[ChatRecord], *, began_ns: int, took_s: float, error: BaseException | None
+    ) -> None:
+        """Once for each commit; `began_ns` is Unix time, `error` is why it failed."""
+        ...
+
+    def row_rejected(self) -> None:
+        """Once for each row that the database refuses for what is in it."""
+        ...
+
 
 class ChatLogWriter:
     """One per process; satisfies `chat.ports.ChatLog`. Leaving its context writes what is queued."""
 
-    def __init__(self, rows: Rows, *, commit_timeout_s: float, max_rows: int) -> None:
+    def __init__(self, rows: Rows, *, commit_timeout_s: float, max_rows: int, probe: Probe) -> None:
         self._rows = rows
+        self._probe = probe
+        self._database = Availability(rows.ping)
         self._commit_timeout_s = commit_timeout_s
         self._max_rows = max_rows
         self._queue: list[_Waiting] = []
@@ -49,8 +71,14 @@ class ChatLogWriter:
         self._something_queued.set()
         if self._task is not None:
             await self._task
+        await self._database.aclose()
         if self._inserting:  # those that were given up
             await asyncio.wait(self._inserting, timeout=self._commit_timeout_s)
+
+    @property
+    def available(self) -> bool:
+        """False from a commit that failed until the database answers again."""
+        return self._database.well
 
     def add(self, record: ChatRecord) -> asyncio.Future[None]:
         durable = asyncio.get_running_loop().create_future()
@@ -75,20 +103,32 @@ class ChatLogWriter:
             _settle([*batch, *self._queue], RuntimeError("the writer was stopped"))
 
     async def _commit(self, batch: list[_Waiting]) -> None:
-        inserting = self._insert([record for record, _ in batch])
+        error = await self._try(batch)
+        if isinstance(error, RowsRefused) and len(batch) > 1:  # one row must not take the others of its commit along
+            for waiting in batch:
+                await self._commit([waiting])
+            return
+        if isinstance(error, RowsRefused):
+            self._probe.row_rejected()
+        elif error is not None:
+            self._database.lost()
+        _settle(batch, error)
+        if error:
+            log.error("chat_log.commit_failed", rows=len(batch), error=f"{type(error).__name__}: {error}")
+
+    async def _try(self, batch: list[_Waiting]) -> BaseException | None:
+        """One commit within its time limit; why it failed, if it did."""
+        began_ns, began = time.time_ns(), time.monotonic()
+        records = [record for record, _ in batch]
+        inserting = self._insert(records)
         try:
             await asyncio.wait((inserting,), timeout=self._commit_timeout_s)
         finally:
             # A driver may need long to give up a connection that does not answer; nobody waits for that.
             inserting.cancel()
         error = _error_of(inserting)
-        if isinstance(error, RowsRefused) and len(batch) > 1:  # one row must not take the others of its commit along
-            for waiting in batch:
-                await self._commit([waiting])
-            return
-        _settle(batch, error)
-        if error:
-            log.error("chat_log.commit_failed", rows=len(batch), error=f"{type(error).__name__}: {error}")
+        self._probe.rows_committed(records, began_ns=began_ns, took_s=time.monotonic() - began, error=error)
+        return error
 
     def _insert(self, records: list[ChatRecord]) -> asyncio.Task[None]:
         inserting = asyncio.create_task(self._rows.insert(records))

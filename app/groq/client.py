@@ -4,6 +4,7 @@ The SDK builds the request and maps the errors; its typed objects, one per token
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Self, cast
 
@@ -12,9 +13,11 @@ import httpx2
 import msgspec
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient
 
+from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from app.groq.errors import error_from
+from app.groq.ratelimits import rate_limits
 from app.groq.retry import retrying
 from app.groq.stream import GroqStream
 
@@ -52,10 +55,11 @@ class GroqClient:
     async def __aexit__(self, *_: object) -> None:
         await self._sdk.close()
 
-    async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[], None]) -> GroqStream:
+    async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[Attempt], None]) -> GroqStream:
         """An answer whose first byte is here, after as many attempts as the settings allow.
 
-        Raises an UpstreamError: Groq's refusal, or what went wrong on the way to it.
+        `on_attempt` is told of each, when it is over. Raises an UpstreamError: Groq's refusal, or what went wrong on
+        the way to it.
         """
         body = msgspec.json.encode(payload)
         limit_s = self._settings.groq_open_timeout_s
@@ -66,26 +70,36 @@ class GroqClient:
             async with asyncio.timeout(limit_s):
                 async for attempt in policy:
                     with attempt:
-                        on_attempt()
-                        return await self._attempt(body)
+                        return await self._attempt(body, on_attempt)
         except TimeoutError as exc:
             raise UpstreamTimeout(f"Groq sent nothing within {limit_s:g} s, retries included") from exc
         raise AssertionError("tenacity returns or raises")  # pragma: no cover
 
-    async def _attempt(self, body: bytes) -> GroqStream:
+    async def _attempt(self, body: bytes, on_attempt: Callable[[Attempt], None]) -> GroqStream:
+        attempt = Attempt(started=time.monotonic())
+        try:
+            return await self._first_byte(body, attempt)
+        except BaseException as error:
+            attempt.error = error
+            raise
+        finally:
+            attempt.ended = time.monotonic()
+            on_attempt(attempt)
+
+    async def _first_byte(self, body: bytes, attempt: Attempt) -> GroqStream:
         limit_s = self._settings.groq_first_byte_timeout_s
         try:
             async with asyncio.timeout(limit_s):
-                response = await self._post(body)
+                response = await self._post(body, attempt)
                 stream = GroqStream(response, max_event_bytes=self._settings.groq_max_event_bytes)
                 await stream.await_first()
                 return stream
         except TimeoutError as exc:
             raise UpstreamTimeout(f"Groq sent nothing within {limit_s:g} s") from exc
 
-    async def _post(self, body: bytes) -> httpx2.Response:
+    async def _post(self, body: bytes, attempt: Attempt) -> httpx2.Response:
         try:
-            response = await self._sdk.post(
+            answer = await self._sdk.post(
                 "/chat/completions",
                 cast_to=httpx2.Response,
                 content=body,
@@ -93,8 +107,8 @@ class GroqClient:
                 stream=True,
                 stream_cls=AsyncStream[object],
             )
-            return cast("httpx2.Response", response)  # what cast_to asks for; the SDK's types know only the stream
         except APIStatusError as exc:
+            _note_headers(exc.response, attempt)
             raise _refusal(exc) from exc
         except APIConnectionError as exc:
             if _timed_out(exc):
@@ -103,6 +117,15 @@ class GroqClient:
             raise UpstreamUnreachable("Groq cannot be reached") from exc
         except (httpx2.HTTPError, aiohttp.ClientError) as exc:  # while the body of an error was read
             raise UpstreamUnreachable("the connection to Groq broke off") from exc
+        response = cast("httpx2.Response", answer)  # what cast_to asks for; the SDK's types know only the stream
+        _note_headers(response, attempt)
+        return response
+
+
+def _note_headers(response: httpx2.Response, attempt: Attempt) -> None:
+    attempt.headers_at = time.monotonic()
+    attempt.status = response.status_code
+    attempt.rate_limits = rate_limits(response.headers)
 
 
 def _refusal(exc: APIStatusError) -> UpstreamError:

@@ -49,12 +49,11 @@ class GroqStream:
             raise
         self._first = block
 
-    async def read(self, timeout_s: float) -> Block:
+    async def read(self) -> Block:
         if self._first is not None:
             first, self._first = self._first, None
             return first
-        async with asyncio.timeout(timeout_s):
-            return await self._receive()
+        return await self._receive()
 
     async def _receive(self) -> Block:
         try:

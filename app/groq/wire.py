@@ -21,6 +21,9 @@ class _Details(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
+    queue_time: float | None = None
+    prompt_time: float | None = None
+    completion_time: float | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     completion_tokens_details: _Details | None = None
@@ -47,6 +50,7 @@ class _Choice(msgspec.Struct):
 class _Chunk(msgspec.Struct):
     """The few fields that mean something to us; the decoder skips the rest unread."""
 
+    id: str | None = None
     model: str | None = None
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
@@ -132,6 +136,7 @@ def _note(chunk: _Chunk, block: Block) -> None:
         block.error = error_of(chunk.error)
         return
     block.chunks += 1
+    block.groq_response_id = block.groq_response_id or chunk.id
     block.model = chunk.model or block.model
     for choice in chunk.choices or ():
         block.finish_reason = choice.finish_reason or block.finish_reason
@@ -163,6 +168,9 @@ def _counted(usage: _Usage) -> Usage:
         completion_tokens=usage.completion_tokens or 0,
         reasoning_tokens=(completion and completion.reasoning_tokens) or 0,
         cached_tokens=(prompt and prompt.cached_tokens) or 0,
+        queue_s=usage.queue_time,
+        prompt_s=usage.prompt_time,
+        completion_s=usage.completion_time,
     )
 
 

@@ -4,49 +4,87 @@ import asyncio
 import json
 import logging
 import sys
+import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Literal, TextIO, cast
+from typing import Any, Literal, cast
 
 import msgspec
 import structlog
 
-_LIBRARIES_AT_WARNING = ("aiosqlite", "alembic", "asyncio", "httpx2", "openai", "sqlalchemy.engine", "uvicorn")
+from app.observability.trace_context import ids, traceresponse
+
+_AT_WARNING = ("aiosqlite", "alembic", "asyncio", "httpx2", "openai", "sqlalchemy.engine", "uvicorn", "uvicorn.error")
+_AT_ERROR = ("opentelemetry.exporter", "urllib3")  # below it they tell of every repeat
+_WITH_A_PIPE_OF_THEIR_OWN = ("uvicorn", "uvicorn.error", "uvicorn.access", "gunicorn.error", "gunicorn.access")
+
+_Event = structlog.typing.EventDict
 
 
-def configure(log_format: Literal["auto", "console", "json"]) -> None:
-    """Sets up structlog, and hands the standard library's root logger over to it."""
-    stdout = cast("TextIO", _Unfailing(sys.stdout))
+def configure(log_format: Literal["auto", "console", "json"], identity: Mapping[str, Any] | None = None) -> None:
+    """Sets up structlog, and hands the standard library's root logger over to it.
+
+    `identity` stands in every line for machines: which service, which worker.
+    """
     human = log_format == "console" or (log_format == "auto" and sys.stdout.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if human else "iso", utc=not human),
     ]
-    render: list[structlog.typing.Processor] = (
-        [_for_people, structlog.dev.ConsoleRenderer(colors=True, pad_event_to=0, pad_level=False, sort_keys=False)]
-        if human
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
-    )
+    if human:
+        console = structlog.dev.ConsoleRenderer(colors=True, pad_event_to=0, pad_level=False, sort_keys=False)
+        render: list[structlog.typing.Processor] = [_for_people, console]
+        last: structlog.typing.Processor = console
+    else:
+        shared += [_with_trace, _with(identity or {}), structlog.processors.format_exc_info]
+        render, last = [_to_bytes], _to_text
+    text, binary = _Unfailing(sys.stdout), _Unfailing(getattr(sys.stdout, "buffer", sys.stdout))
     structlog.configure(
         processors=[*shared, *render],
-        logger_factory=structlog.PrintLoggerFactory(stdout),
+        logger_factory=structlog.PrintLoggerFactory(cast("Any", text))
+        if human
+        else structlog.BytesLoggerFactory(cast("Any", binary)),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stdout)
+    handler = logging.StreamHandler(cast("Any", text))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render[:-1], last],
         )
     )
+    _hand_over_to(handler)
+    if not human:
+        _hand_over_crashes()
+
+
+def _hand_over_to(handler: logging.Handler) -> None:
     logging.root.handlers = [handler]
     logging.root.setLevel(logging.INFO)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # its command line gives them handlers of their own
+    logging.captureWarnings(True)
+    for name in _WITH_A_PIPE_OF_THEIR_OWN:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.error").filters = [_is_news]
-    for name in _LIBRARIES_AT_WARNING:
+    for name in _AT_WARNING:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _AT_ERROR:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _hand_over_crashes() -> None:
+    """What nobody caught is one line too, in the main thread and in the others."""
+    log = structlog.get_logger("crash")
+
+    def hook(kind: type[BaseException], exc: BaseException, traceback: Any) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, exc, traceback)
+        else:
+            log.critical("crashed", exc_info=(kind, exc, traceback))
+
+    sys.excepthook = hook
+    threading.excepthook = lambda args: hook(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -58,26 +96,45 @@ def _is_news(record: logging.LogRecord) -> bool:
 class _Unfailing:
     """A full disk or a closed pipe behind stdout costs the line, and not the chat that it tells of."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
 
-    def write(self, text: str) -> int:
+    def write(self, line: Any) -> int:
         with suppress(OSError, ValueError):
-            self._stream.write(text)
-        return len(text)
+            self._stream.write(line)
+        return len(line)
 
     def flush(self) -> None:
         with suppress(OSError, ValueError):
             self._stream.flush()
 
 
-def _for_people(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _with_trace(_: Any, __: str, event: _Event) -> _Event:
+    """The trace that the line was written in, sampled or not; a line about a chat brings its own."""
+    for name, value in ids(traceresponse()).items():
+        event.setdefault(name, value)
+    return event
+
+
+def _with(identity: Mapping[str, Any]) -> Callable[[Any, str, _Event], _Event]:
+    def add(_: Any, __: str, event: _Event) -> _Event:
+        event.update(identity)
+        return event
+
+    return add
+
+
+def _for_people(_: Any, __: str, event: _Event) -> _Event:
     """What is unknown, and what the line itself tells, would only push the rest off the screen."""
     return {key: value for key, value in event.items() if value is not None and key != "created_at"}
 
 
-def _json(event: dict[str, Any], **_: Any) -> str:
+def _to_bytes(_: Any, __: str, event: _Event) -> bytes:
     try:
-        return msgspec.json.encode(event, enc_hook=str).decode()
+        return msgspec.json.encode(event, enc_hook=str)
     except ValueError:  # half a surrogate pair, which only the standard library writes
-        return json.dumps(event, default=str)
+        return json.dumps(event, default=str).encode()
+
+
+def _to_text(_: Any, __: str, event: _Event) -> str:
+    return _to_bytes(_, __, event).decode()

@@ -22,6 +22,7 @@ from prometheus_client import (
 
 from app.core.errors import InternalError, UpstreamError
 from app.core.outcomes import WITHOUT_ROW, Outcome
+from app.core.record import ChatRecord
 
 OTHER_MODEL = "other"
 TOKEN_TYPES = ("input", "output", "cached_input", "reasoning")
@@ -56,7 +57,7 @@ class Metrics:
     """The instruments. `registry` is what a scrape is answered from."""
 
     def __init__(self, *, models: Iterable[str], info: Mapping[str, str], workers: int) -> None:
-        disable_created_metrics()  # a second series for every child, of which nothing here makes use
+        disable_created_metrics()  # type: ignore[no-untyped-call] - a second series for every child, unused
         self.registry = registry = CollectorRegistry()
         self._models = frozenset(models)
         ProcessCollector(registry=registry)
@@ -124,14 +125,18 @@ class Metrics:
             "groq_phase_seconds", "What Groq says it took.", ["phase"], buckets=_TTFT, registry=registry
         )
         self.limit = Gauge(
-            "groq_ratelimit_limit", "Groq's limit: requests a day, tokens a minute.", ["model", "kind"],
+            "groq_ratelimit_limit",
+            "Groq's limit: requests a day, tokens a minute.",
+            ["model", "kind"],
             registry=registry,
         )
         self.remaining = Gauge(
             "groq_ratelimit_remaining", "What Groq last said is left of it.", ["model", "kind"], registry=registry
         )
         self.reset = Gauge(
-            "groq_ratelimit_reset_seconds", "When it is whole again, as Groq last said.", ["model", "kind"],
+            "groq_ratelimit_reset_seconds",
+            "When it is whole again, as Groq last said.",
+            ["model", "kind"],
             registry=registry,
         )
 
@@ -152,20 +157,47 @@ class Metrics:
         self.loop_lag = Histogram(
             "event_loop_lag_seconds", "How late the event loop wakes up.", buckets=_OURS, registry=registry
         )
-        self.spans_dropped = Counter(
-            "otel_spans_dropped", "Spans that never reached the collector.", registry=registry
-        )
+        self.spans_dropped = Counter("otel_spans_dropped", "Spans that never reached the collector.", registry=registry)
         self._create_children()
 
     def model(self, name: str) -> str:
         """The label of a model."""
         return name if name in self._models else OTHER_MODEL
 
-    def follow(self, *, active_streams: Callable[[], float], pool: Mapping[str, Callable[[], float]]) -> None:
+    def follow(
+        self,
+        *,
+        active_streams: Callable[[], float],
+        draining: Callable[[], float],
+        pool: Mapping[str, Callable[[], float]],
+    ) -> None:
         """Gauges that are asked for when they are scraped, so that they cannot be left behind."""
         self.active_streams.set_function(active_streams)
+        self.draining.set_function(draining)
         for state in POOL_STATES:
             self.pool.labels(state).set_function(pool[state])
+
+    def observe(self, record: ChatRecord, *, exemplar: dict[str, str] | None) -> None:
+        """One chat that was let in, at its end."""
+        model, details = self.model(record.model_name), record.details
+        self.requests.labels(model, record.outcome).inc(exemplar=exemplar)
+        if record.outcome not in WITHOUT_ROW:
+            self.duration.labels(model, record.outcome).observe(record.duration_ms / 1000, exemplar)
+        for histogram, milliseconds in (
+            (self.time_to_first_token.labels(model), record.ttft_ms),
+            (self.time_per_output_token.labels(model), details.time_per_output_token_ms),
+            (self.stall.labels(model), details.longest_silence_ms if details.chunks else None),
+            (self.overhead, details.overhead_ms),
+            (self.groq_phase.labels("queue"), details.groq_queue_ms),
+            (self.groq_phase.labels("prompt"), details.groq_prompt_ms),
+            (self.groq_phase.labels("completion"), details.groq_completion_ms),
+        ):
+            if milliseconds is not None:
+                histogram.observe(milliseconds / 1000, exemplar)
+        counts = (record.prompt_tokens, record.completion_tokens, record.cached_tokens, record.reasoning_tokens)
+        for kind, count in zip(TOKEN_TYPES, counts, strict=True):
+            self.tokens.labels(model, kind).inc(count or 0)
+        self.cost.labels(model).inc(record.cost_usd or 0)
 
     def _create_children(self) -> None:
         models = (*sorted(self._models), OTHER_MODEL)

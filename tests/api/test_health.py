@@ -20,7 +20,9 @@ def test_a_service_that_is_well_says_so(service: Service) -> None:
 
 async def test_a_service_that_cannot_keep_rows_is_not_to_be_sent_chats() -> None:
     """Over the application itself: its database is away from the start."""
-    settings = Settings(_env_file=None, groq_api_key="test", database_url="postgresql://me@127.0.0.1:1/chats")
+    settings = Settings(
+        _env_file=None, groq_api_key="test", database_url="postgresql://me@127.0.0.1:1/chats", metrics_port=0
+    )
     app = create_app(settings)
     async with app.router.lifespan_context(app) as state:
         transport = httpx2.ASGITransport(app=_with_state(app, state))

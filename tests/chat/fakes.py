@@ -8,10 +8,12 @@ from uuid import UUID, uuid4
 
 from app.chat.block import Block, Usage
 from app.chat.caller import Caller
-from app.chat.record import ChatRecord
+from app.chat.drain import Drain
 from app.chat.service import ChatService
+from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import NotRecorded, ServiceError
+from app.core.record import ChatRecord
 from app.schemas.chat import ChatRequest
 
 REQUEST = ChatRequest.model_validate({"messages": [{"role": "user", "content": "Hi there"}], "model": "m"})
@@ -29,19 +31,19 @@ class FakeGroq:
     closed: bool = False
     pauses: int = 0
 
-    async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[], None]) -> "FakeGroq":
+    async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[Attempt], None]) -> "FakeGroq":
         self.payload = payload
-        on_attempt()
-        if isinstance(self.answer[0], ServiceError):
-            raise self.answer[0]
+        error = self.answer[0] if isinstance(self.answer[0], ServiceError) else None
+        on_attempt(Attempt(started=1.0, ended=2.0, error=error))
+        if error:
+            raise error
         return self
 
-    async def read(self, timeout_s: float) -> Block:
-        async with asyncio.timeout(timeout_s):
+    async def read(self) -> Block:
+        item = self.answer.pop(0)
+        while isinstance(item, asyncio.Event):
+            await item.wait()
             item = self.answer.pop(0)
-            while isinstance(item, asyncio.Event):
-                await item.wait()
-                item = self.answer.pop(0)
         if isinstance(item, Exception):
             raise item
         return item
@@ -60,6 +62,7 @@ class FakeLog:
 
     hold: bool = False
     lose: bool = False
+    available: bool = True
     records: list[ChatRecord] = field(default_factory=list)
     waiting: list[asyncio.Future[None]] = field(default_factory=list)
 
@@ -76,10 +79,22 @@ class FakeLog:
 
 @dataclass
 class FakeProbe:
-    finished: list[tuple[ChatRecord, ServiceError | None]] = field(default_factory=list)
+    """Watches every chat itself, and keeps what it is told."""
 
-    def chat_finished(self, record: ChatRecord, error: ServiceError | None) -> None:
-        self.finished.append((record, error))
+    traceparent: str | None = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    began: list[Mapping[str, Any]] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    finished_chats: list[tuple[ChatRecord, ServiceError | None]] = field(default_factory=list)
+
+    def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, queue_s: float) -> "FakeProbe":
+        self.began.append(asked)
+        return self
+
+    def attempted(self, attempt: Attempt) -> None:
+        self.attempts.append(attempt)
+
+    def finished(self, record: ChatRecord, error: ServiceError | None, *, commit_s: float) -> None:
+        self.finished_chats.append((record, error))
 
 
 class Stage:
@@ -90,7 +105,10 @@ class Stage:
         self.log = FakeLog()
         self.probe = FakeProbe()
         self.id = uuid4()
-        self.service = ChatService(Settings(_env_file=None, **settings), groq=self.groq, log=self.log, probe=self.probe)
+        self.drain = Drain()
+        self.service = ChatService(
+            Settings(_env_file=None, **settings), groq=self.groq, log=self.log, probe=self.probe, drain=self.drain
+        )
 
     def stream(self, chat_id: UUID | None = None) -> AsyncGenerator[bytes]:
         return self.service.stream(REQUEST, Caller(chat_id or self.id))

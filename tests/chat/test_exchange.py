@@ -29,10 +29,11 @@ BODY: dict[str, Any] = {
 def exchange(body: dict[str, Any] | None = None) -> Exchange:
     return Exchange(
         ChatRequest.model_validate(body or BODY),
-        Caller(uuid4()),
+        Caller(uuid4(), arrived=100.0),
         requested_model="asked",
         model="asked",
         created_at=datetime.now(UTC),
+        asked=100.0,
         now=100.0,
     )
 

@@ -21,7 +21,7 @@ async def test_blocks_pass_as_they_came_and_the_receipt_is_last() -> None:
     assert stage.record.outcome is Outcome.COMPLETED
     assert stage.record.response == "wordword"
     assert (stage.record.prompt_tokens, stage.record.completion_tokens) == (7, 3)
-    assert stage.probe.finished == [(stage.record, None)]
+    assert stage.probe.finished_chats == [(stage.record, None)]
 
 
 async def test_the_receipt_waits_until_the_row_is_durable() -> None:
@@ -48,7 +48,7 @@ async def test_a_row_that_is_lost_means_no_receipt() -> None:
     *_, last = await stage.run()
     assert last.startswith(b"event: error\n")
     assert json.loads(last.split(b"data: ")[1])["error"]["code"] == "not_recorded"
-    record, error = stage.probe.finished[0]
+    record, error = stage.probe.finished_chats[0]
     assert (record.outcome, record.error_code) == (Outcome.NOT_RECORDED, "not_recorded")
     assert isinstance(error, NotRecorded)
 
@@ -58,7 +58,7 @@ async def test_a_failed_chat_whose_row_is_lost_still_tells_its_client_why_it_fai
     stage.log.lose = True
     *_, last = await stage.run()
     assert b"broke off" in last
-    record, error = stage.probe.finished[0]
+    record, error = stage.probe.finished_chats[0]
     assert record.outcome is Outcome.NOT_RECORDED
     assert isinstance(error, NotRecorded)
 
@@ -95,7 +95,7 @@ async def test_a_bug_is_told_without_its_details_and_handed_to_the_probe() -> No
     *_, last = await stage.run()
     assert b"secret detail" not in last
     assert b"internal_error" in last
-    _, error = stage.probe.finished[0]
+    _, error = stage.probe.finished_chats[0]
     assert isinstance(error, ServiceError)
     assert isinstance(error.__cause__, RuntimeError)
 
@@ -145,7 +145,7 @@ async def test_a_client_that_leaves_during_the_commit_has_a_completed_chat() -> 
     assert stage.record.outcome is Outcome.COMPLETED
     stage.log.waiting[0].set_result(None)
     await stage.service.wait_idle(5)
-    assert stage.probe.finished == [(stage.record, None)]
+    assert stage.probe.finished_chats == [(stage.record, None)]
 
 
 async def test_a_client_that_takes_nothing_is_told_apart_from_one_that_left() -> None:

@@ -17,7 +17,7 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
     assert code == 1
     assert output == (
         f"cannot listen on 127.0.0.1:{port} (Address already in use): "
-        "set PORT to a free port, for example PORT=8001, or HOST to an address of this machine\n"
+        f"set PORT to a free port, for example PORT={port + 1}, or HOST to an address of this machine\n"
     )
     assert not list(tmp_path.iterdir())
 
@@ -36,7 +36,7 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
         ("MODEL_PRICES", '{"m": {"input": -1, "output": 1}}', "MODEL_PRICES.M.INPUT: Input should be greater"),
         ("DATABASE_URL", "postgres://host:port/db", "DATABASE_URL: use postgresql+asyncpg://"),
         ("DATABASE_URL", "sqlite:///:memory:", "DATABASE_URL: use postgresql+asyncpg://"),
-        ("SHUTDOWN_GRACE_S", "inf", "SHUTDOWN_GRACE_S: Input should be a finite number"),
+        ("DRAIN_TIMEOUT_S", "inf", "DRAIN_TIMEOUT_S: Input should be a finite number"),
     ],
 )
 def test_a_bad_setting_is_one_sentence(tmp_path: Path, command: str, name: str, value: str, words: str) -> None:

@@ -33,7 +33,7 @@ def test_a_stream_that_outlasts_the_grace_period_has_its_row(tmp_path: Path, htt
     """The server cancels it and goes on closing; the row is written before the database is closed."""
     with program(["app.simulator", "--port", "0"], cwd=tmp_path) as groq:
         http.put(groq.url().removesuffix("/openai/v1") + "/faults", json={"faults": [{"tokens_per_s": 5}]})
-        env = {"SHUTDOWN_GRACE_S": "1", "GROQ_SIMULATOR_URL": groq.url(), **FREE_PORT}
+        env = {"DRAIN_TIMEOUT_S": "1", "GROQ_SIMULATOR_URL": groq.url(), **FREE_PORT}
         with program(["app"], cwd=tmp_path, env=env) as running:
             body = {"messages": [{"role": "user", "content": "Hello"}]}
             with http.stream("POST", running.url() + PATH, json=body) as response:

@@ -12,6 +12,7 @@ from app.db.engine import create_engine
 from app.db.migrate import upgrade
 from app.db.repositories.chat_log import ChatLogRepository
 from app.db.writer import ChatLogWriter
+from tests.db.watch import Watch
 from tests.support.records import record
 
 
@@ -26,7 +27,7 @@ async def test_a_commit_that_was_given_up_leaves_no_lock_behind(settings: Settin
     """Somebody else holds the lock for longer than a commit may take; afterwards rows are kept again."""
     assert settings.embedded_database
     engine = create_engine(settings)
-    async with ChatLogWriter(ChatLogRepository(engine), commit_timeout_s=1, max_rows=100) as log:
+    async with ChatLogWriter(ChatLogRepository(engine), commit_timeout_s=1, max_rows=100, probe=Watch()) as log:
         for _ in range(3):
             other = sqlite3.connect(settings.embedded_database, isolation_level=None)
             other.execute("BEGIN IMMEDIATE")

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.chat.record import ChatRecord
 from app.core.errors import NotRecorded
+from app.core.record import ChatRecord
 from app.db.errors import DatabaseAway, RowsRefused
 from app.db.writer import ChatLogWriter
+from tests.db.watch import Watch
 from tests.support.records import record
 
 
@@ -31,9 +32,13 @@ class GatedRows:
             raise RowsRefused("refused for its data")
         self.batches.append(list(records))
 
+    async def ping(self) -> None:
+        if self.error:
+            raise self.error
 
-def writer(rows: GatedRows, *, timeout_s: float = 2, max_rows: int = 100) -> ChatLogWriter:
-    return ChatLogWriter(rows, commit_timeout_s=timeout_s, max_rows=max_rows)
+
+def writer(rows: GatedRows, *, timeout_s: float = 2, max_rows: int = 100, watch: Watch | None = None) -> ChatLogWriter:
+    return ChatLogWriter(rows, commit_timeout_s=timeout_s, max_rows=max_rows, probe=watch or Watch())
 
 
 async def test_a_lone_row_is_committed_at_once() -> None:

@@ -1,9 +1,10 @@
 """A client of Groq at a given address, and its answers read to their end."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from app.chat.block import Block
+from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.groq.client import GroqClient
 from app.groq.stream import GroqStream
@@ -17,14 +18,14 @@ def settings(url: str, **limits: Any) -> Settings:
     return Settings(_env_file=None, groq_api_key="test", groq_base_url=url, groq_retry_wait_s=2, **limits)
 
 
-async def open_stream(client: GroqClient, attempts: list[None] | None = None) -> GroqStream:
-    noted: Callable[[], None] = (lambda: attempts.append(None)) if attempts is not None else (lambda: None)
-    return await client.open(PAYLOAD, on_attempt=noted)
+async def open_stream(client: GroqClient, attempts: list[Attempt] | None = None) -> GroqStream:
+    noted: list[Attempt] = [] if attempts is None else attempts
+    return await client.open(PAYLOAD, on_attempt=noted.append)
 
 
 async def blocks(stream: GroqStream) -> AsyncIterator[Block]:
     while True:
-        block = await stream.read(5)
+        block = await stream.read()
         yield block
         if block.ended or block.error:
             return

@@ -8,6 +8,8 @@ from app.groq.wire import Decoder
 
 USAGE = {
     "queue_time": 0.02,
+    "prompt_time": 0.001,
+    "completion_time": 0.005,
     "prompt_tokens": 9,
     "completion_tokens": 4,
     "completion_tokens_details": {"reasoning_tokens": 1},
@@ -61,6 +63,6 @@ def _merge(whole: Block, block: Block) -> None:
     whole.reasoning += block.reasoning
     whole.tool_calls += block.tool_calls
     whole.deltas += block.deltas
-    for name in ("model", "finish_reason", "usage", "groq_request_id", "early_stop", "error"):
+    for name in ("model", "finish_reason", "usage", "groq_response_id", "groq_request_id", "early_stop", "error"):
         setattr(whole, name, getattr(block, name) or getattr(whole, name))
     whole.ended = whole.ended or block.ended

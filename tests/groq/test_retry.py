@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from app.core.attempt import Attempt
 from app.core.errors import (
     UpstreamRateLimited,
     UpstreamRejected,
@@ -20,7 +21,7 @@ from tests.support.service import SimulatedGroq
 @pytest.mark.parametrize("status", [498, 500, 502, 503, 504])
 async def test_groq_s_own_failures_are_tried_again(groq: SimulatedGroq, status: int) -> None:
     groq.fail({"status": status, "times": 2})
-    attempts: list[None] = []
+    attempts: list[Attempt] = []
     async with GroqClient(settings(groq.url)) as client:
         await (await open_stream(client, attempts)).aclose()
     assert len(attempts) == 3
@@ -29,7 +30,7 @@ async def test_groq_s_own_failures_are_tried_again(groq: SimulatedGroq, status: 
 @pytest.mark.parametrize("status", [400, 404, 413, 422, 424])
 async def test_a_refusal_of_the_request_is_not_tried_again(groq: SimulatedGroq, status: int) -> None:
     groq.fail({"status": status})
-    attempts: list[None] = []
+    attempts: list[Attempt] = []
     async with GroqClient(settings(groq.url)) as client:
         with pytest.raises(UpstreamRejected) as caught:
             await open_stream(client, attempts)
@@ -41,7 +42,7 @@ async def test_a_refusal_of_the_request_is_not_tried_again(groq: SimulatedGroq, 
 
 async def test_attempts_are_bounded(groq: SimulatedGroq) -> None:
     groq.fail({"status": 503})
-    attempts: list[None] = []
+    attempts: list[Attempt] = []
     async with GroqClient(settings(groq.url)) as client:
         with pytest.raises(UpstreamUnavailable):
             await open_stream(client, attempts)
@@ -50,7 +51,7 @@ async def test_attempts_are_bounded(groq: SimulatedGroq) -> None:
 
 async def test_retry_after_is_obeyed_if_it_fits_and_passed_on_if_not(groq: SimulatedGroq) -> None:
     groq.fail({"status": 429, "retry_after_s": 1, "times": 1}, {"status": 429, "retry_after_s": 9})
-    attempts: list[None] = []
+    attempts: list[Attempt] = []
     async with GroqClient(settings(groq.url)) as client:
         started = time.monotonic()
         with pytest.raises(UpstreamRateLimited) as caught:
@@ -62,7 +63,7 @@ async def test_retry_after_is_obeyed_if_it_fits_and_passed_on_if_not(groq: Simul
 
 async def test_an_error_that_comes_first_is_raised_and_may_be_tried_again() -> None:
     event = b'event: error\ndata: {"error":{"message":"busy","status_code":503}}\n\n'
-    attempts: list[None] = []
+    attempts: list[Attempt] = []
     with replaying([OK, *chunked(event)]) as url:
         async with GroqClient(settings(url)) as client:
             with pytest.raises(UpstreamUnavailable, match="busy"):
@@ -81,7 +82,7 @@ async def test_an_error_that_comes_first_is_raised_and_may_be_tried_again() -> N
     ],
 )
 async def test_a_connection_that_breaks_before_the_first_byte_is_tried_again(writes: list[bytes]) -> None:
-    attempts: list[None] = []
+    attempts: list[Attempt] = []
     with replaying(writes) as url:
         async with GroqClient(settings(url)) as client:
             with pytest.raises(UpstreamUnreachable):

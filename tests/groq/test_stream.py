@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.chat.block import Block
+from app.core.attempt import Attempt
 from app.core.errors import UpstreamBroken, UpstreamUnavailable
 from app.groq.client import GroqClient
 from tests.groq.clients import blocks, open_stream, settings
@@ -18,7 +19,7 @@ from tests.support.service import SimulatedGroq
 async def test_opening_waits_for_the_first_byte_and_a_pause_ends_with_the_stream(groq: SimulatedGroq) -> None:
     async with GroqClient(settings(groq.url)) as client:
         stream = await open_stream(client)
-        first = await stream.read(0.001)
+        first = await stream.read()
         assert first.data.startswith(b"data: {")
         started = time.monotonic()
         await stream.pause(30)
@@ -78,7 +79,7 @@ async def test_an_answer_that_said_why_it_stopped_is_whole_however_the_connectio
             read: list[Block] = []
             while not read or not (read[-1].ended or read[-1].error):
                 await stream.pause(pause_s)
-                read.append(await stream.read(2))
+                read.append(await stream.read())
             await stream.aclose()
     assert [block.error for block in read if block.error] == []
     assert read[-1].ended
@@ -88,7 +89,7 @@ async def test_an_answer_that_said_why_it_stopped_is_whole_however_the_connectio
 async def test_comments_before_the_first_chunk_do_not_stand_in_the_way_of_a_retry() -> None:
     comment = b": waking up\n\n"
     busy = b'event: error\ndata: {"error":{"message":"busy","status_code":503}}\n\n'
-    attempts: list[None] = []
+    attempts: list[Attempt] = []
     with replaying([OK, *chunked(comment, busy)], pause_s=0.01) as url:
         async with GroqClient(settings(url)) as client:
             with pytest.raises(UpstreamUnavailable):
@@ -102,9 +103,9 @@ async def test_what_came_before_the_connection_broke_is_not_lost() -> None:
     with replaying(pieces, pause_s=0.02) as url:
         async with GroqClient(settings(url)) as client:
             stream = await open_stream(client)
-            first = await stream.read(1)
+            first = await stream.read()
             await stream.pause(0.2)
-            last = await stream.read(1)
+            last = await stream.read()
             await stream.aclose()
     assert first.text == ["one"]
     assert last.text == ["two"]

@@ -12,6 +12,17 @@ from app.groq.wire import Decoder
 from tests.groq.shapes import CALL, DONE, STREAM, chunk, decode
 
 
+USED = Usage(
+    prompt_tokens=9,
+    completion_tokens=4,
+    reasoning_tokens=1,
+    cached_tokens=8,
+    queue_s=0.02,
+    prompt_s=0.001,
+    completion_s=0.005,
+)
+
+
 def assert_is_the_stream(block: Block, data: bytes = STREAM) -> None:
     assert block.data == data
     assert "".join(block.text) == "naïve 東京🚀"
@@ -21,7 +32,8 @@ def assert_is_the_stream(block: Block, data: bytes = STREAM) -> None:
     assert block.model == "m"
     assert block.finish_reason == "stop"
     assert block.groq_request_id == "req_1"
-    assert block.usage == Usage(prompt_tokens=9, completion_tokens=4, reasoning_tokens=1, cached_tokens=8)
+    assert block.groq_response_id == "chatcmpl-1"
+    assert block.usage == USED
     assert block.ended
     assert block.error is None
 

@@ -24,7 +24,7 @@ class Program:
         self._process = subprocess.Popen(
             [sys.executable, "-W", "error::ResourceWarning", "-m", *arguments],
             cwd=cwd,  # a developer's .env is not read from there
-            env=inherited | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"} | dict(env),
+            env=inherited | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", "METRICS_PORT": "0"} | dict(env),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -5,8 +5,8 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
-from app.chat.record import ChatRecord
 from app.core.outcomes import Outcome
+from app.core.record import ChatRecord
 
 
 def record(**changes: Any) -> ChatRecord:

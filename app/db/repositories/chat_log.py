@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Insert, Row, desc, select, text
+from sqlalchemy import Insert, Row, desc, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.chat.record import ChatRecord
+from app.core.record import ChatRecord
 from app.core.storable import storable
 from app.db.errors import commit_error
 from app.db.models import ChatLog
@@ -41,6 +41,6 @@ class ChatLogRepository:
             return result.all()
 
     async def ping(self) -> None:
-        """Raises what the driver raises if the database does not answer."""
+        """Raises what the driver raises if the database does not answer, or has no table for the rows."""
         async with self._engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+            await connection.execute(select(ChatLog.id).limit(1))

@@ -1,0 +1,40 @@
+"""One request to Groq, as it went."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from app.core.errors import InternalError, ServiceError
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """One of Groq's limits, as its headers tell it; `reset_s` is when it is whole again."""
+
+    limit: int
+    remaining: int
+    reset_s: float
+
+
+@dataclass(slots=True)
+class Attempt:
+    """Times are in seconds on `time.monotonic`'s clock; the first byte is there at `ended`, or none will come.
+
+    `rate_limits` has those that Groq told: `requests` (a day) and `tokens` (a minute).
+    """
+
+    started: float
+    headers_at: float | None = None
+    ended: float | None = None
+    status: int | None = None
+    rate_limits: Mapping[str, RateLimit] = field(default_factory=dict)
+    error: BaseException | None = None
+
+    @property
+    def result(self) -> str:
+        """`ok`, the code of the error, or `cancelled` when nobody waited for it any longer."""
+        if self.error is None:
+            return "ok"
+        if isinstance(self.error, asyncio.CancelledError):
+            return "cancelled"
+        return type(self.error).code if isinstance(self.error, ServiceError) else InternalError.code

@@ -1,0 +1,79 @@
+"""One chat as it is kept and told: a field for each column of `chat_logs`, and what only the signals tell."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from app.core.outcomes import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """What traces, metrics and the log tell of a chat, and its row does not. Times are in milliseconds.
+
+    `overhead_ms` is our part of the time to first token: all of it but the waits for Groq and for a free place.
+    `longest_silence_ms` is Groq's; `stalls` are the longer ones: when, from the request on, and how long.
+    `backpressure_ms` is the time that blocks took to hand over to the client.
+    `groq_queue_ms`, `groq_prompt_ms` and `groq_completion_ms` are as Groq counted.
+    """
+
+    groq_response_id: str | None = None
+    groq_first_chunk_ms: float | None = None
+    time_per_output_token_ms: float | None = None
+    overhead_ms: float | None = None
+    longest_silence_ms: float = 0.0
+    stalls: tuple[tuple[float, float], ...] = ()
+    backpressure_ms: float = 0.0
+    retry_wait_ms: float = 0.0
+    groq_queue_ms: float | None = None
+    groq_prompt_ms: float | None = None
+    groq_completion_ms: float | None = None
+    chunks: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRecord:
+    """What was asked, what came, how it ended. Times are in milliseconds, money in US dollars.
+
+    `response` is the answer as the client was sent it; `reasoning` and `tool_calls` are what came beside it.
+    `usage_source` is `upstream`, or `estimated` when the stream broke off before Groq had counted.
+    Those in `NO_COLUMNS` are for the signals alone; `traceparent` names the chat's span, as in W3C's header.
+    """
+
+    id: UUID
+    created_at: datetime
+    outcome: Outcome
+    error_code: str | None
+    http_status: int
+    requested_model: str
+    model_name: str
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    reasoning_tokens: int | None
+    cached_tokens: int | None
+    usage_source: str | None
+    cost_usd: float | None
+    ttft_ms: float | None
+    duration_ms: float
+    queue_ms: float
+    attempts: int
+    groq_request_id: str | None
+    client_request_id: str | None
+    client: str | None = None
+    trace_id: str | None = None
+    prompt: str
+    messages: list[dict[str, Any]]
+    params: dict[str, Any]
+    response: str
+    reasoning: str | None
+    tool_calls: list[dict[str, Any]] | None
+
+    route: str | None = None
+    traceparent: str | None = None
+    details: Details = Details()
+
+
+NO_COLUMNS = frozenset({"route", "traceparent", "details"})

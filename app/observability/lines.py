@@ -1,0 +1,53 @@
+"""The wide line: one for each chat, with every fact of its row but the texts, and those that only signals tell."""
+
+import dataclasses
+from typing import Any
+from uuid import UUID
+
+from app.core.attempt import Attempt
+from app.core.errors import ServiceError
+from app.core.outcomes import Outcome
+from app.core.record import NO_COLUMNS, ChatRecord, Details
+
+# A line is no place for what people said to each other; it has the id of the row that is.
+_TEXTS = {"id", "prompt", "messages", "params", "response", "reasoning", "tool_calls"}
+_NOT_IN_THE_LINE = _TEXTS | (NO_COLUMNS - {"route"})
+_OF_THE_ROW = tuple(field.name for field in dataclasses.fields(ChatRecord) if field.name not in _NOT_IN_THE_LINE)
+_OF_THE_DETAILS = tuple(field.name for field in dataclasses.fields(Details) if field.name != "stalls")
+
+
+def of_chat(record: ChatRecord, last: Attempt | None, *, commit_s: float) -> dict[str, Any]:
+    """The facts of a chat; `last` is its last attempt, whose headers tell what is left of Groq's limits."""
+    remaining = {
+        f"ratelimit_remaining_{kind}": each.remaining for kind, each in (last.rate_limits if last else {}).items()
+    }
+    return {
+        "request_id": str(record.id),
+        **{name: getattr(record, name) for name in _OF_THE_ROW},
+        **{name: getattr(record.details, name) for name in _OF_THE_DETAILS},
+        "commit_ms": round(commit_s * 1000, 3),
+        **remaining,
+    }
+
+
+def of_refusal(error: ServiceError, *, request_id: UUID, route: str) -> dict[str, Any]:
+    """The facts of a request that was turned away at the door."""
+    return {
+        "request_id": str(request_id),
+        "route": route,
+        "outcome": error.outcome,
+        "error_code": error.reported_code,
+        "http_status": error.status,
+        "param": error.param,
+    }
+
+
+def tell(log: Any, outcome: Outcome, facts: dict[str, Any], error: ServiceError | None) -> None:
+    """At the level that the outcome deserves: only what we failed at is an error of ours."""
+    if outcome is Outcome.INTERNAL_ERROR:
+        log.error("chat.finished", **facts, exc_info=error and error.__cause__)
+    elif outcome is Outcome.NOT_RECORDED:
+        # Not its traceback: what a database says of a row may quote it.
+        log.error("chat.finished", **facts, error=str((error and error.__cause__) or error))
+    else:
+        log.info("chat.finished", **facts)

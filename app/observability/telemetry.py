@@ -1,0 +1,78 @@
+"""All signals of one process: built with the app, running while it runs."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+
+from app import __version__
+from app.core.config import Settings
+from app.observability.loop_lag import watching_loop
+from app.observability.metrics import Metrics
+from app.observability.metrics_server import serving
+from app.observability.probe import Probe
+from app.observability.tracing import Tracing
+
+
+class Telemetry:
+    """Metrics and traces; `probe` is what the rest of the service tells its facts to."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.metrics = Metrics(
+            models=settings.model_prices,
+            info={"version": __version__, "environment": settings.app_env},
+            workers=settings.web_concurrency,
+        )
+        self._tracing = Tracing(settings, identity=_resource(settings), on_dropped=self.metrics.spans_dropped.inc)
+        self.probe = Probe(
+            self.metrics,
+            self._tracing.tracer,
+            server=_address(settings.groq_endpoint[0]),
+            database="sqlite" if settings.embedded_database else "postgresql",
+        )
+
+    def instrument(self, app: FastAPI) -> None:
+        """Gives each request of the app a SERVER span."""
+        self._tracing.instrument(app)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Spans leave, metrics are served and the event loop is watched until this is left."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(serving(self.metrics.registry, self._settings))
+            await stack.enter_async_context(self._tracing.exporting())
+            await stack.enter_async_context(watching_loop(self.metrics.loop_lag.observe))
+            yield
+
+
+def identity(settings: Settings) -> dict[str, Any]:
+    """Who writes a line: the service, its version, where it runs, and which worker of its machine it is."""
+    return {
+        "service": service_name(),
+        "version": __version__,
+        "environment": settings.app_env,
+        "worker": settings.worker_slot,
+    }
+
+
+def service_name() -> str:
+    """OpenTelemetry's variable names it, for traces and lines alike."""
+    return os.environ.get("OTEL_SERVICE_NAME") or "groq-stream"
+
+
+def _resource(settings: Settings) -> dict[str, str]:
+    return {
+        "service.name": service_name(),
+        "service.version": __version__,
+        "service.instance.id": f"{os.uname().nodename}/{settings.worker_slot}",
+        "deployment.environment.name": settings.app_env,
+    }
+
+
+def _address(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    return {"server.address": parts.hostname, "server.port": parts.port or (443 if parts.scheme == "https" else 80)}

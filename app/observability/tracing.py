@@ -1,0 +1,142 @@
+"""OpenTelemetry's side of a process: a provider of its own, the instrumentation of the app, and the way out.
+
+Sampling, the exporter and its queue are set by OpenTelemetry's own variables (`OTEL_TRACES_SAMPLER`,
+`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_BSP_…`). Without an endpoint nothing is exported; traces have ids all the same.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from dotenv import dotenv_values
+from fastapi import FastAPI
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+from app.core.config import Settings
+from app.observability.trace_file import TraceFile
+
+_NOT_TRACED = "/healthz,/readyz"
+_PREFIX = "OTEL_"
+
+
+class Tracing:
+    """`tracer` makes spans; they leave the process while `exporting` is entered."""
+
+    def __init__(self, settings: Settings, *, identity: Mapping[str, str], on_dropped: Callable[[int], None]) -> None:
+        _read_dotenv()
+        self._settings = settings
+        self._on_dropped = on_dropped
+        exported = _otlp_is_set() or settings.trace_file is not None
+        self._provider = TracerProvider(
+            sampler=None if exported else ALWAYS_OFF,  # None: as the environment says
+            resource=Resource.create(identity),
+            shutdown_on_exit=False,  # it would wait for a collector that is away
+        )
+        self.tracer = self._provider.get_tracer("app")
+
+    def instrument(self, app: FastAPI) -> None:
+        """One SERVER span for each request; none for what is sent and received, which would be one per block."""
+        FastAPIInstrumentor.instrument_app(
+            app,
+            tracer_provider=self._provider,
+            meter_provider=NoOpMeterProvider(),
+            excluded_urls=_NOT_TRACED,
+            exclude_spans=["send", "receive"],
+        )
+
+    @asynccontextmanager
+    async def exporting(self) -> AsyncIterator[None]:
+        """Sends spans from a thread of its own; leaving it sends the last ones, within a time limit."""
+        exporter = self._exporter()
+        if exporter is None:
+            yield
+            return
+        self._provider.add_span_processor(_Batches(exporter, self._on_dropped))
+        try:
+            yield
+        finally:
+            await self._flush()
+
+    def _exporter(self) -> SpanExporter | None:
+        if _otlp_is_set():
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - slow to import
+                OTLPSpanExporter,
+            )
+
+            return _Counted(OTLPSpanExporter(meter_provider=NoOpMeterProvider()), self._on_dropped)
+        if self._settings.trace_file is not None:
+            return TraceFile(self._settings.trace_file)
+        return None
+
+    async def _flush(self) -> None:
+        """Off the event loop, in a thread that may be left behind: a collector may take its time."""
+        loop, flushed = asyncio.get_running_loop(), asyncio.Event()
+
+        def shut_down() -> None:
+            self._provider.shutdown()
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any longer
+                loop.call_soon_threadsafe(flushed.set)
+
+        threading.Thread(target=shut_down, name="last spans", daemon=True).start()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.trace_flush_timeout_s):
+                await flushed.wait()
+
+
+class _Batches(BatchSpanProcessor):
+    """Counts the spans that its full queue pushes out; the SDK only logs them."""
+
+    def __init__(self, exporter: SpanExporter, on_dropped: Callable[[int], None]) -> None:
+        super().__init__(exporter, meter_provider=NoOpMeterProvider())
+        self._on_dropped = on_dropped
+
+    def on_end(self, span: ReadableSpan) -> None:
+        queue = self._batch_processor._queue  # noqa: SLF001
+        if len(queue) == queue.maxlen:
+            self._on_dropped(1)
+        super().on_end(span)
+
+
+class _Counted(SpanExporter):
+    """Counts the spans that the collector did not take."""
+
+    def __init__(self, exporter: SpanExporter, on_dropped: Callable[[int], None]) -> None:
+        self._exporter = exporter
+        self._on_dropped = on_dropped
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = SpanExportResult.FAILURE
+        try:
+            result = self._exporter.export(spans)
+        finally:
+            if result is not SpanExportResult.SUCCESS:
+                self._on_dropped(len(spans))
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+
+def _otlp_is_set() -> bool:
+    if os.environ.get("OTEL_TRACES_EXPORTER", "otlp").strip() == "none":
+        return False
+    return any(os.environ.get(f"{_PREFIX}EXPORTER_OTLP_{name}") for name in ("ENDPOINT", "TRACES_ENDPOINT"))
+
+
+def _read_dotenv() -> None:
+    """OpenTelemetry reads the environment alone: what `.env` says to it is put there, and a wish for stable names."""
+    with suppress(UnicodeDecodeError):
+        for name, value in dotenv_values(".env").items():
+            if name.startswith(_PREFIX) and value:
+                os.environ.setdefault(name, value)
+    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")

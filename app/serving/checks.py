@@ -1,0 +1,56 @@
+"""What can be known before anything is forked: one sentence each, instead of workers that come and go."""
+
+import socket
+import sys
+
+from pydantic import ValidationError
+
+from app.core.config import Settings, explain
+
+
+def settings_or_exit() -> Settings:
+    """Settings that the service can run on."""
+    try:
+        settings = Settings()
+        _ = settings.groq_endpoint
+    except ValidationError as exc:
+        sys.exit(explain(exc))
+    except UnicodeDecodeError:
+        sys.exit(".env is not a text file in UTF-8")
+    except ValueError as exc:
+        sys.exit(str(exc))
+    return settings
+
+
+def check_ports(settings: Settings) -> None:
+    """The public port, and a metrics port for every worker; stops the process if one of them is taken."""
+    wanted = [("PORT", settings.host, settings.port)]
+    if settings.metrics_port:
+        slots = range(settings.web_concurrency)
+        wanted += [("METRICS_PORT", settings.metrics_host, settings.metrics_port + slot) for slot in slots]
+    for name, host, port in wanted:
+        if reason := why_not(host, port):
+            sys.exit(cannot_listen(name, host, port, reason))
+
+
+def why_not(host: str, port: int) -> str | None:
+    """Why nothing can listen there; None if something can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except (OSError, OverflowError) as exc:
+        return reason(exc)
+    return None
+
+
+def reason(exc: Exception) -> str:
+    """The system's words, without what asyncio's servers would add to them."""
+    return (getattr(exc, "strerror", None) or str(exc)).partition(" (")[0]
+
+
+def cannot_listen(name: str, host: str, port: int, reason: str) -> str:
+    """The sentence, with a way out."""
+    return (
+        f"cannot listen on {host}:{port} ({reason}): set {name} to a free port, for example {name}={port + 1}, "
+        f"or {name.replace('PORT', 'HOST')} to an address of this machine"
+    )

@@ -1,0 +1,65 @@
+"""uvicorn's server, and how it stops: told so, it lets nobody in, and lets those who are in finish."""
+
+import asyncio
+import math
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.chat.drain import Drain
+from app.core.config import Settings
+
+AFTER_DRAIN_S = 5
+"""How much longer each layer waits than the one inside it: streams, then uvicorn, then gunicorn, then the container."""
+_BURIAL_S = 2
+
+
+class Server(uvicorn.Server):
+    """Begins the drain with the signal, and when it is in a hurry, it cuts streams short, not rows."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, on_started: Callable[[], None] = lambda: None) -> None:
+        super().__init__(config)
+        self._settings: Settings = app.state.settings
+        self._drain: Drain = app.state.drain
+        self._on_started = on_started
+        self._loop: asyncio.AbstractEventLoop | None = None
+        config.timeout_graceful_shutdown = math.ceil(self._settings.drain_timeout_s) + AFTER_DRAIN_S
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        for listener in sockets or []:
+            _give_up_on_dead_peers(listener, self._settings.client_stall_timeout_s + _BURIAL_S)
+        await super().startup(sockets)
+        self._on_started()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A first signal begins the drain; a second Ctrl-C ends it."""
+        super().handle_exit(sig, frame)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._drain.begin, self._settings.drain_timeout_s)
+
+    def hurry(self) -> None:
+        """Streams are ended with an error event and a row, now."""
+        self.handle_exit(signal.SIGTERM, None)
+        self._drain.end()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:  # a second Ctrl-C: uvicorn would leave the lifespan open, and the rows unwritten
+            self._drain.end()
+            for task in self.server_state.tasks:
+                task.cancel()
+            await self.lifespan.shutdown()
+
+
+def _give_up_on_dead_peers(listener: socket.socket, seconds: float) -> None:
+    """A client that takes nothing leaves a full buffer behind, which would keep its connection open for long.
+
+    Connections inherit this from their listener. The chat is ended first, with an outcome of its own.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT") and listener.family in (socket.AF_INET, socket.AF_INET6):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(seconds) * 1000)

@@ -1,0 +1,59 @@
+"""gunicorn in production: `make serve` and the image's command. What differs between deployments is in the settings.
+
+A deadline that is nested in another has to end first, or the outer one kills the process before the inner one has
+written its rows: streams DRAIN_TIMEOUT_S (20 s) < uvicorn 25 s < gunicorn 30 s < the container's grace period 35 s.
+"""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from app.serving.checks import check_ports, settings_or_exit
+from app.serving.server import AFTER_DRAIN_S
+
+_settings = settings_or_exit()
+
+wsgi_app = "app.main:create_app()"
+worker_class = "app.serving.worker.Worker"
+logger_class = "app.serving.worker.Logger"
+workers = _settings.web_concurrency
+bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
+backlog = 2048
+# A listener for each worker, over which the kernel spreads connections. An event loop accepts whatever has come in one
+# go, so that of workers on one listener the one that is awake takes all, and its streams share a core for as long as
+# they last. The price stands in docs/decisions/listeners.md.
+reuse_port = True
+
+# A worker whose event loop has not turned for this long is stuck, and is replaced.
+timeout = 30
+graceful_timeout = math.ceil(_settings.drain_timeout_s) + 2 * AFTER_DRAIN_S
+# Longer than the idle timeouts of the usual load balancers (60 s), so that it is they who close a connection.
+keepalive = 75
+
+# The heartbeat's file: on a disk that is busy, touching it can block a worker.
+_memory = Path("/dev/shm")  # noqa: S108 - gunicorn makes a file of a random name there
+worker_tmp_dir = str(_memory) if _memory.is_dir() else None
+# It would be a file under a home folder that a container need not have, and a second way to command the service.
+control_socket_disable = True
+
+
+def on_starting(server: Any) -> None:
+    """Once, before anything is forked; a reload does not come by here."""
+    check_ports(_settings)
+
+
+def when_ready(server: Any) -> None:
+    """gunicorn's own line names no address, as the workers have yet to listen there."""
+    server.log.info("workers will listen at http://%s", bind)
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Gives the worker the lowest number that is free. While a reload lasts, old and new ones count together."""
+    taken = {each.slot for each in server.WORKERS.values()}
+    worker.slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """The app finds its number among its settings."""
+    os.environ["WORKER_SLOT"] = str(worker.slot)

@@ -1,0 +1,23 @@
+"""Who watches the writer."""
+
+from collections.abc import Sequence
+
+from app.core.record import ChatRecord
+
+
+class Watch:
+    """Keeps what it is told of commits."""
+
+    def __init__(self) -> None:
+        self.commits: list[tuple[int, BaseException | None]] = []
+        self.rejected = 0
+
+    def rows_committed(
+        self, records: Sequence[ChatRecord], *, began_ns: int, took_s: float, error: BaseException | None
+    ) -> None:
+        assert began_ns > 0
+        assert took_s >= 0
+        self.commits.append((len(records), error))
+
+    def row_rejected(self) -> None:
+        self.rejected += 1

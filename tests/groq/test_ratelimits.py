@@ -1,0 +1,45 @@
+"""What Groq's headers tell of its limits."""
+
+import pytest
+
+from app.core.attempt import RateLimit
+from app.groq.ratelimits import go_duration_s, rate_limits
+
+HEADERS = {
+    "x-ratelimit-limit-requests": "14400",
+    "x-ratelimit-remaining-requests": "14370",
+    "x-ratelimit-reset-requests": "2m59.56s",
+    "x-ratelimit-limit-tokens": "18000",
+    "x-ratelimit-remaining-tokens": "0",
+    "x-ratelimit-reset-tokens": "7.66s",
+}
+
+
+def test_both_limits_are_read() -> None:
+    assert rate_limits(HEADERS) == {
+        "requests": RateLimit(limit=14400, remaining=14370, reset_s=pytest.approx(179.56)),
+        "tokens": RateLimit(limit=18000, remaining=0, reset_s=pytest.approx(7.66)),
+    }
+
+
+@pytest.mark.parametrize("name", list(HEADERS))
+@pytest.mark.parametrize("value", [None, "", "many", "-1"])
+def test_a_limit_that_makes_no_sense_is_as_good_as_none(name: str, value: str | None) -> None:
+    headers = {key: text for key, text in (HEADERS | {name: value}).items() if text is not None}
+    assert set(rate_limits(headers)) == {"requests", "tokens"} - {name.rpartition("-")[2]}
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("547ms", 0.547),
+        ("7.66s", 7.66),
+        ("2m59.56s", 179.56),
+        ("1h0m3s", 3603),
+        ("0s", 0),
+        ("12", None),
+        ("1.2.3s", None),
+    ],
+)
+def test_go_s_durations(text: str, seconds: float | None) -> None:
+    assert go_duration_s(text) == (None if seconds is None else pytest.approx(seconds))
