@@ -7,7 +7,9 @@ from fastapi import FastAPI
 
 from app import __version__
 from app.api import errors, health
+from app.api.keys import ApiKeys
 from app.api.middleware import BodyLimit, RequestId
+from app.api.quota import Quota
 from app.api.state import AppState
 from app.api.v1.endpoints import chat
 from app.chat.drain import Drain
@@ -53,7 +55,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             )
             # A server that stops cancels the last streams and comes here at once: they still have rows to write.
             stack.push_async_callback(chats.wait_idle, _LAST_STREAMS_S)
-            yield AppState(settings=settings, chats=chats, database=rows, probe=telemetry.probe, drain=drain)
+            yield AppState(
+                settings=settings,
+                chats=chats,
+                database=rows,
+                probe=telemetry.probe,
+                drain=drain,
+                keys=ApiKeys(settings.api_keys),
+                quota=Quota(requests_per_minute=settings.quota_requests_per_minute),
+            )
 
     app = FastAPI(title="Groq, streamed", version=__version__, lifespan=lifespan, redoc_url=None)
     app.state.settings, app.state.drain = settings, drain  # for the server, whose signals begin the drain

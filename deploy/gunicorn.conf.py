@@ -44,7 +44,7 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """gunicorn's own line names no address, as the workers have yet to listen there."""
+    """The address: gunicorn's own line none, as the workers have yet to listen there."""
     server.log.info("workers will listen at http://%s", bind)
 
 

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from app.api.state import RequestState
-from app.core.errors import BodyTooLarge, InvalidRequest, ServiceError
+from app.core.errors import BodyTooLarge, InvalidRequest, ServiceError, Unauthorized
 from app.core.outcomes import REFUSALS
 
 CHAT_TAG = "chat"
@@ -48,6 +48,8 @@ def install(app: FastAPI) -> None:
 def render(error: ServiceError) -> Response:
     """The envelope, with `Retry-After` in whole seconds where waiting helps."""
     headers = {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
+    if error.status == Unauthorized.status:
+        headers["www-authenticate"] = "Bearer"
     content = msgspec.json.encode(error.envelope())
     return Response(content, error.status, headers, media_type="application/json")
 

@@ -5,6 +5,8 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 
+from app.api.keys import ApiKeys
+from app.api.quota import Quota
 from app.chat.caller import Caller
 from app.chat.drain import Drain
 from app.chat.service import ChatService
@@ -36,6 +38,8 @@ class AppState(TypedDict):
     database: Database
     probe: Probe
     drain: Drain
+    keys: ApiKeys
+    quota: Quota
 
 
 class RequestState(AppState):
@@ -55,8 +59,17 @@ async def _app_state(request: Request) -> AppState:
 
 
 async def _caller(request: Request) -> Caller:
+    """Who asks, if they may. Raises Unauthorized or QuotaExceeded."""
     state: RequestState = request.scope["state"]
-    return Caller(state["request_id"], state["client_request_id"], request.scope["route"].path, state["arrived"])
+    client = state["keys"].name_of(request.headers.get("authorization"))
+    await state["quota"].spend(client)
+    return Caller(
+        state["request_id"],
+        client_request_id=state["client_request_id"],
+        client=client,
+        route=request.scope["route"].path,
+        arrived=state["arrived"],
+    )
 
 
 App = Annotated[AppState, Depends(_app_state)]

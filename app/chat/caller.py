@@ -9,10 +9,12 @@ from uuid import UUID
 class Caller:
     """`request_id` is ours, the id of the chat's row; `client_request_id` is what the caller sent as `x-request-id`.
 
+    `client` is the name of its API key.
     `arrived` is when the request's last byte had come, in seconds on `time.monotonic`'s clock.
     """
 
     request_id: UUID
     client_request_id: str | None = None
+    client: str | None = None
     route: str | None = None
     arrived: float = field(default_factory=time.monotonic)

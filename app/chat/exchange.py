@@ -121,6 +121,7 @@ class Exchange:
             id=self._caller.request_id,
             created_at=self.created_at,
             client_request_id=self._caller.client_request_id,
+            client=self._caller.client,
             prompt=self._request.prompt(),
             messages=self._request.body["messages"],
             params={name: value for name, value in self._request.body.items() if name not in _NOT_PARAMS},

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.core.keys import digests
+
 
 def _from_json(value: Any) -> Any:
     try:
@@ -61,6 +63,10 @@ class Settings(BaseSettings):
     app_env: Literal["development", "production"] = "development"
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    api_keys: Annotated[dict[str, str], NoDecode, BeforeValidator(digests)] = Field(default={}, repr=False)
+    """Who may ask: `name:secret` or `name:sha256:hex`, with commas between them; kept as SHA-256 alone."""
+    quota_requests_per_minute: int | None = Field(default=None, gt=0)
+    """For each key, in each worker; without it, as often as one likes."""
     max_body_bytes: int = Field(default=4 * 2**20, gt=0)
     """4 MiB: a long conversation with a picture in it, and no more than a row should hold."""
     web_concurrency: int = Field(default=2, ge=1)

@@ -3,6 +3,8 @@
     ServiceError
     ├─ InvalidRequest              400   the caller's: the message names the field and the fix
     │  └─ BodyTooLarge             413
+    ├─ Unauthorized                401   the caller's: no key of this service, or a wrong one
+    ├─ QuotaExceeded               429   the caller's: more requests than its key may make
     ├─ Overloaded                  503   ours: no room for one more stream
     ├─ RowsUnavailable             503   ours: nothing can be recorded, so nothing is begun
     ├─ ServerDraining              503   ours: the server stops before the chat has ended
@@ -79,6 +81,20 @@ class InvalidRequest(ServiceError):
 class BodyTooLarge(InvalidRequest):
     status = 413
     code = "body_too_large"
+
+
+class Unauthorized(ServiceError):
+    status = 401
+    code = "invalid_api_key"
+    type = "invalid_request_error"
+    outcome = Outcome.REJECTED_UNAUTHORIZED
+
+
+class QuotaExceeded(ServiceError):
+    status = 429
+    code = "quota_exceeded"
+    type = "requests"
+    outcome = Outcome.REJECTED_QUOTA
 
 
 class Overloaded(ServiceError):

@@ -57,7 +57,8 @@ class Metrics:
     """The instruments. `registry` is what a scrape is answered from."""
 
     def __init__(self, *, models: Iterable[str], info: Mapping[str, str], workers: int) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call] - a second series for every child, unused
+        # A second series for every child, of which nothing here makes use.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         self._models = frozenset(models)
         ProcessCollector(registry=registry)

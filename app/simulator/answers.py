@@ -4,6 +4,7 @@ import json
 import random
 import re
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from typing import Any
 
 from app.simulator.models import PREFILL_TOKENS_PER_S, Model
@@ -34,11 +35,12 @@ class Answer:
     usage: dict[str, Any] = field(default_factory=dict)
 
 
-def compose(body: dict[str, Any], model: Model, seed: int) -> Answer:
-    """The answer to a request body that has passed the checks."""
+def compose(body: dict[str, Any], model: Model, seed: int, words: int | None = None) -> Answer:
+    """The answer to a request body that has passed the checks; so many `words` long, where that is asked for."""
     prompt = _last_user_text(body)
     rng = random.Random(f"{seed}:{body.get('seed')}:{prompt}")
-    answer = _tool_answer(body, rng) or Answer(_words(_prose(prompt, rng)))
+    content = _words(_prose(prompt, rng))
+    answer = _tool_answer(body, rng) or Answer(list(islice(cycle(content), len(content) if words is None else words)))
     shows_reasoning = body.get("include_reasoning") is not False and body.get("reasoning_format") != "hidden"
     if model.reasons and shows_reasoning and not answer.tool_calls:
         _reason(answer, body.get("reasoning_format"))

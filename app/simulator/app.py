@@ -68,7 +68,7 @@ class Simulator:
         self._admit(body, headers)
         if scripted := by_script(fault):
             raise scripted
-        answer = compose(body, model, self._seed)
+        answer = compose(body, model, self._seed, fault.words)
         if not body.get("stream"):
             await asyncio.sleep(answer.usage["queue_time"] + answer.usage["total_time"])
             return JSONResponse(completion(answer, model, request_id=request_id), headers=headers)

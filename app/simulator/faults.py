@@ -34,6 +34,8 @@ class Fault(BaseModel):
     first_token_delay_s: float = Field(default=0, ge=0, le=3600)
     """Between the opening chunk and the first token."""
     tokens_per_s: float | None = Field(default=None, gt=0)
+    words: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Answer in so many words."""
     silence_s: float = Field(default=0, ge=0, le=3600)
     """Say nothing for so long, after `after_tokens`; then go on."""
 

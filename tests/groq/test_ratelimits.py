@@ -17,8 +17,8 @@ HEADERS = {
 
 def test_both_limits_are_read() -> None:
     assert rate_limits(HEADERS) == {
-        "requests": RateLimit(limit=14400, remaining=14370, reset_s=pytest.approx(179.56)),
-        "tokens": RateLimit(limit=18000, remaining=0, reset_s=pytest.approx(7.66)),
+        "requests": RateLimit(limit=14400, remaining=14370, reset_s=179.56),
+        "tokens": RateLimit(limit=18000, remaining=0, reset_s=7.66),
     }
 
 

@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from tests.support.ports import free_port
 
 _SETTINGS = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "50"}
 
@@ -43,12 +44,6 @@ def running(folder: Path) -> Iterator[Postgres]:
         yield Postgres(data, port)
     finally:
         _run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], user)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def _binaries(folder: Path, user: str | None) -> Path:

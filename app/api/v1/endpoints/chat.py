@@ -13,8 +13,9 @@ router = APIRouter(prefix="/api/v1/chat", tags=[CHAT_TAG])
 
 _FAILURES: dict[int | str, str] = {
     400: "The request is not valid; `error.param` names the field.",
+    401: "The key is missing or wrong.",
     413: "The body is too large.",
-    429: "Groq's rate limit; `Retry-After` says when to come back.",
+    429: "Groq's rate limit, or the quota of the key; `Retry-After` says when to come back.",
     502: "Groq failed.",
     503: "No room for one more stream, or Groq is over capacity.",
     504: "Groq did not answer in time.",

@@ -1,0 +1,25 @@
+"""`API_KEYS` as it is written: `name:secret` or `name:sha256:hex`, with commas between them."""
+
+import re
+from hashlib import sha256
+from typing import Any
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[\w.-]{1,64}")
+_FORM = "use name:secret or name:sha256:hex, with commas between them; a name has letters, digits, '.', '_' and '-'"
+
+
+def digests(value: Any) -> Any:
+    """The SHA-256 of each key, in hex, by its name. Raises ValueError, which does not quote a key."""
+    if not isinstance(value, str):
+        return value
+    found: dict[str, str] = {}
+    for entry in filter(None, (part.strip() for part in value.split(","))):
+        name, _, secret = entry.partition(":")
+        if not _NAME.fullmatch(name) or not secret or name in found:
+            raise ValueError(_FORM + (f"; '{name}' is there twice" if name in found else ""))
+        kind, _, digest = secret.partition(":")
+        if kind == "sha256" and not _SHA256.fullmatch(digest.lower()):
+            raise ValueError(f"{_FORM}; the hex of '{name}' needs 64 digits")
+        found[name] = digest.lower() if kind == "sha256" else sha256(secret.encode()).hexdigest()
+    return found

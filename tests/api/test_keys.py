@@ -1,0 +1,66 @@
+"""Who may ask, and how often."""
+
+from hashlib import sha256
+
+import pytest
+
+from app.api.keys import ApiKeys
+from app.api.quota import Quota
+from app.core.config import Settings
+from app.core.errors import QuotaExceeded, Unauthorized
+
+SECOND = sha256(b"two:parts").hexdigest()
+
+
+def keys(text: str = f"first:one, second:sha256:{SECOND}") -> ApiKeys:
+    return ApiKeys(Settings.model_validate({"api_keys": text}).api_keys)
+
+
+def test_a_key_has_a_name_however_it_is_written_down() -> None:
+    assert keys().name_of("Bearer one") == "first"
+    assert keys().name_of("bearer two:parts") == "second"
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer ", "Bearer wrong", "Basic one", "one", f"Bearer {SECOND}"]
+)
+def test_anything_else_is_refused_without_being_quoted(header: str | None) -> None:
+    with pytest.raises(Unauthorized) as caught:
+        keys().name_of(header)
+    assert "wrong" not in caught.value.message
+
+
+def test_without_keys_everyone_may_ask() -> None:
+    assert keys("").name_of(None) is None
+    assert keys("").name_of("Bearer anything") is None
+
+
+def test_the_settings_keep_no_key() -> None:
+    settings = Settings.model_validate({"api_keys": "first:a-secret"})
+    assert "a-secret" not in repr(settings) + repr(settings.api_keys)
+
+
+@pytest.mark.parametrize(
+    "text", ["a-secret", "name:", ":a-secret", "a b:a-secret", "x:a-secret,x:b", "x:sha256:a-secret"]
+)
+def test_keys_that_make_no_sense_are_refused_without_being_quoted(text: str) -> None:
+    with pytest.raises(ValueError, match="use name:secret or name:sha256:hex") as caught:
+        Settings.model_validate({"api_keys": text})
+    assert "a-secret" not in str(caught.value)
+
+
+async def test_each_caller_has_a_quota_of_its_own() -> None:
+    quota = Quota(requests_per_minute=2)
+    for client in ("first", "second", None):
+        await quota.spend(client)
+        await quota.spend(client)
+        with pytest.raises(QuotaExceeded) as caught:
+            await quota.spend(client)
+        assert caught.value.retry_after
+        assert 1 <= caught.value.retry_after <= 120
+
+
+async def test_without_a_quota_nobody_is_counted() -> None:
+    quota = Quota(requests_per_minute=None)
+    for _ in range(1000):
+        await quota.spend(None)

@@ -1,0 +1,51 @@
+"""A service whose signals the test reads where operators do: at a collector, at its metrics port, in its log."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.support.otlp import Collector, collecting
+from tests.support.ports import free_port
+from tests.support.processes import program
+from tests.support.service import Service, SimulatedGroq
+
+
+@dataclass(frozen=True)
+class Observed(Service):
+    """A running service with its signals."""
+
+    collector: Collector
+    metrics_port: int
+
+
+@pytest.fixture(scope="session")
+def observed_process(
+    groq_process: SimulatedGroq, http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Observed]:
+    folder: Path = tmp_path_factory.mktemp("observed")
+    port = free_port()
+    with collecting() as collector:
+        env = {
+            "GROQ_API_KEY": "test-key-of-groq",
+            "GROQ_BASE_URL": groq_process.url,
+            "PORT": "0",
+            "METRICS_PORT": str(port),
+            "GROQ_RETRY_WAIT_S": "2",
+            "CHAT_GAP_TIMEOUT_S": "2",
+            "CLIENT_STALL_TIMEOUT_S": "1",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "50",
+            "OTEL_SERVICE_NAME": "chat-under-test",
+        }
+        with program(["app"], cwd=folder, env=env) as running:
+            url = f"sqlite+aiosqlite:///{folder}/data/chats.db"
+            yield Observed(running.url(), running, url, http, collector, port)
+
+
+@pytest.fixture
+def observed(observed_process: Observed, groq: SimulatedGroq) -> Observed:
+    """One worker, with a Groq that is well."""
+    return observed_process

@@ -1,0 +1,201 @@
+"""One chat, one trace: read at a collector, as it comes over the wire."""
+
+import json
+import socket
+import time
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.observability.conftest import Observed
+from tests.support.otlp import ReceivedSpan
+from tests.support.service import HELLO, PATH, SimulatedGroq
+
+
+def spans_of(observed: Observed, chat_id: str) -> dict[str, list[ReceivedSpan]]:
+    """The spans of a chat's trace by their kind of name, when all of it has come."""
+    (chat,) = observed.collector.wait_for(lambda span: span.attributes.get("chat.id") == chat_id)
+    trace = observed.collector.trace(chat.trace_id, "POST ", "chat ", "groq.attempt")
+    named: dict[str, list[ReceivedSpan]] = {}
+    for span in trace:
+        named.setdefault(span.name.partition(" ")[0], []).append(span)
+    return named
+
+
+def test_a_chat_is_one_server_span_one_chat_span_and_one_for_each_attempt(
+    observed: Observed, groq: SimulatedGroq
+) -> None:
+    groq.fail({"status": 503, "times": 1})
+    theirs = f"00-{uuid4().hex}-{uuid4().hex[:16]}-01"
+    body = {**HELLO, "temperature": 0.5, "max_completion_tokens": 60, "seed": 7, "top_p": 0.9}
+    reply = observed.chat(body, headers={"traceparent": theirs})
+    assert reply.done
+    spans = spans_of(observed, reply.id)
+    assert {name: len(found) for name, found in spans.items()} == {"POST": 1, "chat": 1, "groq.attempt": 2}
+    (server,), (chat,), attempts = spans["POST"], spans["chat"], spans["groq.attempt"]
+
+    trace_id, caller_s_span = theirs.split("-")[1:3]
+    assert {span.trace_id for found in spans.values() for span in found} == {trace_id}
+    assert server.parent_id == caller_s_span
+    assert chat.parent_id == server.span_id
+    assert {attempt.parent_id for attempt in attempts} == {chat.span_id}
+    assert reply.headers["traceresponse"].split("-")[1:3] == [trace_id, server.span_id]
+
+    assert (server.kind, chat.kind, attempts[0].kind) == ("SERVER", "CLIENT", "CLIENT")
+    assert server.name == f"POST {PATH}"
+    assert server.attributes["http.route"] == PATH
+    assert server.attributes["http.response.status_code"] == 200
+    assert chat.resource["service.name"] == "chat-under-test"
+    assert not any(span.failed for span in (server, chat, *attempts))
+
+    first, second = sorted(attempts, key=lambda span: span.start)
+    assert (first.attributes["http.response.status_code"], first.attributes["error.type"]) == (
+        503,
+        "upstream_unavailable",
+    )
+    assert (second.attributes["http.response.status_code"], second.attributes["http.request.resend_count"]) == (200, 1)
+    assert second.attributes["groq.ratelimit.remaining_tokens"] > 0
+    assert chat.start <= first.start < first.end <= second.start < second.end < chat.end
+    assert {"retry", "first_token", "committed"} == set(chat.events)
+
+
+def test_the_chat_span_has_the_attributes_of_the_conventions_and_ours(observed: Observed) -> None:
+    body = {**HELLO, "model": "openai/gpt-oss-120b", "temperature": 0.5, "max_tokens": 60, "seed": 7, "top_p": 0.9}
+    reply = observed.chat(body)
+    (chat,) = spans_of(observed, reply.id)["chat"]
+    row = observed.row(reply.id)
+    told: dict[str, Any] = chat.attributes
+    assert chat.name == "chat openai/gpt-oss-120b"
+    assert {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "groq",
+        "gen_ai.request.model": "openai/gpt-oss-120b",
+        "gen_ai.request.stream": True,
+        "gen_ai.request.max_tokens": 60,
+        "gen_ai.request.temperature": 0.5,
+        "gen_ai.request.top_p": 0.9,
+        "gen_ai.request.seed": 7,
+        "gen_ai.response.id": reply.chunks[0]["id"],
+        "gen_ai.response.model": row["model_name"],
+        "gen_ai.response.finish_reasons": [row["finish_reason"]],
+        "gen_ai.usage.input_tokens": row["prompt_tokens"],
+        "gen_ai.usage.output_tokens": row["completion_tokens"],
+        "gen_ai.usage.reasoning.output_tokens": row["reasoning_tokens"],
+        "gen_ai.usage.cache_read.input_tokens": row["cached_tokens"],
+        "server.address": "127.0.0.1",
+        "chat.id": reply.id,
+        "chat.outcome": "completed",
+        "chat.attempts": 1,
+        "chat.usage_source": "upstream",
+        "chat.cost_usd": pytest.approx(row["cost_usd"]),
+        "chat.ttft_s": pytest.approx(row["ttft_ms"] / 1000),
+        "groq.request_id": row["groq_request_id"],
+    }.items() <= told.items()
+    for name in (
+        "gen_ai.response.time_to_first_chunk",
+        "chat.time_per_output_token_s",
+        "chat.longest_silence_s",
+        "chat.overhead_s",
+        "chat.backpressure_s",
+        "groq.queue_time",
+        "groq.prompt_time",
+        "groq.completion_time",
+    ):
+        assert told[name] >= 0, name
+    assert told["chat.bytes"] == len(reply.body) - len(b"data: [DONE]\n\n")
+    assert "error.type" not in told
+    assert row["trace_id"] == chat.trace_id
+
+
+def test_the_commit_is_a_trace_of_its_own_that_links_to_its_chats(observed: Observed) -> None:
+    reply = observed.chat()
+    (chat,) = spans_of(observed, reply.id)["chat"]
+    (commit,) = observed.collector.wait_for(lambda span: chat.span_id in span.links)
+    assert (commit.name, commit.kind, commit.parent_id) == ("chat_logs.commit", "INTERNAL", "")
+    assert commit.trace_id != chat.trace_id
+    assert commit.attributes == {"chat_logs.rows": 1, "db.system.name": "sqlite"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "failed", "event"),
+    [
+        ({"after_tokens": 5, "ending": "truncate"}, "upstream_error", True, "first_token"),
+        ({"after_tokens": 5, "ending": "garbage"}, "upstream_error", True, "first_token"),
+        ({"after_tokens": 5, "silence_s": 30}, "upstream_timeout", True, "first_token"),
+        ({"after_tokens": 5, "silence_s": 1.3}, "completed", False, "stall"),
+        ({"status": 400}, "upstream_rejected", False, "committed"),
+        ({"status": 500}, "upstream_error", True, "retry"),
+        ({"status": 429, "retry_after_s": 600}, "upstream_rate_limited", True, "committed"),
+    ],
+)
+def test_every_ending_is_one_trace_and_only_failures_of_ours_or_groq_s_are_errors(
+    observed: Observed, groq: SimulatedGroq, fault: dict[str, Any], outcome: str, failed: bool, event: str
+) -> None:
+    groq.fail(fault)
+    reply = observed.chat()
+    spans = spans_of(observed, reply.id)
+    assert (len(spans["POST"]), len(spans["chat"])) == (1, 1)
+    (chat,) = spans["chat"]
+    assert (chat.attributes["chat.outcome"], chat.failed) == (outcome, failed)
+    assert event in chat.events
+    assert ("error.type" in chat.attributes) == (outcome != "completed")
+
+
+def test_a_client_that_leaves_is_no_error(observed: Observed, groq: SimulatedGroq) -> None:
+    groq.fail({"tokens_per_s": 20})
+    with observed.http.stream("POST", observed.url + PATH, json=HELLO) as response:
+        pieces = response.iter_raw()
+        next(pieces)
+        chat_id = response.headers["x-request-id"]
+    spans = spans_of(observed, chat_id)
+    (chat,), (server,) = spans["chat"], spans["POST"]
+    assert chat.attributes["chat.outcome"] == "client_disconnected"
+    assert "client_disconnected" in chat.events
+    assert not chat.failed
+    assert not server.failed
+
+
+def test_a_client_that_leaves_or_stalls_while_a_send_is_blocked_has_its_trace_too(
+    observed: Observed, groq: SimulatedGroq
+) -> None:
+    """It stops reading until the buffers are full; then one hangs up, and the other one stays."""
+    groq.fail({"tokens_per_s": 20_000, "words": 30_000})
+    host, port = observed.url.removeprefix("http://").split(":")
+    body = json.dumps(HELLO).encode()
+    head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    outcomes = {}
+    for stays in (True, False):
+        mine = str(uuid4())
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect((host, int(port)))
+            client.sendall(f"{head}x-request-id: {mine}\r\n\r\n".encode() + body)
+            client.recv(1000)
+            time.sleep(2.5 if stays else 0.5)
+        deadline = time.monotonic() + 10
+        while not (found := [line for line in observed.program.lines if mine in line]):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        spans = spans_of(observed, json.loads(found[0])["request_id"])
+        (chat,) = spans["chat"]
+        outcomes[stays] = (chat.attributes["chat.outcome"], chat.failed, len(spans["POST"]))
+    assert outcomes == {True: ("client_stalled", False, 1), False: ("client_disconnected", False, 1)}
+
+
+def test_no_ending_so_far_has_confused_a_context(observed: Observed) -> None:
+    """A span that is attached across a `yield` is found in another context when the client has left."""
+    assert observed.chat().done
+    assert "Failed to detach context" not in observed.program.output
+    assert "Traceback" not in observed.program.output
+
+
+def test_health_checks_and_unknown_paths_make_no_chat(observed: Observed) -> None:
+    observed.http.get(f"{observed.url}/healthz")
+    observed.http.get(f"{observed.url}/readyz")
+    refused = observed.chat({"messages": []})
+    assert refused.status == 400
+    trace_id = refused.headers["traceresponse"].split("-")[1]
+    spans_of(observed, observed.chat().id)  # whatever the refused one had left would have come before this one
+    assert [span.name for span in observed.collector.trace(trace_id, "POST ")] == [f"POST {PATH}"]
+    assert not [span for span in observed.collector.spans if "health" in span.name or "readyz" in span.name]
