@@ -1,6 +1,7 @@
 """Where Prometheus asks: a port of the worker's own, in a thread of its own, and never the public port."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -22,7 +23,7 @@ async def serving(registry: CollectorRegistry, settings: Settings) -> AsyncItera
         log.error("metrics.not_served", host=settings.metrics_host, port=port, error=str(exc))
         yield
         return
-    log.info("metrics.served", host=settings.metrics_host, port=server.server_port)
+    log.info("metrics.served", host=settings.metrics_host, port=server.server_port, pid=os.getpid())
     try:
         yield
     finally:

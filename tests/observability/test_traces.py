@@ -130,7 +130,7 @@ def test_the_commit_is_a_trace_of_its_own_that_links_to_its_chats(observed: Obse
     ],
 )
 def test_every_ending_is_one_trace_and_only_failures_of_ours_or_groq_s_are_errors(
-    observed: Observed, groq: SimulatedGroq, fault: dict[str, Any], outcome: str, failed: bool, event: str
+    observed: Observed, groq: SimulatedGroq, fault: dict[str, Any], outcome: str, *, failed: bool, event: str
 ) -> None:
     groq.fail(fault)
     reply = observed.chat()

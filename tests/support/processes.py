@@ -78,13 +78,19 @@ class Program:
 
 
 @contextmanager
-def program(arguments: list[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Program]:
+def program(
+    arguments: list[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    stop_with: signal.Signals = signal.SIGINT,
+) -> Iterator[Program]:
     """Stops with the context, and shows what was printed if the test fails."""
     running = Program(arguments, cwd=cwd, env=env or {})
     try:
         yield running
     finally:
-        running.stop()
+        running.stop(stop_with)
         print(running.output)
 
 

@@ -15,7 +15,8 @@ def scrape(http: httpx2.Client, *ports: int) -> list[Sample]:
     samples: list[Sample] = []
     for port in ports:
         text = http.get(f"http://127.0.0.1:{port}/metrics", headers=OPENMETRICS).raise_for_status().text
-        samples += [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        families = text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+        samples += [sample for family in families for sample in family.samples]
     return samples
 
 

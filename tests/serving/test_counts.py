@@ -1,0 +1,226 @@
+"""Requests, rows, lines, spans and metrics are counted apart, and agree: over two workers, with every way to end."""
+
+import json
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from prometheus_client.samples import Sample
+
+from app.core.outcomes import REFUSALS, WITHOUT_ROW, Outcome
+from tests.serving.conftest import ENV
+from tests.serving.with_a_bug import MODEL as BUGGY_MODEL
+from tests.support.database import execute, query
+from tests.support.otlp import Collector, collecting
+from tests.support.scrape import scrape, total
+from tests.support.service import PATH, SimulatedGroq
+from tests.support.serving import Workers, serving
+
+SECRET_PROMPT = "a-word-that-nobody-else-may-read"
+SECRET_KEY = "a-key-that-nobody-else-may-see"
+KEYS = ",".join(f"client-{number}:{SECRET_KEY}-{number}" for number in range(20))
+QUOTA = 8
+MAX_ACTIVE = 3
+UPLOADS = 12
+BODY = {"messages": [{"role": "user", "content": SECRET_PROMPT}]}
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with collecting() as running:
+        yield running
+
+
+@pytest.fixture
+def workers(
+    chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path, collector: Collector
+) -> Iterator[Workers]:
+    env = {
+        **ENV,
+        "GROQ_BASE_URL": groq.url,
+        "GROQ_RETRY_WAIT_S": "1",
+        "CHAT_GAP_TIMEOUT_S": "3",
+        "API_KEYS": KEYS,
+        "QUOTA_REQUESTS_PER_MINUTE": str(QUOTA),
+        "MAX_ACTIVE_STREAMS": str(MAX_ACTIVE),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "50",
+    }
+    app = "tests.serving.with_a_bug:create_app()"
+    with serving(tmp_path, http, env, database_url=chats_database, app=app) as running:
+        yield running
+
+
+class Mix:
+    """Asks for chats in every way there is, each on a connection of its own; counts what it asked for."""
+
+    def __init__(self, workers: Workers, groq: SimulatedGroq) -> None:
+        self._workers = workers
+        self._groq = groq
+        self.asked = 0
+
+    def ask(self, client: int = 0, *, fault: dict[str, Any] | None = None, **beside: Any) -> int:
+        """One chat, read to its end; returns its status."""
+        self._groq.recover()
+        if fault:
+            self._groq.fail(fault)
+        return self._post(f"Bearer {SECRET_KEY}-{client}", {**BODY, **beside})
+
+    def ask_without_a_key(self) -> int:
+        return self._post("Bearer wrong", BODY)
+
+    def leave(self, client: int) -> None:
+        """Reads a little, and hangs up."""
+        self._groq.fail({"silence_s": 0.5, "after_tokens": 5})
+        with self.held(client):
+            pass
+
+    def blocked(self, client: int) -> socket.socket:
+        """A client that takes nothing of a long answer."""
+        self._groq.fail({"tokens_per_s": 20_000, "words": 30_000, "times": 1})
+        self.asked += 1
+        reader = self.sent(client, json.dumps(BODY).encode())
+        reader.recv(100)
+        return reader
+
+    def sent(self, client: int, body: bytes, *, announced: int | None = None) -> socket.socket:
+        """A request on a socket of its own; it may announce a longer body than it has."""
+        host, port = self._workers.url.removeprefix("http://").split(":")
+        sender = socket.socket()
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sender.connect((host, int(port)))
+        head = [f"POST {PATH} HTTP/1.1", "host: x", "content-type: application/json"]
+        head += [f"authorization: Bearer {SECRET_KEY}-{client}", f"content-length: {announced or len(body)}", "", ""]
+        sender.sendall("\r\n".join(head).encode() + body)
+        return sender
+
+    def held(self, client: int) -> ExitStack:
+        """A chat that has begun; leaving the stack hangs up."""
+        self.asked += 1
+        stack = ExitStack()
+        http = stack.enter_context(httpx2.Client(timeout=30, trust_env=False))
+        headers = {"authorization": f"Bearer {SECRET_KEY}-{client}"}
+        response = stack.enter_context(http.stream("POST", self._workers.url + PATH, json=BODY, headers=headers))
+        pieces = response.iter_raw()
+        stack.callback(lambda: pieces)  # held: an iterator that is dropped closes the connection
+        next(pieces)
+        return stack
+
+    def _post(self, authorization: str, body: Any) -> int:
+        self.asked += 1
+        with httpx2.Client(timeout=30, trust_env=False) as client:
+            headers = {"authorization": authorization}
+            return client.post(self._workers.url + PATH, json=body, headers=headers).status_code
+
+
+def ask_in_every_way(mix: Mix, workers: Workers) -> None:
+    """All endings but those of a server that stops."""
+    assert [mix.ask(client) for client in range(4)] == [200] * 4
+    assert mix.ask(4, fault={"status": 503, "times": 1}) == 200
+    assert mix.ask(4, fault={"status": 500}) == 503
+    assert mix.ask(4, fault={"status": 429, "retry_after_s": 600}) == 429
+    assert mix.ask(5, fault={"after_tokens": 5, "ending": "truncate"}) == 200
+    assert mix.ask(5, fault={"after_tokens": 5, "silence_s": 30}) == 200
+    assert mix.ask(5, fault={"status": 400}) == 400
+    assert mix.ask(6, model=BUGGY_MODEL) == 500
+    assert mix.ask(6, messages=[]) == 400
+    assert mix.ask(6, messages="x" * 5_000_000) == 413
+    assert mix.ask_without_a_key() == 401
+    mix.leave(7)
+    with mix.blocked(7):
+        time.sleep(ENV_STALL_S + 1)
+    with ThreadPoolExecutor(4 * MAX_ACTIVE) as pool:  # more at once than both workers have room for
+        many = list(pool.map(lambda client: mix.ask(client, fault={"silence_s": 1}), range(8, 8 + 4 * MAX_ACTIVE)))
+    assert 503 in many
+    assert 429 in [mix.ask(0) for _ in range(2 * QUOTA)]
+    lose_a_row(mix, workers)
+
+
+ENV_STALL_S = float(ENV["CLIENT_STALL_TIMEOUT_S"])
+
+
+def lose_a_row(mix: Mix, workers: Workers) -> None:
+    """The table is away: what runs is not recorded, and what asks next is turned away."""
+    execute(workers.database_url, "ALTER TABLE chat_logs RENAME TO elsewhere")
+    statuses = [mix.ask(client) for client in (16, 17, 18, 19, 16, 17)]
+    execute(workers.database_url, "ALTER TABLE elsewhere RENAME TO chat_logs")
+    assert {200, 503} == set(statuses)
+    deadline = time.monotonic() + 10
+    while not all(mix.ask(client) == 200 for client in (1, 2, 3)):
+        assert time.monotonic() < deadline, "rows are not kept again"
+        time.sleep(0.2)
+
+
+def counts_of_a_drain(mix: Mix, workers: Workers, groq: SimulatedGroq) -> list[Sample]:
+    """Two streams outlast the drain. Uploads that never end keep their workers up for long enough to be asked."""
+    groq.fail({"silence_s": 60, "after_tokens": 5})
+    with ExitStack() as stack:
+        for _ in range(UPLOADS):
+            stack.enter_context(mix.sent(1, b"{", announced=100))
+        stack.enter_context(mix.held(17))
+        stack.enter_context(mix.held(18))
+        workers.program.signal(signal.SIGTERM)
+        deadline = time.monotonic() + 10
+        while total(samples := scrape(workers.http, *workers.ports), "chat_requests_total", outcome="draining") < 2:
+            assert time.monotonic() < deadline, "the drain does not end"
+            time.sleep(0.1)
+    assert len(workers.ports) == workers.count
+    return samples
+
+
+def test_requests_are_rows_and_refusals_and_every_signal_says_the_same(
+    workers: Workers, groq: SimulatedGroq, collector: Collector
+) -> None:
+    mix = Mix(workers, groq)
+    ask_in_every_way(mix, workers)
+    samples = counts_of_a_drain(mix, workers, groq)
+    assert total(samples, "chat_active_streams") == 0
+    assert workers.program.wait() == 0
+
+    counted = Counter[str]()
+    for sample in samples:
+        if sample.name == "chat_requests_total":
+            counted[sample.labels["outcome"]] += int(sample.value)
+    assert {outcome for outcome, count in counted.items() if count} == {outcome.value for outcome in Outcome}
+
+    lines = [json.loads(line) for line in workers.program.lines]
+    finished = [line for line in lines if line["event"] == "chat.finished"]
+    refused = [line for line in lines if line["event"] == "chat.refused"]
+    rows = query(workers.database_url, "SELECT id, outcome, trace_id, client FROM chat_logs")
+
+    assert sum(counted.values()) == mix.asked
+    assert len(finished) + len(refused) == mix.asked + UPLOADS  # those broke off after the metrics were asked
+    without_row = sum(counted[outcome] for outcome in WITHOUT_ROW)
+    assert len(rows) == mix.asked - without_row
+    turned_away = Counter({outcome.value: counted[outcome] for outcome in REFUSALS})
+    turned_away[Outcome.INVALID_REQUEST] += UPLOADS
+    assert Counter(line["outcome"] for line in refused) == turned_away
+
+    # A row, its line and its trace are of one chat.
+    kept = {str(row["id"]): (row["outcome"], row["trace_id"], row["client"]) for row in rows}
+    told = {line["request_id"]: (line["outcome"], line["trace_id"], line["client"]) for line in finished}
+    assert {key: facts for key, facts in told.items() if facts[0] != "not_recorded"} == kept
+    traced = collector.wait_for(lambda span: "chat.id" in span.attributes, len(finished))
+    assert {span.attributes["chat.id"]: span.trace_id for span in traced} == {
+        key: facts[1] for key, facts in told.items()
+    }
+    assert Counter(span.attributes["chat.outcome"] for span in traced) == Counter(facts[0] for facts in told.values())
+
+    # What people said and their keys are in the rows alone, and the keys not even there.
+    scraped = "".join(map(str, samples))
+    spans = "".join(map(str, collector.spans))
+    for secret in (SECRET_PROMPT, SECRET_KEY, ENV["GROQ_API_KEY"], "You asked"):
+        assert secret not in workers.program.output
+        assert secret not in scraped
+        assert secret not in spans
+    assert "Failed to detach context" not in workers.program.output
+    (bug,) = {line["exception"].rpartition("\n")[2] for line in finished if line["outcome"] == "internal_error"}
+    assert bug == "RuntimeError: a bug"

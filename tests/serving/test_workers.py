@@ -1,0 +1,155 @@
+"""gunicorn and its workers: how connections spread, how workers come and go, and how all of it stops."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.support.database import query
+from tests.support.ports import free_port, free_ports
+from tests.support.processes import PROJECT, program, run
+from tests.support.scrape import scrape, total
+from tests.support.service import HELLO, PATH, SimulatedGroq
+from tests.support.serving import Workers
+
+
+@contextmanager
+def streaming(workers: Workers) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """A chat whose first bytes have come, on a connection of its own: its id, and what is still to come."""
+    with (
+        httpx2.Client(timeout=60, trust_env=False) as client,
+        client.stream("POST", workers.url + PATH, json=HELLO) as response,
+    ):
+        pieces = response.iter_raw()
+        next(pieces)
+        yield response.headers["x-request-id"], pieces
+
+
+def test_connections_spread_over_the_workers(workers: Workers) -> None:
+    """A burst of connections is no one worker's: the kernel deals them out."""
+    for _ in range(60):
+        with httpx2.Client(timeout=30, trust_env=False) as client:
+            client.get(f"{workers.url}/readyz").raise_for_status()
+            client.post(workers.url + PATH, json={"messages": []})
+    shares = [
+        total(scrape(workers.http, port), "chat_requests_total", outcome="invalid_request") for port in workers.ports
+    ]
+    assert sum(shares) == 60
+    assert min(shares) >= 10
+
+
+def test_a_worker_that_is_killed_comes_back_in_its_place_and_the_others_do_not_notice(
+    workers: Workers, groq: SimulatedGroq
+) -> None:
+    first, second = workers.ports
+    for _ in range(20):
+        with httpx2.Client(timeout=30, trust_env=False) as client:
+            client.post(workers.url + PATH, json={"messages": []})
+    before = {port: total(scrape(workers.http, port), "chat_requests_total") for port in (first, second)}
+    killed = workers.pid(first)
+    workers.kill(first, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while workers.pid(first) == killed or workers.ports != [first, second]:
+        assert time.monotonic() < deadline, "it did not come back"
+        time.sleep(0.1)
+    assert total(scrape(workers.http, first), "chat_requests_total") == 0
+    assert total(scrape(workers.http, second), "chat_requests_total") == before[second]
+    assert [workers.chat().done for _ in range(5)] == [True] * 5
+
+
+def test_a_reload_lets_the_old_workers_finish_beside_the_new_ones(workers: Workers, groq: SimulatedGroq) -> None:
+    groq.fail({"silence_s": 0.7, "after_tokens": 5})
+    old = workers.ports
+    with streaming(workers) as (_, pieces):
+        groq.recover()
+        workers.program.signal(signal.SIGHUP)
+        workers.wait_for_ports(*(port + workers.count for port in old))
+        assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
+    assert workers.chat().done
+    samples = scrape(workers.http, *workers.ports)
+    assert total(samples, "chat_requests_total", outcome="completed") == 1
+    assert total(samples, "app_workers") == workers.count**2  # each of them tells how many there should be
+
+
+def test_told_to_stop_it_finishes_what_fits_ends_the_rest_and_exits_well(workers: Workers, groq: SimulatedGroq) -> None:
+    """One chat ends within the drain; the other one would last a minute."""
+    groq.fail({"silence_s": 0.5, "after_tokens": 5, "times": 1}, {"silence_s": 60, "after_tokens": 5})
+    with streaming(workers) as (short_id, short), streaming(workers) as (long_id, long):
+        workers.program.signal(signal.SIGTERM)
+        assert b"".join(short).endswith(b"data: [DONE]\n\n")
+        last = b"".join(long).split(b"\n\n")[-2]
+    assert json.loads(last.split(b"data: ")[1])["error"]["code"] == "server_draining"
+    assert workers.program.wait() == 0
+    assert "SIGKILL" not in workers.program.output
+    rows = query(workers.database_url, "SELECT id, outcome, error_code, response FROM chat_logs")
+    kept = {str(row["id"]): (row["outcome"], row["error_code"]) for row in rows}
+    assert kept == {short_id: ("completed", None), long_id: ("draining", "server_draining")}
+
+
+def test_in_a_hurry_it_ends_streams_at_once_and_keeps_their_rows(workers: Workers, groq: SimulatedGroq) -> None:
+    """Ctrl-C at `make serve`: the signal reaches everyone, and gunicorn asks its workers to be quick."""
+    groq.fail({"silence_s": 60, "after_tokens": 5})
+    with streaming(workers) as (chat_id, pieces):
+        workers.program.signal(signal.SIGINT)
+        assert b"server_draining" in b"".join(pieces)
+    assert workers.program.wait() == 0
+    assert "SIGKILL" not in workers.program.output
+    (row,) = query(workers.database_url, "SELECT id, outcome FROM chat_logs")
+    assert (str(row["id"]), row["outcome"]) == (chat_id, "draining")
+
+
+def test_metrics_are_never_on_the_public_port_and_nothing_is_left_in_the_home(workers: Workers, tmp_path: Path) -> None:
+    assert workers.http.get(f"{workers.url}/metrics").status_code == 404
+    assert not list(tmp_path.rglob("*.ctl"))
+    assert not (tmp_path / ".gunicorn").exists()
+
+
+def test_every_line_of_every_process_has_the_same_shape(workers: Workers) -> None:
+    assert workers.chat().done
+    workers.program.signal(signal.SIGTERM)
+    workers.program.wait()
+    lines = [json.loads(line) for line in workers.program.lines]
+    shape = {"event", "level", "timestamp", "service", "version", "environment", "worker"}
+    assert all(shape <= set(line) for line in lines)
+    assert {line["worker"] for line in lines} == {"master", 0, 1}
+    assert {line.get("logger") for line in lines} >= {"gunicorn.error"}
+
+
+SERVE = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py")]
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({}, "GROQ_API_KEY is not set"),
+        ({"GROQ_API_KEY": "k", "DRAIN_TIMEOUT_S": "long"}, "DRAIN_TIMEOUT_S: Input should be a valid number"),
+        ({"GROQ_API_KEY": "k", "API_KEYS": "nameless"}, "API_KEYS: use name:secret"),
+    ],
+)
+def test_what_cannot_run_is_one_sentence_before_anything_is_forked(
+    tmp_path: Path, env: dict[str, str], words: str
+) -> None:
+    code, output = run(SERVE, cwd=tmp_path, env=env)
+    assert code != 0
+    assert output.startswith(words)
+    assert output.count("\n") == 1
+
+
+@pytest.mark.parametrize("which", ["PORT", "METRICS_PORT"])
+def test_a_port_that_is_taken_is_said_before_anything_is_forked(tmp_path: Path, which: str) -> None:
+    """With SO_REUSEPORT two services could share a port without a word."""
+    public, base = free_port(), free_ports(3)
+    env = {"GROQ_API_KEY": "k", "PORT": str(public), "METRICS_PORT": str(base), "HOME": str(tmp_path)}
+    taken = public if which == "PORT" else base + 1
+    other = ["http.server", "--bind", "127.0.0.1", str(taken)]
+    with program(other, cwd=tmp_path) as server:
+        server.url()
+        code, output = run(SERVE, cwd=tmp_path, env=env)
+    assert code == 1
+    assert f"cannot listen on 127.0.0.1:{taken} (Address already in use): set {which} to a free port" in output
+    assert "Booting worker" not in output

@@ -1,0 +1,124 @@
+"""The dashboards as Grafana reads them, and their queries as Grafana sends them."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+
+from tests.support.processes import PROJECT
+
+FOLDER = PROJECT / "deploy" / "grafana"
+Json = dict[str, Any]
+
+# What Grafana would put in, for a Prometheus that has scraped every second, for half a minute.
+_PROMQL = {
+    "$__rate_interval": "10s",
+    "$__interval": "1s",
+    "$__range": "1m",
+    "$model": ".*",
+    "$host": ".*",
+}
+_MACRO = re.compile(r"\$__(\w+)\(([^)]*)\)")
+_VARIABLE = re.compile(r"\$\{(\w+):sqlstring\}")
+
+
+class Expression(NamedTuple):
+    """A query of Prometheus. `may_be_empty` says why there may be no data where all is well; mostly it is empty."""
+
+    dashboard: str
+    panel: str
+    expr: str
+    may_be_empty: str
+
+
+class Statement(NamedTuple):
+    """A query of PostgreSQL, with Grafana's macros and variables still in it."""
+
+    dashboard: str
+    panel: str
+    sql: str
+
+
+def load_yaml(path: Path) -> Any:
+    return YAML(typ="safe").load(path)
+
+
+def dashboards() -> list[Json]:
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((FOLDER / "dashboards").glob("*.json"))]
+
+
+def panels(dashboard: Json) -> list[Json]:
+    """Those that show something: rows are headings."""
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+
+
+def variables(dashboard: Json) -> list[Json]:
+    listed: list[Json] = dashboard["templating"]["list"]
+    return listed
+
+
+def expressions() -> list[Expression]:
+    """Every query of Prometheus, as it can be sent to one."""
+    return [
+        Expression(dashboard, panel, _promql(expr), may_be_empty)
+        for dashboard, panel, expr, may_be_empty in _expressions()
+    ]
+
+
+def statements() -> list[Statement]:
+    """Every query of PostgreSQL."""
+    found = []
+    for dashboard in dashboards():
+        for panel in panels(dashboard):
+            sqls = [target["rawSql"] for target in panel["targets"] if "rawSql" in target]
+            found += [Statement(dashboard["uid"], panel["title"], sql) for sql in sqls]
+        for variable in variables(dashboard):
+            if variable.get("datasource", {}).get("uid") == "postgres":
+                found.append(Statement(dashboard["uid"], f"${variable['name']}", variable["query"]))
+    return found
+
+
+def as_sent(sql: str, start: datetime, end: datetime, **chosen: str | list[str]) -> str:
+    """A statement as Grafana sends it to PostgreSQL, for a time range and what is chosen above the panels."""
+    times = {"timeFrom": f"'{start:%Y-%m-%dT%H:%M:%SZ}'", "timeTo": f"'{end:%Y-%m-%dT%H:%M:%SZ}'"}
+
+    def macro(match: re.Match[str]) -> str:
+        name, arguments = match[1], [argument.strip() for argument in match[2].split(",")]
+        if name == "timeFilter":
+            return f"{arguments[0]} BETWEEN {times['timeFrom']} AND {times['timeTo']}"
+        if name == "timeGroupAlias":
+            seconds = int(arguments[1].strip("'").removesuffix("s"))
+            return f'floor(extract(epoch from {arguments[0]})/{seconds})*{seconds} AS "time"'
+        return times[name]
+
+    def variable(match: re.Match[str]) -> str:
+        values = chosen[match[1]]
+        quoted = ["'" + value.replace("'", "''") + "'" for value in ([values] if isinstance(values, str) else values)]
+        return ",".join(quoted)
+
+    return _MACRO.sub(macro, _VARIABLE.sub(variable, sql.replace("$__interval", "10s")))
+
+
+def _expressions() -> Iterator[Expression]:
+    for dashboard in dashboards():
+        for panel in panels(dashboard):
+            may_be_empty = panel["fieldConfig"]["defaults"].get("noValue", "")
+            for target in panel["targets"]:
+                if "expr" in target:
+                    yield Expression(dashboard["uid"], panel["title"], target["expr"], may_be_empty)
+        for variable in variables(dashboard):
+            if variable.get("datasource", {}).get("uid") == "prometheus":
+                asked = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"])
+                assert asked, variable["query"]
+                yield Expression(dashboard["uid"], f"${variable['name']}", f"group by ({asked[2]}) ({asked[1]})", "")
+
+
+def _promql(expr: str) -> str:
+    for name, value in _PROMQL.items():
+        expr = expr.replace(name, value)
+    assert "$" not in expr, expr
+    return expr

@@ -1,0 +1,67 @@
+"""The service as it is run in production: gunicorn, with workers."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+from tests.support.ports import free_port, free_ports
+from tests.support.processes import PROJECT, program
+from tests.support.scrape import answers, wait_until_answering
+from tests.support.service import Service
+
+
+@dataclass(frozen=True)
+class Workers(Service):
+    """A running gunicorn; `metrics_base` is the port of the first worker, the next ones follow."""
+
+    metrics_base: int
+    count: int
+
+    @property
+    def ports(self) -> list[int]:
+        """Those that answer, of all that a reload may use."""
+        every = range(self.metrics_base, self.metrics_base + 2 * self.count)
+        return [port for port in every if answers(self.http, port)]
+
+    def pid(self, port: int) -> int:
+        """The worker behind a metrics port, as it said itself."""
+        lines = [json.loads(line) for line in self.program.lines if '"metrics.served"' in line]
+        pid: int = [line["pid"] for line in lines if line["port"] == port][-1]
+        return pid
+
+    def kill(self, port: int, how: signal.Signals) -> None:
+        """Ends the worker behind a metrics port."""
+        os.kill(self.pid(port), how)
+
+    def wait_for_ports(self, *ports: int, seconds: float = 30) -> None:
+        """Until exactly these answer."""
+        deadline = time.monotonic() + seconds
+        while self.ports != sorted(ports):
+            assert time.monotonic() < deadline, f"{self.ports} answer instead of {ports}"
+            time.sleep(0.1)
+
+
+@contextmanager
+def serving(
+    folder: Path, http: httpx2.Client, env: Mapping[str, str], *, database_url: str, workers: int = 2, app: str = ""
+) -> Iterator[Workers]:
+    """The production settings, with gunicorn, ready to answer: `app` replaces the application."""
+    port, metrics_base = free_port(), free_ports(2 * workers)
+    settings = {
+        "PORT": str(port),
+        "METRICS_PORT": str(metrics_base),
+        "WEB_CONCURRENCY": str(workers),
+        "DATABASE_URL": database_url,
+        "HOME": str(folder),
+    }
+    command = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py"), *([app] if app else [])]
+    with program(command, cwd=folder, env={**settings, **env}, stop_with=signal.SIGTERM) as running:
+        wait_until_answering(http, *range(metrics_base, metrics_base + workers))
+        yield Workers(f"http://127.0.0.1:{port}", running, database_url, http, metrics_base, workers)
