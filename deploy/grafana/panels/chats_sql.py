@@ -1,0 +1,68 @@
+"""What the Chats page asks PostgreSQL.
+
+Everything is bounded twice: by the dashboard's time range, which created_at has an index for, and by a LIMIT. Only a
+chat's own id is looked for at any time: it is the primary key.
+"""
+
+from builders.outcome import FAILED, WITH_ROW
+
+IN_RANGE = "$__timeFilter(created_at) AND model_name IN (${model:sqlstring})"
+SELECTED = IN_RANGE + " AND outcome IN (${outcome:sqlstring})"
+FAILURES = IN_RANGE + " AND outcome IN ({})".format(", ".join(f"'{name}'" for name in FAILED if name in WITH_ROW))
+
+MODELS = "SELECT DISTINCT model_name FROM chat_logs WHERE $__timeFilter(created_at) ORDER BY 1 LIMIT 100"
+
+# The chat that has the id in the box; or else the last one in the time range that has it as its trace's, its caller's
+# or Groq's id; with an empty box the last of all. CASE keeps what is no UUID from being cast to one.
+CHOSEN = """
+SELECT * FROM (
+  (SELECT * FROM chat_logs
+   WHERE id = CASE WHEN trim(${id:sqlstring}) ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                   THEN trim(${id:sqlstring})::uuid END)
+  UNION ALL
+  (SELECT * FROM chat_logs
+   WHERE $__timeFilter(created_at) AND trim(${id:sqlstring}) IN ('', trace_id, client_request_id, groq_request_id)
+   ORDER BY created_at DESC LIMIT 1)
+) AS found LIMIT 1
+"""
+
+CHOSEN_TRACE = CHOSEN.replace("SELECT *", "SELECT coalesce(trace_id, '')", 1).strip()
+
+# A line for each column, in the table's order; a column that comes later shows up by itself.
+FACTS = """
+SELECT field, coalesce(value, '-') AS value
+FROM (CHOSEN) AS chosen, json_each_text(row_to_json(chosen)) WITH ORDINALITY AS facts (field, value, place)
+ORDER BY place LIMIT 100
+""".replace("CHOSEN", CHOSEN.strip())
+
+_LIST = """
+SELECT created_at AS "time", id::text AS id, outcome, error_code AS error, model_name AS model,
+       left(prompt, 100) AS prompt, left(response, 100) AS response,
+       ttft_ms / 1000 AS "first token", duration_ms / 1000 AS duration, attempts,
+       completion_tokens AS tokens, cost_usd AS cost, coalesce(client, '-') AS client, trace_id AS trace
+FROM chat_logs WHERE CONDITIONS
+"""
+LAST = _LIST.replace("CONDITIONS", SELECTED) + "ORDER BY created_at DESC LIMIT 100"
+SLOWEST = _LIST.replace("CONDITIONS", SELECTED + " AND ttft_ms IS NOT NULL") + "ORDER BY ttft_ms DESC LIMIT 20"
+FAILED_ONES = _LIST.replace("CONDITIONS", FAILURES) + "ORDER BY created_at DESC LIMIT 50"
+
+TOTALS = """
+SELECT count(*) AS chats, avg((outcome = 'completed')::int)::float8 AS completed,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY ttft_ms) / 1000 AS "median first token",
+       sum(completion_tokens)::float8 AS "output tokens", sum(cost_usd)::float8 AS cost,
+       count(DISTINCT client) AS clients
+FROM chat_logs WHERE CONDITIONS LIMIT 1
+""".replace("CONDITIONS", SELECTED)
+
+BY_OUTCOME = """
+SELECT $__timeGroupAlias(created_at, $__interval), outcome AS metric, count(*) AS value
+FROM chat_logs WHERE CONDITIONS
+GROUP BY 1, 2 ORDER BY 1 LIMIT 10000
+""".replace("CONDITIONS", SELECTED)
+
+BY_CLIENT = """
+SELECT coalesce(client, '-') AS client, count(*) AS chats, sum(prompt_tokens)::float8 AS "input tokens",
+       sum(completion_tokens)::float8 AS "output tokens", sum(cost_usd)::float8 AS cost
+FROM chat_logs WHERE CONDITIONS
+GROUP BY 1 ORDER BY cost DESC NULLS LAST LIMIT 50
+""".replace("CONDITIONS", SELECTED)

