@@ -52,6 +52,13 @@ class Program:
             time.sleep(0.02)
         raise AssertionError(f"it did not start:\n{self.output}")
 
+    def wait_for(self, words: str) -> bool:
+        """Until it has printed them; False if it does not in time."""
+        deadline = time.monotonic() + _START_S
+        while words not in self.output and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return words in self.output
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         """Returns the exit code."""
         self.signal(how)

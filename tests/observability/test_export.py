@@ -1,0 +1,108 @@
+"""The way out: a collector that is slow, away or refusing costs spans, which are counted, and never a chat."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.support.otlp import Collector, collecting
+from tests.support.ports import free_port
+from tests.support.processes import program
+from tests.support.scrape import scrape, total
+from tests.support.service import Service, SimulatedGroq
+
+SMALL = {"OTEL_BSP_MAX_QUEUE_SIZE": "8", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4", "OTEL_BSP_SCHEDULE_DELAY": "20"}
+
+
+@contextmanager
+def service(folder: Path, groq: SimulatedGroq, http: httpx2.Client, **env: str) -> Iterator[tuple[Service, int]]:
+    """A service with these variables, and its metrics port."""
+    port = free_port()
+    common = {"GROQ_API_KEY": "test", "GROQ_BASE_URL": groq.url, "PORT": "0", "METRICS_PORT": str(port)}
+    with program(["app"], cwd=folder, env=common | env) as running:
+        url = f"sqlite+aiosqlite:///{folder}/data/chats.db"
+        yield Service(running.url(), running, url, http), port
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with collecting() as running:
+        yield running
+
+
+def test_a_collector_that_does_not_answer_holds_up_no_chat_and_no_exit(
+    tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client, collector: Collector
+) -> None:
+    collector.delay_s = 60
+    env = {**SMALL, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "TRACE_FLUSH_TIMEOUT_S": "0.5"}
+    with service(tmp_path, groq, http, **env) as (chats, port):
+        assert all(chats.chat().done for _ in range(10))
+        assert collector.spans == []
+        # Each chat has four spans; those that the queue and the batch on its way have no room for are counted.
+        assert total(scrape(http, port), "otel_spans_dropped_total") >= 40 - 8 - 4
+        assert chats.program.stop(signal.SIGINT) == 0
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_spans_that_a_collector_refuses_are_counted(
+    tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client, collector: Collector, status: int
+) -> None:
+    collector.status = status
+    env = {"OTEL_BSP_SCHEDULE_DELAY": "20", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    with service(tmp_path, groq, http, **env) as (chats, port):
+        assert chats.chat().done
+        assert chats.program.wait_for("Failed to export")
+        assert total(scrape(http, port), "otel_spans_dropped_total") >= 1
+
+
+def test_a_collector_that_is_away_is_told_of_once_in_a_while(
+    tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client
+) -> None:
+    env = {**SMALL, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}", "TRACE_FLUSH_TIMEOUT_S": "0.5"}
+    with service(tmp_path, groq, http, **env) as (chats, port):
+        assert all(chats.chat().done for _ in range(20))
+        assert total(scrape(http, port), "otel_spans_dropped_total") > 0
+    told = [line for line in chats.program.lines if "opentelemetry" in line]
+    assert len(told) <= 5
+
+
+def test_the_last_spans_are_sent_when_the_process_is_told_to_stop(
+    tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client, collector: Collector
+) -> None:
+    env = {"OTEL_BSP_SCHEDULE_DELAY": "60000", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    with service(tmp_path, groq, http, **env) as (chats, _):
+        reply = chats.chat()
+        assert collector.spans == []
+    assert {span.name.partition(" ")[0] for span in collector.spans} == {
+        "POST",
+        "chat",
+        "groq.attempt",
+        "chat_logs.commit",
+    }
+    assert reply.id in [span.attributes.get("chat.id") for span in collector.spans]
+
+
+def test_what_is_not_sampled_leaves_no_span_and_no_exemplar_and_has_its_trace_id_all_the_same(
+    tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client, collector: Collector
+) -> None:
+    """The variables stand in `.env`, as those of the service may."""
+    (tmp_path / ".env").write_text(f"OTEL_TRACES_SAMPLER=always_off\nOTEL_EXPORTER_OTLP_ENDPOINT={collector.url}\n")
+    with service(tmp_path, groq, http) as (chats, port):
+        reply = chats.chat()
+        assert reply.done
+        trace_id = chats.row(reply.id)["trace_id"]
+        assert trace_id == reply.headers["traceresponse"].split("-")[1]
+        assert trace_id == chats.finished_line(reply.id)["trace_id"]
+        assert not [sample for sample in scrape(http, port) if sample.exemplar]
+    assert collector.spans == []
+
+
+def test_without_a_collector_the_last_traces_are_in_a_file(
+    tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client
+) -> None:
+    with service(tmp_path, groq, http) as (chats, _):
+        reply = chats.chat()
+    assert reply.id in (tmp_path / "data" / "traces.jsonl").read_text()

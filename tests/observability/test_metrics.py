@@ -1,0 +1,68 @@
+"""The metrics of a worker, as Prometheus reads them."""
+
+import secrets
+
+from prometheus_client.samples import Sample
+
+from app.core.config import Settings
+from app.core.outcomes import Outcome
+from app.observability.metrics import ATTEMPT_RESULTS, Metrics
+from tests.observability.conftest import Observed
+from tests.support.scrape import scrape, total
+from tests.support.service import HELLO, PATH, SimulatedGroq
+
+MAX_SERIES = 2000
+
+
+def series(samples: list[Sample]) -> set[tuple[str, frozenset[tuple[str, str]]]]:
+    return {(sample.name, frozenset(sample.labels.items())) for sample in samples}
+
+
+def test_no_request_can_make_a_series(observed: Observed, groq: SimulatedGroq) -> None:
+    """Made-up models, paths, methods, callers and endings leave the number of series as it was."""
+    groq.fail({"status": 503, "times": 1})
+    assert observed.chat().done
+    before = series(scrape(observed.http, observed.metrics_port))
+    for number in range(30):
+        made_up = secrets.token_hex(4)
+        observed.chat({**HELLO, "model": f"made-up-{made_up}"}, headers={"x-request-id": made_up})
+        observed.chat({**HELLO, "user": made_up, made_up: number})
+        observed.http.request(f"M{number}", f"{observed.url}/{made_up}")
+        observed.http.get(f"{observed.url}{PATH}/{made_up}?{made_up}={made_up}")
+    after = series(scrape(observed.http, observed.metrics_port))
+    assert after == before
+    assert len(after) < MAX_SERIES
+
+
+def test_every_series_is_there_from_the_start() -> None:
+    """So that `rate()` sees the first error too. What Groq's limits are is not known before Groq has said so."""
+    metrics = Metrics(models=Settings(_env_file=None).model_prices, info={"version": "1"}, workers=1)
+    samples = [sample for family in metrics.registry.collect() for sample in family.samples]
+    for outcome in Outcome:
+        assert total(samples, "chat_requests_total", outcome=outcome, model="other") == 0
+    for result in ATTEMPT_RESULTS:
+        assert total(samples, "chat_upstream_attempts_total", result=result) == 0
+    assert not [sample for sample in samples if sample.name.startswith("groq_ratelimit")]
+    assert not [sample for sample in samples if sample.name.endswith("_created")]
+
+
+def test_a_scrape_carries_exemplars_and_what_the_process_uses(observed: Observed) -> None:
+    reply = observed.chat()
+    samples = scrape(observed.http, observed.metrics_port)
+    told = [sample.exemplar for sample in samples if sample.exemplar]
+    trace_id = reply.headers["traceresponse"].split("-")[1]
+    assert trace_id in {exemplar.labels["trace_id"] for exemplar in told}
+    assert total(samples, "process_resident_memory_bytes") > 0
+    assert total(samples, "event_loop_lag_seconds_count") > 0
+    assert total(samples, "db_pool_connections", state="idle") > 0
+    assert total(samples, "app_info", environment="development") == 1
+
+
+def test_no_stream_is_left_in_flight(observed: Observed, groq: SimulatedGroq) -> None:
+    groq.fail({"silence_s": 0.3, "after_tokens": 3})
+    with observed.http.stream("POST", observed.url + PATH, json=HELLO) as response:
+        pieces = response.iter_raw()
+        next(pieces)
+        assert total(scrape(observed.http, observed.metrics_port), "chat_active_streams") == 1
+    observed.row_in_time(response.headers["x-request-id"])
+    assert total(scrape(observed.http, observed.metrics_port), "chat_active_streams") == 0
