@@ -10,22 +10,27 @@ RUN /venv/bin/pip install --require-hashes --requirement requirements.txt
 COPY alembic.ini ./
 COPY migrations migrations
 COPY app app
+COPY deploy/gunicorn.conf.py deploy/
 RUN python -m compileall -q app migrations && chmod -R a+rX /build
 
 FROM python:3.13-slim
 ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    APP_ENV=production \
+    HOST=0.0.0.0 \
+    METRICS_HOST=0.0.0.0
 WORKDIR /srv
 COPY --from=build /venv /venv
 COPY --from=build /build/alembic.ini ./
 COPY --from=build /build/migrations migrations
 COPY --from=build /build/app app
+COPY --from=build /build/deploy deploy
+RUN mkdir -p /var/lib/groq-stream/spool && chown 10001:10001 /var/lib/groq-stream/spool
 USER 10001:10001
-EXPOSE 8000
+EXPOSE 8000 9464
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s --start-interval=1s --retries=3 \
     CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8000, timeout=2); \
 c.request('GET', '/healthz'); exit(c.getresponse().status != 200)"]
 STOPSIGNAL SIGTERM
-CMD ["uvicorn", "--factory", "app.main:create_app", "--host", "0.0.0.0", "--port", "8000", \
-     "--no-access-log", "--no-server-header", "--timeout-graceful-shutdown", "25"]
+CMD ["python", "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py"]

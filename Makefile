@@ -5,10 +5,10 @@ BIN := .venv/bin
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve chats migrate test lint format lock clean
+.PHONY: help run serve chats trace migrate stack stack-down test lint format dashboards lock clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/run ## Serve on 127.0.0.1:8000; without GROQ_API_KEY a simulator stands in for Groq
 	@exec $(BIN)/python -m app
@@ -19,22 +19,41 @@ serve: .venv/run ## Serve with gunicorn and WEB_CONCURRENCY workers, as in produ
 chats: .venv/run ## Show the last chats
 	@$(BIN)/python -m app chats
 
+trace: .venv/run ## Draw the last chat's trace
+	@$(BIN)/python -m app trace
+
 migrate: .venv/run ## Bring the database in DATABASE_URL up to date
 	@$(BIN)/python -m app migrate
+
+stack: ## Run it all in Docker: the service, PostgreSQL, Prometheus, Grafana and Jaeger
+	@docker compose up --build --wait --wait-timeout 300
+	@echo "The service  http://$$(docker compose port app 8000)"
+	@echo "Grafana      http://$$(docker compose port grafana 3000)"
+	@echo "Prometheus   http://$$(docker compose port prometheus 9090)"
+	@echo "Jaeger       http://$$(docker compose port jaeger 16686)"
+
+stack-down: ## Stop it; rows and metrics stay in their volumes
+	@docker compose down
 
 test: .venv/dev ## Run all tests; what they need (PostgreSQL, a simulated Groq), they start themselves
 	@$(BIN)/python -m pytest
 
-lint: .venv/dev ## Check style, types, the Dockerfile and the compose file
+lint: .venv/dev ## Check style, types, dashboards, the Dockerfile and the compose file
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@cd deploy/grafana && ../../$(BIN)/mypy --cache-dir ../../.mypy_cache/grafana --config-file ../../pyproject.toml build.py
+	@$(BIN)/python deploy/grafana/build.py --check
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	@if docker compose version >/dev/null 2>&1; then docker compose config --quiet; fi
 
 format: .venv/dev ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+dashboards: .venv/dev ## Write Grafana's dashboards anew, from deploy/grafana/panels
+	@$(BIN)/python deploy/grafana/build.py
 
 lock: .venv/dev ## Resolve the newest versions that pyproject.toml allows
 	@echo uv | $(BIN)/$(COMPILE) --upgrade - -o requirements-uv.txt

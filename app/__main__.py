@@ -27,6 +27,10 @@ def main() -> int:
             from app.commands.chats import chats  # noqa: PLC0415
 
             return chats(settings, as_json=options.json, limit=options.limit)
+        case "trace":
+            from app.commands.trace import trace  # noqa: PLC0415
+
+            return trace(settings, options.id)
         case "migrate":
             from app.commands.migrate import migrate  # noqa: PLC0415
 
@@ -45,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     chats = commands.add_parser("chats", help="show the last chats")
     chats.add_argument("--json", action="store_true", help="one JSON object a line, with every column")
     chats.add_argument("--limit", type=_count, default=10, metavar="N", help="how many (default: %(default)s)")
+    trace = commands.add_parser("trace", help="draw the last chat's trace")
+    trace.add_argument("id", nargs="?", help="of another chat, or of a trace")
     return parser
 
 

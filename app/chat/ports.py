@@ -76,6 +76,9 @@ class ChatWatch(Protocol):
 class Probe(Protocol):
     """Who watches. It never raises."""
 
-    def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, queue_s: float) -> ChatWatch:
-        """A chat was let in; `asked` is what Groq will be asked."""
+    def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, arrived: float, queue_s: float) -> ChatWatch:
+        """A chat was let in, after waiting for so long; `asked` is what Groq will be asked.
+
+        `arrived` is when the request had come, on `time.monotonic`'s clock: the record's times count from there.
+        """
         ...

@@ -93,7 +93,10 @@ class ChatService:
         )
 
     def _watch(self, exchange: Exchange) -> ChatWatch:
-        watch = self._probe.chat_began(exchange.request_id, exchange.payload, queue_s=exchange.pace.queue_s)
+        pace = exchange.pace
+        watch = self._probe.chat_began(
+            exchange.request_id, exchange.payload, arrived=pace.arrived, queue_s=pace.queue_s
+        )
         exchange.traceparent = watch.traceparent
         return watch
 

@@ -9,6 +9,12 @@ from app.core.config import Settings
 _BOLD, _DIM, _YELLOW, _PLAIN = "\033[1m", "\033[2m", "\033[33m", "\033[0m"
 
 
+def _metrics(settings: Settings) -> str:
+    if settings.metrics_port:
+        return f"http://{settings.metrics_host}:{settings.metrics_port}/metrics"
+    return "at the port that the log names"
+
+
 def banner(settings: Settings, listener: socket.socket) -> str:
     """The greeting; with colours on a terminal."""
     port = listener.getsockname()[1]
@@ -31,6 +37,8 @@ def banner(settings: Settings, listener: socket.socket) -> str:
         "    " + " \\\n      ".join(curl),
         "",
         "  Then look at its row:   make chats",
+        "  … and at its trace:     make trace",
+        f"  The worker's metrics:   {_metrics(settings)}",
         f"  The API's description:  {url}/docs",
         "  Stop:                   Ctrl-C",
         "",

@@ -3,7 +3,6 @@
 import socket
 import sys
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -13,10 +12,9 @@ from app.commands.migrate import migrate
 from app.core.config import Settings
 from app.main import create_app
 from app.observability import logs
+from app.observability.trace_file import TRACE_FILE
 from app.serving.checks import cannot_listen, reason, why_not
 from app.serving.server import Server
-
-TRACE_FILE = Path("data/traces.jsonl")
 
 
 def run(settings: Settings) -> int:

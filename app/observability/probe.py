@@ -45,12 +45,14 @@ class Probe:
         self._server = server
         self._database = database
 
-    def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, queue_s: float) -> "ChatWatch":
+    def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, arrived: float, queue_s: float) -> "ChatWatch":
         """A chat was let in. Its span begins here."""
         model, span = OTHER_MODEL, None
         try:
             model = self._metrics.model(str(asked["model"]))
-            span = ChatSpan(self._tracer, chat_id, asked, model=model, queue_s=queue_s, server=self._server)
+            span = ChatSpan(
+                self._tracer, chat_id, asked, model=model, arrived=arrived, queue_s=queue_s, server=self._server
+            )
         except Exception:
             with suppress(Exception):
                 log.exception("probe.failed")

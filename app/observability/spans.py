@@ -39,6 +39,7 @@ class ChatSpan:
         asked: Mapping[str, Any],
         *,
         model: str,
+        arrived: float,
         queue_s: float,
         server: Mapping[str, Any],
     ) -> None:
@@ -46,10 +47,10 @@ class ChatSpan:
         self._server = server
         self._clock_ns = time.time_ns() - time.monotonic_ns()
         now_ns = time.time_ns()
-        self._arrived_ns = now_ns - round(queue_s * 1e9)
+        self._arrived_ns = self._ns(arrived)
         self._attempts: list[Attempt] = []
         if queue_s > _WORTH_A_SPAN_S:
-            tracer.start_span(names.ADMISSION_SPAN, start_time=self._arrived_ns).end(now_ns)
+            tracer.start_span(names.ADMISSION_SPAN, start_time=now_ns - round(queue_s * 1e9)).end(now_ns)
         self._span = tracer.start_span(f"{names.CHAT_SPAN} {model}", kind=SpanKind.CLIENT, start_time=now_ns)
         if self._span.is_recording():
             facts = {names.OPERATION: "chat", names.PROVIDER: "groq", names.CHAT_ID: str(chat_id)}

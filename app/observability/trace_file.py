@@ -10,6 +10,8 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+TRACE_FILE = Path("data/traces.jsonl")
+"""Where `make run` keeps them."""
 _MAX_BYTES = 5 * 2**20
 
 

@@ -86,7 +86,7 @@ class FakeProbe:
     attempts: list[Attempt] = field(default_factory=list)
     finished_chats: list[tuple[ChatRecord, ServiceError | None]] = field(default_factory=list)
 
-    def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, queue_s: float) -> "FakeProbe":
+    def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, arrived: float, queue_s: float) -> "FakeProbe":
         self.began.append(asked)
         return self
 

@@ -11,7 +11,6 @@ from app.chat.block import Block, Usage
 from app.groq.wire import Decoder
 from tests.groq.shapes import CALL, DONE, STREAM, chunk, decode
 
-
 USED = Usage(
     prompt_tokens=9,
     completion_tokens=4,
