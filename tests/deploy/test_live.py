@@ -1,0 +1,142 @@
+"""Every query of dashboards and rules, on a Prometheus that watches two workers while chats go well and wrong."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import pytest
+
+from app.core.config import Settings
+from app.db.migrate import upgrade
+from tests.conftest import fresh_database
+from tests.support.database import query
+from tests.support.grafana import expressions
+from tests.support.otlp import Collector, collecting
+from tests.support.prometheus import Prometheus, prometheus, rules
+from tests.support.service import HELLO, PATH, SimulatedGroq
+from tests.support.serving import Workers, serving
+
+_LOAD_S = 25
+_FAULTS: list[dict[str, Any]] = [
+    {"status": 503, "probability": 0.15},
+    {"status": 429, "retry_after_s": 600, "probability": 0.05},
+    {"ending": "truncate", "after_tokens": 5, "probability": 0.1},
+    {"silence_s": 1.2, "after_tokens": 5, "probability": 0.1},
+]
+_MODELS = ("llama-3.1-8b-instant", "llama-3.3-70b-versatile", "openai/gpt-oss-120b")
+
+
+@dataclass(frozen=True)
+class Live:
+    """All that was running while the chats were."""
+
+    workers: Workers
+    prometheus: Prometheus
+    collector: Collector
+
+
+@pytest.fixture(scope="module")
+def live(
+    request: pytest.FixtureRequest,
+    groq_process: SimulatedGroq,
+    http: httpx2.Client,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Live]:
+    folder = tmp_path_factory.mktemp("live")
+    url = fresh_database("postgres", folder, request)
+    upgrade(Settings(_env_file=None, database_url=url))
+    groq_process.recover()
+    with collecting() as collector:
+        env = {
+            "GROQ_API_KEY": "test",
+            "GROQ_BASE_URL": groq_process.url,
+            "GROQ_RETRY_WAIT_S": "1",
+            "DRAIN_TIMEOUT_S": "1",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+        }
+        with serving(folder, http, env, database_url=url) as workers:
+            # As in the stack: twice the workers' ports are asked, and half of them are closed.
+            every = range(workers.metrics_base, workers.metrics_base + 2 * workers.count)
+            with prometheus(folder, [f"127.0.0.1:{port}" for port in every]) as watching:
+                groq_process.fail(*_FAULTS)
+                put_under_load(workers)
+                groq_process.recover()
+                yield Live(workers, watching, collector)
+
+
+def put_under_load(workers: Workers) -> None:
+    """A few clients at a time, each with a new connection for each chat."""
+    end = time.monotonic() + _LOAD_S
+
+    def chat(number: int) -> None:
+        while time.monotonic() < end:
+            body = {**HELLO, "model": _MODELS[number % len(_MODELS)]}
+            with httpx2.Client(timeout=30, trust_env=False) as client:
+                client.post(workers.url + PATH, json=body)
+            time.sleep(0.2)
+
+    clients = [threading.Thread(target=chat, args=(number,)) for number in range(6)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+
+
+def test_every_panel_has_data(live: Live) -> None:
+    """Every query runs, and is answered with data where it does not say why there may be none."""
+    answers = {each: live.prometheus.query(each.expr) for each in expressions()}
+    empty = [each for each, samples in answers.items() if not samples and not each.may_be_empty]
+    assert [f"{each.dashboard}: {each.panel}: {each.expr}" for each in empty] == []
+    assert len(answers) > 50
+
+
+def test_every_recording_rule_has_data(live: Live) -> None:
+    recorded = {rule.record for rule in rules() if rule.record}
+    assert recorded
+    assert {name for name in recorded if not live.prometheus.query(name)} == set()
+
+
+def test_every_rule_is_evaluated_without_an_error(live: Live) -> None:
+    groups = httpx2.get(f"{live.prometheus.url}/api/v1/rules", trust_env=False).json()["data"]["groups"]
+    evaluated = {rule["name"]: (rule["health"], rule.get("lastError")) for group in groups for rule in group["rules"]}
+    assert set(evaluated) == {rule.record or rule.alert for rule in rules()}
+    assert set(evaluated.values()) == {("ok", None)}
+
+
+def test_prometheus_counts_what_the_database_has(live: Live) -> None:
+    rows = query(live.workers.database_url, "SELECT outcome, count(*) AS count FROM chat_logs GROUP BY outcome")
+    time.sleep(2)  # for one more scrape
+    samples = live.prometheus.query("sum by (outcome) (chat_requests_total) > 0")
+    assert {each["metric"]["outcome"]: float(each["value"][1]) for each in samples} == {
+        row["outcome"]: row["count"] for row in rows
+    }
+    assert len(rows) >= 3
+
+
+def test_workers_that_are_up_are_told_from_ports_that_are_closed(live: Live) -> None:
+    """Half of the ports are closed, and nobody is called for it."""
+    (up,) = live.prometheus.query('sum(up{job="chat"})')
+    assert float(up["value"][1]) == live.workers.count
+    firing = {each["metric"]["alertname"] for each in live.prometheus.query('ALERTS{alertstate="firing"}')}
+    assert not {name for name in firing if "Worker" in name or "Down" in name}
+
+
+def test_a_point_of_a_graph_leads_to_its_trace_and_its_row(live: Live) -> None:
+    """Two clicks: the exemplar has the trace's id, and the trace has the row's."""
+    parameters = {
+        "query": "chat_time_to_first_token_seconds_bucket",
+        "start": str(time.time() - 120),
+        "end": str(time.time()),
+    }
+    answer = httpx2.get(f"{live.prometheus.url}/api/v1/query_exemplars", params=parameters, trust_env=False).json()
+    exemplars = [exemplar for series in answer["data"] for exemplar in series["exemplars"]]
+    assert exemplars
+    trace_id = exemplars[-1]["labels"]["trace_id"]
+    (chat,) = [span for span in live.collector.trace(trace_id, "chat ") if span.name.startswith("chat ")]
+    row = live.workers.row(chat.attributes["chat.id"])
+    assert row["trace_id"] == trace_id
+    assert row["ttft_ms"] == pytest.approx(float(exemplars[-1]["value"]) * 1000)
