@@ -19,8 +19,8 @@ serve: .venv/run ## Serve with gunicorn and WEB_CONCURRENCY workers, as in produ
 chats: .venv/run ## Show the last chats
 	@$(BIN)/python -m app chats
 
-trace: .venv/run ## Draw the last chat's trace
-	@$(BIN)/python -m app trace
+trace: .venv/run ## Draw the last chat's trace, or with ID=... that of another
+	@$(BIN)/python -m app trace $(ID)
 
 migrate: .venv/run ## Bring the database in DATABASE_URL up to date
 	@$(BIN)/python -m app migrate

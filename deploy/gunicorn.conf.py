@@ -20,9 +20,8 @@ logger_class = "app.serving.worker.Logger"
 workers = _settings.web_concurrency
 bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
 backlog = 2048
-# A listener for each worker, over which the kernel spreads connections. An event loop accepts whatever has come in one
-# go, so that of workers on one listener the one that is awake takes all, and its streams share a core for as long as
-# they last. The price stands in docs/decisions/listeners.md.
+# A listener for each worker, over which the kernel deals connections out. Of workers that share one, whoever is awake
+# takes most of a burst, and streams stay where their connections are. The price stands in docs/decisions/listeners.md.
 reuse_port = True
 
 # A worker whose event loop has not turned for this long is stuck, and is replaced.

@@ -1,0 +1,76 @@
+"""docs/observability.md says what is there: its tables are compared with the registry, a trace and a line."""
+
+import re
+
+from prometheus_client import CollectorRegistry
+
+from app.observability.metrics import Metrics
+from tests.observability.conftest import Observed
+from tests.observability.test_traces import spans_of
+from tests.support.processes import PROJECT
+from tests.support.service import HELLO, SimulatedGroq
+
+TEXT = (PROJECT / "docs" / "observability.md").read_text()
+LIBRARY = ("process_", "python_")
+
+
+def table(first_column: str) -> list[list[str]]:
+    """The cells of the table whose first column has that name."""
+    rows = re.search(rf"^\| {first_column} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", TEXT, re.MULTILINE)
+    assert rows, f"no table of {first_column}"
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[1].splitlines()]
+
+
+def first_cells(first_column: str) -> list[str]:
+    return [cells[0].strip("`") for cells in table(first_column)]
+
+
+def test_the_table_of_metrics_is_the_registry() -> None:
+    documented = [(name.strip("`"), kind, re.findall(r"`(\w+)`", labels)) for name, kind, labels, _ in table("metric")]
+    registry = Metrics(models=["m"], info={"version": "1", "environment": "e"}, workers=1).registry
+    assert {name: (kind, labels) for name, kind, labels in documented} == of_registry(registry)
+
+
+def of_registry(registry: CollectorRegistry) -> dict[str, tuple[str, list[str]]]:
+    """Its own names, types and labels; samples tell the labels, and an instrument those that it has none of yet."""
+    found = {}
+    for instrument in registry._collector_to_names:
+        for family in instrument.describe() if hasattr(instrument, "describe") else ():
+            if family.name.startswith(LIBRARY):
+                continue
+            suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
+            labels = list(getattr(instrument, "_labelnames", ()))
+            if family.type == "info":
+                (labels,) = [sorted(sample.labels) for each in instrument.collect() for sample in each.samples]
+            found[family.name + suffix] = (family.type, labels)
+    return found
+
+
+def test_the_table_of_attributes_is_what_a_span_has(observed: Observed, groq: SimulatedGroq) -> None:
+    """Over a chat that asks for everything, and one that fails."""
+    asked = {"model": "openai/gpt-oss-120b", "temperature": 1, "top_p": 1, "seed": 1, "max_tokens": 60}
+    well = observed.chat(HELLO | asked)
+    groq.fail({"after_tokens": 5, "ending": "truncate"})
+    broken = observed.chat()
+    told = {name for reply in (well, broken) for name in spans_of(observed, reply.id)["chat"][0].attributes}
+    assert set(first_cells("attribute")) == told
+
+
+def test_the_table_of_fields_is_what_a_line_has(observed: Observed) -> None:
+    line = observed.finished_line(observed.chat().id)
+    everywhere = re.search(r"Every line has (.*?) if it", TEXT, re.DOTALL)
+    assert everywhere
+    of_every_line = set(re.findall(r"`(\w+)`", everywhere[1]))
+    assert set(first_cells("field")) | of_every_line == set(line)
+    assert not set(first_cells("field")) & of_every_line
+
+
+def test_the_events_are_those_that_occur() -> None:
+    """Each of them is made to occur in test_traces.py and test_workers.py."""
+    from app.observability import names  # noqa: PLC0415
+
+    listed = re.search(r"Its events, .*?: (.*?)\.\n", TEXT, re.DOTALL)
+    assert listed
+    outside_brackets = re.sub(r"\([^)]*\)", "", listed[1])
+    events = (names.FIRST_TOKEN, names.RETRY, names.STALL, names.CLIENT_DISCONNECTED, names.DRAINING, names.COMMITTED)
+    assert re.findall(r"`(\w+)`", outside_brackets) == list(events)
