@@ -15,13 +15,14 @@ receipt: a client that has read `data: [DONE]` knows that its chat is on disk.
 
     main.py         create_app(settings): builds every long-lived thing, closes in reverse; it alone knows everyone
     __main__.py     `python -m app`: the one-command run, and the commands beside it (commands/)
+    serving/        uvicorn and gunicorn: how the service is served, and how it stops
     api/            HTTP: endpoints, the SSE response, errors rendered, health
     chat/           the story; it states the protocols that groq/ and db/ satisfy, and imports neither
     groq/           Groq over the openai SDK: bytes and facts, retries; it knows no database
     db/             engine, model, repository, and the writer that commits many chats at once
-    observability/  logs and the probe; it imports none of the rooms above
+    observability/  traces, metrics and logs behind one probe; it imports none of the rooms above
     schemas/        the request, in OpenAI's field names
-    core/           settings, errors, outcomes: imported by all, imports none
+    core/           settings, errors, outcomes, and the record of a chat: imported by all, imports none
     simulator/      a Groq that fits in a process: for demos and tests, never imported by the serving path
 """
 

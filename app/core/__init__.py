@@ -1,1 +1,1 @@
-"""The leaf: settings, errors, outcomes, and which text can be stored. Imported by all, imports none."""
+"""The leaf: settings, errors, outcomes, the record of a chat, and which text can be stored. Imports no other room."""
