@@ -1,9 +1,14 @@
 """Every line in the same shape."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
-from tests.support.processes import run
+from tests.support.processes import PROJECT, run
 
 LINES = """
 import logging, structlog
@@ -32,6 +37,50 @@ def test_ours_and_the_libraries_lines_are_one_json_object_each(tmp_path: Path) -
     assert "ZeroDivisionError" in third["exception"]
     assert "ZeroDivisionError" in fourth["exception"]
     assert all(line["timestamp"].endswith("Z") for line in (first, second, third, fourth))
+
+
+def test_what_nobody_caught_is_one_line_with_its_trace_wherever_it_was(tmp_path: Path) -> None:
+    (tmp_path / "crash.py").write_text(
+        "import asyncio, gc, threading, warnings\n"
+        "from app.observability import logs\n"
+        "logs.configure('json', {'service': 's', 'worker': 3})\n"
+        "warnings.warn('careful')\n"
+        "def fail(): raise RuntimeError('in a thread')\n"
+        "thread = threading.Thread(target=fail); thread.start(); thread.join()\n"
+        "async def fail_alone(): raise RuntimeError('in a task')\n"
+        "async def main():\n"
+        "    task = asyncio.create_task(fail_alone()); await asyncio.sleep(0); del task; gc.collect()\n"
+        "asyncio.run(main())\n"
+        "raise RuntimeError('at the top')\n"
+    )
+    code, output = run(["crash"], cwd=tmp_path)
+    assert code == 1
+    warning, *crashes = (json.loads(line) for line in output.splitlines())
+    assert "careful" in warning["event"]
+    assert [line["exception"].splitlines()[-1] for line in crashes] == [
+        "RuntimeError: in a thread",
+        "RuntimeError: in a task",
+        "RuntimeError: at the top",
+    ]
+    assert all((line["service"], line["worker"]) == ("s", 3) for line in [warning, *crashes])
+
+
+def test_a_person_at_a_terminal_gets_lines_for_people(tmp_path: Path) -> None:
+    (tmp_path / "lines.py").write_text(LINES.replace('configure("json")', 'configure("auto")'))
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-c", "import lines"]
+    process = subprocess.Popen(command, cwd=tmp_path, env={"PYTHONPATH": str(PROJECT)}, stdout=end, stderr=end)
+    os.close(end)
+    output = b""
+    with suppress(OSError):  # how Linux says that the other side is closed
+        while piece := os.read(terminal, 4096):
+            output += piece
+    os.close(terminal)
+    assert process.wait() == 0
+    shown = output.decode()
+    assert "{" not in shown.splitlines()[0]
+    assert "ours.said" in shown
+    assert "\x1b[" in shown  # in colours
 
 
 def test_a_stdout_that_fails_costs_the_line_and_nothing_else(tmp_path: Path) -> None:

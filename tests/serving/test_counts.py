@@ -214,6 +214,9 @@ def test_requests_are_rows_and_refusals_and_every_signal_says_the_same(
     }
     assert Counter(span.attributes["chat.outcome"] for span in traced) == Counter(facts[0] for facts in told.values())
 
+    drained = [span for span in traced if span.attributes["chat.outcome"] == "draining"]
+    assert all("draining" in span.events and not span.failed for span in drained)
+
     # What people said and their keys are in the rows alone, and the keys not even there.
     scraped = "".join(map(str, samples))
     spans = "".join(map(str, collector.spans))
