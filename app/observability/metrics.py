@@ -1,8 +1,7 @@
 """Every metric of a worker, in a registry of its own: names, labels and buckets have their one place here.
 
-Label sets are closed, so that no request can make a series: models are those of the price list and `other`, and every
-child exists from the start, so that `rate()` sees the first error too. (What Groq's rate limits are is only known once
-Groq has said so.)
+Every child exists from the start, so that `rate()` sees the first error too. (What Groq's rate limits are is only known
+once Groq has said so.)
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -20,14 +19,9 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from app.core.errors import InternalError, UpstreamError
 from app.core.outcomes import WITHOUT_ROW, Outcome
 from app.core.record import ChatRecord
-
-OTHER_MODEL = "other"
-TOKEN_TYPES = ("input", "output", "cached_input", "reasoning")
-PHASES = ("queue", "prompt", "completion")
-POOL_STATES = ("in_use", "idle")
+from app.observability.labels import ATTEMPT_RESULTS, OTHER_MODEL, PHASES, POOL_STATES, RETRY_REASONS, TOKEN_TYPES
 
 # In seconds. A threshold of an objective is always a boundary: 1 s for the first token, 20 ms for each of the others.
 _TTFT = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20)
@@ -36,21 +30,6 @@ _WHOLE_CHAT = (0.1, 0.25, 0.5, 1, 1.5, 2.5, 5, 7.5, 10, 15, 20, 30, 45, 60, 120,
 _OURS = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 _COMMIT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
-
-
-def _failures(error: type[UpstreamError]) -> Iterable[type[UpstreamError]]:
-    yield error
-    for kind in error.__subclasses__():
-        yield from _failures(kind)
-
-
-RETRY_REASONS = tuple(sorted(kind.code for kind in _failures(UpstreamError) if kind.retryable))
-ATTEMPT_RESULTS = (
-    "ok",
-    "cancelled",
-    InternalError.code,
-    *sorted({kind.code for kind in _failures(UpstreamError)}),
-)
 
 
 class Metrics:

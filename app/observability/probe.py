@@ -13,7 +13,8 @@ from app.core.attempt import Attempt
 from app.core.errors import ServiceError
 from app.core.record import ChatRecord
 from app.observability import lines
-from app.observability.metrics import OTHER_MODEL, Metrics
+from app.observability.labels import OTHER_MODEL
+from app.observability.metrics import Metrics
 from app.observability.spans import ChatSpan, commit_span
 from app.observability.trace_context import exemplar, ids, traceparent
 

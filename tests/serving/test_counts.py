@@ -2,14 +2,12 @@
 
 import json
 import signal
-import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -17,20 +15,17 @@ from prometheus_client.samples import Sample
 
 from app.core.outcomes import REFUSALS, WITHOUT_ROW, Outcome
 from tests.serving.conftest import ENV
+from tests.serving.mix import KEYS, SECRET_KEY, SECRET_PROMPT, Mix
 from tests.serving.with_a_bug import MODEL as BUGGY_MODEL
 from tests.support.database import execute, query
 from tests.support.otlp import Collector, collecting
 from tests.support.scrape import scrape, total
-from tests.support.service import PATH, SimulatedGroq
+from tests.support.service import SimulatedGroq
 from tests.support.serving import Workers, serving
 
-SECRET_PROMPT = "a-word-that-nobody-else-may-read"
-SECRET_KEY = "a-key-that-nobody-else-may-see"
-KEYS = ",".join(f"client-{number}:{SECRET_KEY}-{number}" for number in range(20))
 QUOTA = 8
 MAX_ACTIVE = 3
 UPLOADS = 12
-BODY = {"messages": [{"role": "user", "content": SECRET_PROMPT}]}
 
 
 @pytest.fixture
@@ -57,68 +52,6 @@ def workers(
     app = "tests.serving.with_a_bug:create_app()"
     with serving(tmp_path, http, env, database_url=chats_database, app=app) as running:
         yield running
-
-
-class Mix:
-    """Asks for chats in every way there is, each on a connection of its own; counts what it asked for."""
-
-    def __init__(self, workers: Workers, groq: SimulatedGroq) -> None:
-        self._workers = workers
-        self._groq = groq
-        self.asked = 0
-
-    def ask(self, client: int = 0, *, fault: dict[str, Any] | None = None, **beside: Any) -> int:
-        """One chat, read to its end; returns its status."""
-        self._groq.recover()
-        if fault:
-            self._groq.fail(fault)
-        return self._post(f"Bearer {SECRET_KEY}-{client}", {**BODY, **beside})
-
-    def ask_without_a_key(self) -> int:
-        return self._post("Bearer wrong", BODY)
-
-    def leave(self, client: int) -> None:
-        """Reads a little, and hangs up."""
-        self._groq.fail({"silence_s": 0.5, "after_tokens": 5})
-        with self.held(client):
-            pass
-
-    def blocked(self, client: int) -> socket.socket:
-        """A client that takes nothing of a long answer."""
-        self._groq.fail({"tokens_per_s": 20_000, "words": 30_000, "times": 1})
-        self.asked += 1
-        reader = self.sent(client, json.dumps(BODY).encode())
-        reader.recv(100)
-        return reader
-
-    def sent(self, client: int, body: bytes, *, announced: int | None = None) -> socket.socket:
-        """A request on a socket of its own; it may announce a longer body than it has."""
-        host, port = self._workers.url.removeprefix("http://").split(":")
-        sender = socket.socket()
-        sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        sender.connect((host, int(port)))
-        head = [f"POST {PATH} HTTP/1.1", "host: x", "content-type: application/json"]
-        head += [f"authorization: Bearer {SECRET_KEY}-{client}", f"content-length: {announced or len(body)}", "", ""]
-        sender.sendall("\r\n".join(head).encode() + body)
-        return sender
-
-    def held(self, client: int) -> ExitStack:
-        """A chat that has begun; leaving the stack hangs up."""
-        self.asked += 1
-        stack = ExitStack()
-        http = stack.enter_context(httpx2.Client(timeout=30, trust_env=False))
-        headers = {"authorization": f"Bearer {SECRET_KEY}-{client}"}
-        response = stack.enter_context(http.stream("POST", self._workers.url + PATH, json=BODY, headers=headers))
-        pieces = response.iter_raw()
-        stack.callback(lambda: pieces)  # held: an iterator that is dropped closes the connection
-        next(pieces)
-        return stack
-
-    def _post(self, authorization: str, body: Any) -> int:
-        self.asked += 1
-        with httpx2.Client(timeout=30, trust_env=False) as client:
-            headers = {"authorization": authorization}
-            return client.post(self._workers.url + PATH, json=body, headers=headers).status_code
 
 
 def ask_in_every_way(mix: Mix, workers: Workers) -> None:
