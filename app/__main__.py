@@ -5,7 +5,7 @@ import sys
 
 from pydantic import ValidationError
 
-from app.core.config import Settings, explain
+from app.core.config import explain, read_settings
 
 _MOST_CHATS = 100_000
 
@@ -14,7 +14,7 @@ def main() -> int:
     """Returns the exit code: 0, 1 for what could not be done, 2 for what was asked wrongly."""
     options = _parser().parse_args()
     try:
-        settings = Settings()
+        settings = read_settings()
     except ValidationError as exc:
         sys.stderr.write(f"{explain(exc)}\n")
         return 2

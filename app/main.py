@@ -61,6 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 database=rows,
                 probe=telemetry.probe,
                 drain=drain,
+                rows=log,
                 keys=ApiKeys(settings.api_keys),
                 quota=Quota(requests_per_minute=settings.quota_requests_per_minute),
             )

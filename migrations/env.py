@@ -5,7 +5,7 @@ import asyncio
 from alembic import context
 from sqlalchemy import Connection
 
-from app.core.config import Settings
+from app.core.config import Settings, read_settings
 from app.db.engine import create_engine
 from app.db.models import Base
 
@@ -33,9 +33,9 @@ async def _connect_and_migrate(settings: Settings) -> None:
 
 
 if context.is_offline_mode():
-    url = Settings().database_url.get_secret_value()
+    url = read_settings().database_url.get_secret_value()
     context.configure(url=url, target_metadata=Base.metadata, literal_binds=True)
     with context.begin_transaction():
         context.run_migrations()
 else:
-    asyncio.run(_connect_and_migrate(context.config.attributes.get("settings") or Settings()))
+    asyncio.run(_connect_and_migrate(context.config.attributes.get("settings") or read_settings()))

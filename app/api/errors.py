@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from app.api.state import RequestState
 from app.core.errors import BodyTooLarge, InvalidRequest, ServiceError, Unauthorized
@@ -79,12 +80,17 @@ async def _http_error(request: Request, exc: Exception) -> Response:
 
 
 def _answer(request: Request, error: ServiceError) -> Response:
-    """Renders it; and tells the probe of a chat that has begun nowhere, because nobody else will."""
-    route = request.scope.get("route")
-    if error.outcome in REFUSALS and isinstance(route, APIRoute) and CHAT_TAG in route.tags:
-        state: RequestState = request.scope["state"]
-        state["probe"].chat_refused(error, request_id=state["request_id"], route=route.path)
+    if error.outcome in REFUSALS:
+        tell_of_refusal(request.scope, error)
     return render(error)
+
+
+def tell_of_refusal(scope: Scope, error: ServiceError) -> None:
+    """Tells the probe of a request for a chat that none began for, because nobody else will."""
+    route = scope.get("route")
+    if isinstance(route, APIRoute) and CHAT_TAG in route.tags:
+        state: RequestState = scope["state"]
+        state["probe"].chat_refused(error, request_id=state["request_id"], route=route.path)
 
 
 def _invalid(problems: Sequence[dict[str, Any]]) -> InvalidRequest:

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
-from app.api.errors import render
+from app.api.errors import render, tell_of_refusal
 from app.core.errors import BodyTooLarge, InternalError
 from app.observability.trace_context import traceresponse
 
@@ -59,7 +59,9 @@ class RequestId:
             if started:
                 raise  # the server closes the connection, which is all that is left to say
             log.exception("request.failed", request_id=str(request_id), path=scope["path"])
-            response = render(InternalError("the service failed; its operator finds the cause in the log"))
+            error = InternalError("the service failed; its operator finds the cause in the log")
+            tell_of_refusal(scope, error)
+            response = render(error)
             await response(scope, receive, send_with_id)
 
 

@@ -22,6 +22,15 @@ class Database(Protocol):
         ...
 
 
+class RowsKept(Protocol):
+    """What the health check needs of the writer."""
+
+    @property
+    def available(self) -> bool:
+        """Whether a row that is added now has a place to go to."""
+        ...
+
+
 class Probe(Protocol):
     """Who watches. It never raises."""
 
@@ -40,13 +49,15 @@ class AppState(TypedDict):
     drain: Drain
     keys: ApiKeys
     quota: Quota
+    rows: RowsKept
 
 
 class RequestState(AppState):
-    """… and what lives as long as a request: the middleware adds it."""
+    """… and what lives as long as a request: the middleware adds it, and the guard `client`, the name of a key."""
 
     request_id: UUID
     client_request_id: str | None
+    client: str | None
     arrived: float
 
 
@@ -59,14 +70,11 @@ async def _app_state(request: Request) -> AppState:
 
 
 async def _caller(request: Request) -> Caller:
-    """Who asks, if they may. Raises Unauthorized or QuotaExceeded."""
     state: RequestState = request.scope["state"]
-    client = state["keys"].name_of(request.headers.get("authorization"))
-    await state["quota"].spend(client)
     return Caller(
         state["request_id"],
         client_request_id=state["client_request_id"],
-        client=client,
+        client=state["client"],
         route=request.scope["route"].path,
         arrived=state["arrived"],
     )

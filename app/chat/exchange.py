@@ -96,13 +96,20 @@ class Exchange:
 
     def fail(self, error: ServiceError, now: float) -> None:
         """Groq, the service or a client that takes nothing ended it."""
-        self.error = error
-        self._finish(error.outcome, now)
+        if self._is_whole:
+            self._finish(Outcome.COMPLETED, now)
+        else:
+            self.error = error
+            self._finish(error.outcome, now)
 
     def leave(self, now: float) -> None:
-        """The client has gone. If it had been sent the whole answer by then, its chat is complete all the same."""
-        whole = self.upstream_ended and self._finish_reason is not None
-        self._finish(Outcome.COMPLETED if whole else Outcome.CLIENT_DISCONNECTED, now)
+        """The client has gone."""
+        self._finish(Outcome.COMPLETED if self._is_whole else Outcome.CLIENT_DISCONNECTED, now)
+
+    @property
+    def _is_whole(self) -> bool:
+        """Groq's end has been read: whatever happens now, the answer is complete."""
+        return self.upstream_ended and self._finish_reason is not None
 
     def lose(self, lost: NotRecorded) -> None:
         """The row could be kept nowhere. A chat that had failed before has told its client why already."""

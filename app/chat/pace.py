@@ -4,7 +4,7 @@ from app.chat.block import Block
 from app.core.attempt import Attempt
 
 _STALL_S = 1
-_MAX_STALLS = 5
+_MAX_STALLS = 3
 
 
 class Pace:

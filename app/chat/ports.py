@@ -68,8 +68,10 @@ class ChatWatch(Protocol):
         """Once for each attempt, when it is over."""
         ...
 
-    def finished(self, record: ChatRecord, error: ServiceError | None, *, commit_s: float) -> None:
-        """Once, when the row is durable or given up; waiting for that took `commit_s`."""
+    def finished(
+        self, record: ChatRecord, error: ServiceError | None, *, commit_s: float, lost: ServiceError | None
+    ) -> None:
+        """Once, when the row is durable or, `lost`, given up; waiting for that took `commit_s`."""
         ...
 
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import anyio
 
@@ -32,7 +33,7 @@ class ChatService:
         self._probe = probe
         self._drain = drain
         self._admission = Admission(max_active=settings.max_active_streams, drain=drain, log=log)
-        self._saving: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
 
     @property
     def active(self) -> int:
@@ -43,7 +44,8 @@ class ChatService:
         """Waits for the streams that still run and the rows that are being kept, but not for ever."""
         with anyio.move_on_after(timeout_s):
             await self._admission.wait_idle()
-            await asyncio.gather(*self._saving, return_exceptions=True)
+            if self._ending:
+                await asyncio.wait(self._ending)  # it cancels nobody when the time is up
 
     async def stream(self, request: ChatRequest, caller: Caller) -> AsyncGenerator[bytes]:
         """Groq's events as they came, in blocks; the last one is `[DONE]`, sent when the row is durable.
@@ -69,7 +71,7 @@ class ChatService:
             except Exception as bug:  # noqa: BLE001 - whatever it is, the chat gets its row and the client its error
                 exchange.fail(_internal(bug), time.monotonic())
             except (asyncio.CancelledError, GeneratorExit):
-                if self._drain.over:
+                if self._drain.over:  # cut off while its client took its time
                     exchange.fail(self._out_of_time(0), time.monotonic())
                 else:
                     exchange.leave(time.monotonic())
@@ -138,33 +140,33 @@ class ChatService:
         return UpstreamTimeout(silent if gap_s < left_s else f"the chat took longer than {chat_s:g} s")
 
     async def _save(self, exchange: Exchange, upstream: UpstreamStream | None, watch: ChatWatch) -> None:
-        """Queues the row at once, then waits until it is durable; cancelling the wait does not cancel the commit."""
+        """Queues the row at once, then waits until it is durable; cancelling the wait does not cancel the commit.
+
+        Groq is let go of meanwhile.
+        """
         record = exchange.record(self._settings.model_prices)
-        saving = asyncio.create_task(self._finish(exchange, record, self._log.add(record), upstream, watch))
-        self._saving.add(saving)
-        saving.add_done_callback(self._saving.discard)
+        saving = self._beside(self._finish(exchange, record, self._log.add(record), watch))
+        if upstream is not None:
+            _ = self._beside(upstream.aclose())
         await asyncio.shield(saving)
 
-    async def _finish(
-        self,
-        exchange: Exchange,
-        record: ChatRecord,
-        durable: Awaitable[None],
-        upstream: UpstreamStream | None,
-        watch: ChatWatch,
-    ) -> None:
-        """Lets go of Groq, waits for the commit, and tells who watches how it went."""
-        lost: NotRecorded | None = None
-        if upstream is not None:
-            await upstream.aclose()
+    async def _finish(self, exchange: Exchange, record: ChatRecord, durable: Awaitable[None], watch: ChatWatch) -> None:
+        """Waits for the commit, and tells who watches how it went."""
+        began, error, lost = time.monotonic(), exchange.error, None
         try:
             await durable
         except NotRecorded as exc:
             lost = exc
             exchange.lose(lost)
             record = replace(record, outcome=lost.outcome, error_code=lost.code)
-        commit_s = time.monotonic() - exchange.pace.finished
-        watch.finished(record, lost or exchange.error, commit_s=commit_s)
+        watch.finished(record, error, commit_s=time.monotonic() - began, lost=lost)
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Work that ends even if its chat is cancelled; `wait_idle` waits for it."""
+        task = asyncio.create_task(work)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        return task
 
 
 def _internal(bug: Exception) -> InternalError:

@@ -4,11 +4,13 @@ A field's name in capitals is its environment variable: `groq_api_key` is `GROQ_
 """
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from dotenv import load_dotenv
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -34,6 +36,8 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _JsonObject = (NoDecode, BeforeValidator(_from_json))
 
+_ENV_FILE = ".env"
+_ENV_FILE_WAS_READ = "GROQ_STREAM_ENV_FILE"
 _EMBEDDED_DATABASE = "sqlite+aiosqlite:///data/chats.db"
 _DRIVERS = {
     "postgres": "postgresql+asyncpg",
@@ -55,9 +59,7 @@ class ModelPrice(BaseModel):
 class Settings(BaseSettings):
     """Everything that may differ between two deployments; frozen, so that nothing changes it while it runs."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
     # ── The service ──────────────────────────────────────────────────────────────────────────────────────────────
     app_env: Literal["development", "production"] = "development"
@@ -87,7 +89,7 @@ class Settings(BaseSettings):
     """Names that clients may use for a model, and the id that Groq serves it under."""
     groq_connect_timeout_s: Seconds = 2
     groq_first_byte_timeout_s: Seconds = 20
-    groq_max_attempts: int = Field(default=3, ge=1)
+    groq_max_attempts: int = Field(default=3, ge=1, le=5)
     groq_retry_wait_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 15
     """How much sleep the retries of one chat may add up to; a longer `Retry-After` ends the chat at once."""
     groq_open_timeout_s: Seconds = 45
@@ -172,6 +174,18 @@ class Settings(BaseSettings):
         scheme, _, rest = self.database_url.get_secret_value().partition("://")
         without_query = rest.partition("?")[0]
         return str(self.embedded_database or f"{scheme.partition('+')[0]}://{without_query.rpartition('@')[2]}")
+
+
+def read_settings() -> Settings:
+    """The environment, and what `.env` adds to it: read once, so that every worker of a service runs on the same.
+
+    OpenTelemetry's own variables may stand in `.env` as well. Raises ValidationError, or UnicodeDecodeError for a file
+    that is no text.
+    """
+    if _ENV_FILE_WAS_READ not in os.environ:
+        load_dotenv(_ENV_FILE)
+        os.environ[_ENV_FILE_WAS_READ] = _ENV_FILE
+    return Settings()
 
 
 def explain(error: ValidationError) -> str:

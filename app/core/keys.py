@@ -6,7 +6,10 @@ from typing import Any
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[\w.-]{1,64}")
-_FORM = "use name:secret or name:sha256:hex, with commas between them; a name has letters, digits, '.', '_' and '-'"
+_FORM = (
+    "use name:secret or name:sha256:hex, with commas between them; a name has letters, digits, '.', '_' and '-', "
+    "a secret is printable ASCII"
+)
 
 
 def digests(value: Any) -> Any:
@@ -14,12 +17,17 @@ def digests(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     found: dict[str, str] = {}
-    for entry in filter(None, (part.strip() for part in value.split(","))):
-        name, _, secret = entry.partition(":")
-        if not _NAME.fullmatch(name) or not secret or name in found:
-            raise ValueError(_FORM + (f"; '{name}' is there twice" if name in found else ""))
+    if not value:
+        return found
+    for entry in value.split(","):
+        name, _, secret = (part.strip() for part in entry.strip().partition(":"))
+        if not _NAME.fullmatch(name) or not secret or not (secret.isascii() and secret.isprintable()):
+            raise ValueError(_FORM)
         kind, _, digest = secret.partition(":")
         if kind == "sha256" and not _SHA256.fullmatch(digest.lower()):
             raise ValueError(f"{_FORM}; the hex of '{name}' needs 64 digits")
-        found[name] = digest.lower() if kind == "sha256" else sha256(secret.encode()).hexdigest()
+        known = digest.lower() if kind == "sha256" else sha256(secret.encode()).hexdigest()
+        if name in found or known in found.values():
+            raise ValueError(f"{_FORM}; '{name}' or its key is there twice")
+        found[name] = known
     return found

@@ -7,6 +7,7 @@ from contextlib import suppress
 import structlog
 
 _ASK_AGAIN_S = 0.5
+_ASK_AGAIN_AT_LEAST_EVERY_S = 16
 _ANSWER_WITHIN_S = 2
 
 log = structlog.get_logger(__name__)
@@ -18,7 +19,12 @@ class Availability:
     def __init__(self, ping: Callable[[], Awaitable[None]]) -> None:
         self._ping = ping
         self._recovering: asyncio.Task[None] | None = None
+        self._relapses = 0
         self.well = True
+
+    def kept(self) -> None:
+        """A commit has succeeded."""
+        self._relapses = 0
 
     def lost(self) -> None:
         """A commit has failed, and not for what is in its rows."""
@@ -34,8 +40,11 @@ class Availability:
                 await self._recovering
 
     async def _recover(self) -> None:
+        """What answers and then fails again is given more time before the next chats are risked."""
+        pause_s = min(_ASK_AGAIN_S * 2**self._relapses, _ASK_AGAIN_AT_LEAST_EVERY_S)
+        self._relapses += 1
         while not self.well:
-            await asyncio.sleep(_ASK_AGAIN_S)
+            await asyncio.sleep(pause_s)
             with suppress(Exception):  # whatever a driver raises, the database is not back yet
                 async with asyncio.timeout(_ANSWER_WITHIN_S):
                     await self._ping()

@@ -35,10 +35,10 @@ def create_engine(settings: Settings) -> AsyncEngine:
 
 
 def pool_gauges(engine: AsyncEngine) -> dict[str, Callable[[], float]]:
-    """How many connections are in use, and how many more there may be; asked for at any time."""
+    """How many connections are in use, and how many are open and idle; asked for at any time."""
     pool = engine.pool
     assert isinstance(pool, QueuePool)  # noqa: S101 - what create_engine made
-    return {"in_use": pool.checkedout, "idle": lambda: pool.size() - pool.checkedout()}
+    return {"in_use": pool.checkedout, "idle": pool.checkedin}
 
 
 def _for_asyncpg(url: URL) -> URL:

@@ -37,9 +37,9 @@ class Probe(Protocol):
     """Who watches. It never raises."""
 
     def rows_committed(
-        self, records: Sequence[ChatRecord], *, began_ns: int, took_s: float, error: BaseException | None
+        self, records: Sequence[ChatRecord], *, began_ns: int, took_s: float, failure: str | None
     ) -> None:
-        """Once for each commit; `began_ns` is Unix time, `error` is why it failed."""
+        """Once for each commit; `began_ns` is Unix time, `failure` is `away`, `refused` or `timeout`."""
         ...
 
     def row_rejected(self) -> None:
@@ -112,6 +112,8 @@ class ChatLogWriter:
             self._probe.row_rejected()
         elif error is not None:
             self._database.lost()
+        else:
+            self._database.kept()
         _settle(batch, error)
         if error:
             log.error("chat_log.commit_failed", rows=len(batch), error=f"{type(error).__name__}: {error}")
@@ -127,7 +129,8 @@ class ChatLogWriter:
             # A driver may need long to give up a connection that does not answer; nobody waits for that.
             inserting.cancel()
         error = _error_of(inserting)
-        self._probe.rows_committed(records, began_ns=began_ns, took_s=time.monotonic() - began, error=error)
+        took_s = time.monotonic() - began
+        self._probe.rows_committed(records, began_ns=began_ns, took_s=took_s, failure=_failure(error))
         return error
 
     def _insert(self, records: list[ChatRecord]) -> asyncio.Task[None]:
@@ -145,6 +148,18 @@ def _error_of(inserting: asyncio.Task[None]) -> BaseException | None:
     if not inserting.done() or inserting.cancelled():
         return TimeoutError("the commit took too long")
     return inserting.exception()
+
+
+def _failure(error: BaseException | None) -> str | None:
+    match error:
+        case None:
+            return None
+        case TimeoutError():
+            return "timeout"
+        case RowsRefused():
+            return "refused"
+        case _:
+            return "away"
 
 
 def _settle(batch: list[_Waiting], error: BaseException | None) -> None:

@@ -62,23 +62,23 @@ class GroqClient:
         the way to it.
         """
         body = msgspec.json.encode(payload)
-        limit_s = self._settings.groq_open_timeout_s
+        settings = self._settings
+        deadline = time.monotonic() + settings.groq_open_timeout_s
         policy = retrying(
-            attempts=self._settings.groq_max_attempts, sleep_s=self._settings.groq_retry_wait_s, total_s=limit_s
+            attempts=settings.groq_max_attempts,
+            sleep_s=settings.groq_retry_wait_s,
+            total_s=settings.groq_open_timeout_s,
         )
-        try:
-            async with asyncio.timeout(limit_s):
-                async for attempt in policy:
-                    with attempt:
-                        return await self._attempt(body, on_attempt)
-        except TimeoutError as exc:
-            raise UpstreamTimeout(f"Groq sent nothing within {limit_s:g} s, retries included") from exc
+        async for attempt in policy:
+            with attempt:
+                limit_s = min(settings.groq_first_byte_timeout_s, deadline - time.monotonic())
+                return await self._attempt(body, limit_s, on_attempt)
         raise AssertionError("tenacity returns or raises")  # pragma: no cover
 
-    async def _attempt(self, body: bytes, on_attempt: Callable[[Attempt], None]) -> GroqStream:
+    async def _attempt(self, body: bytes, limit_s: float, on_attempt: Callable[[Attempt], None]) -> GroqStream:
         attempt = Attempt(started=time.monotonic())
         try:
-            return await self._first_byte(body, attempt)
+            return await self._first_byte(body, limit_s, attempt)
         except BaseException as error:
             attempt.error = error
             raise
@@ -86,8 +86,7 @@ class GroqClient:
             attempt.ended = time.monotonic()
             on_attempt(attempt)
 
-    async def _first_byte(self, body: bytes, attempt: Attempt) -> GroqStream:
-        limit_s = self._settings.groq_first_byte_timeout_s
+    async def _first_byte(self, body: bytes, limit_s: float, attempt: Attempt) -> GroqStream:
         try:
             async with asyncio.timeout(limit_s):
                 response = await self._post(body, attempt)
@@ -95,7 +94,7 @@ class GroqClient:
                 await stream.await_first()
                 return stream
         except TimeoutError as exc:
-            raise UpstreamTimeout(f"Groq sent nothing within {limit_s:g} s") from exc
+            raise UpstreamTimeout(f"Groq sent nothing within {round(limit_s, 1):g} s") from exc
 
     async def _post(self, body: bytes, attempt: Attempt) -> httpx2.Response:
         try:

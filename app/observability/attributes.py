@@ -54,8 +54,12 @@ def of_outcome(record: ChatRecord, error: ServiceError | None) -> dict[str, Any]
 
 
 def known(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Without those whose value nobody knows; spans take no None."""
-    return {name: value for name, value in attributes.items() if value is not None}
+    """Without those whose value nobody knows, or no exporter can write: an integer has 64 bits there."""
+    return {name: value for name, value in attributes.items() if value is not None and not _is_too_large(value)}
+
+
+def _is_too_large(value: Any) -> bool:
+    return isinstance(value, int) and value.bit_length() > 63
 
 
 def _s(milliseconds: float | None) -> float | None:

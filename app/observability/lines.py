@@ -5,8 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from app.core.attempt import Attempt
-from app.core.errors import ServiceError
-from app.core.outcomes import Outcome
+from app.core.errors import InternalError, ServiceError
 from app.core.record import NO_COLUMNS, ChatRecord, Details
 
 # A line is no place for what people said to each other; it has the id of the row that is.
@@ -42,12 +41,13 @@ def of_refusal(error: ServiceError, *, request_id: UUID, route: str) -> dict[str
     }
 
 
-def tell(log: Any, outcome: Outcome, facts: dict[str, Any], error: ServiceError | None) -> None:
-    """At the level that the outcome deserves: only what we failed at is an error of ours."""
-    if outcome is Outcome.INTERNAL_ERROR:
-        log.error("chat.finished", **facts, exc_info=error and error.__cause__)
-    elif outcome is Outcome.NOT_RECORDED:
+def tell(log: Any, facts: dict[str, Any], error: ServiceError | None, lost: ServiceError | None) -> None:
+    """At the level that it deserves: only what we failed at is an error of ours. `lost`: the row is nowhere."""
+    bug = error.__cause__ if isinstance(error, InternalError) else None
+    if lost is not None:
         # Not its traceback: what a database says of a row may quote it.
-        log.error("chat.finished", **facts, error=str((error and error.__cause__) or error))
+        facts |= {"error": str(lost.__cause__ or lost), "failed_with": error and error.reported_code}
+    if lost is not None or bug is not None:
+        log.error("chat.finished", **facts, exc_info=bug)
     else:
         log.info("chat.finished", **facts)

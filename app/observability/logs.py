@@ -33,7 +33,13 @@ def configure(log_format: Literal["auto", "console", "json"], identity: Mapping[
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if human else "iso", utc=not human),
     ]
     if human:
-        console = structlog.dev.ConsoleRenderer(colors=True, pad_event_to=0, pad_level=False, sort_keys=False)
+        console = structlog.dev.ConsoleRenderer(
+            colors=True,
+            pad_event_to=0,
+            pad_level=False,
+            sort_keys=False,
+            exception_formatter=structlog.dev.plain_traceback,  # the others show the values of variables
+        )
         render: list[structlog.typing.Processor] = [_for_people, console]
         last: structlog.typing.Processor = console
     else:
@@ -66,6 +72,8 @@ def _hand_over_to(handler: logging.Handler) -> None:
     for name in _WITH_A_PIPE_OF_THEIR_OWN:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
+    for name in ("uvicorn.access", "gunicorn.access"):  # each chat has a line of its own
+        logging.getLogger(name).propagate = False
     logging.getLogger("uvicorn.error").filters = [_is_news]
     for name in _AT_WARNING:
         logging.getLogger(name).setLevel(logging.WARNING)

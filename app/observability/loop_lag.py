@@ -1,6 +1,7 @@
 """How late the event loop wakes up: whatever blocks it delays every stream of the worker."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -20,8 +21,7 @@ async def watching_loop(observe: Callable[[float], None]) -> AsyncIterator[None]
 
 
 async def _watch(observe: Callable[[float], None]) -> None:
-    loop = asyncio.get_running_loop()
     while True:
-        due = loop.time() + _EVERY_S
+        due = time.monotonic() + _EVERY_S  # uvloop's own clock ticks in milliseconds
         await asyncio.sleep(_EVERY_S)
-        observe(max(0.0, loop.time() - due))
+        observe(max(0.0, time.monotonic() - due))

@@ -19,7 +19,7 @@ async def serving(registry: CollectorRegistry, settings: Settings) -> AsyncItera
     port = settings.metrics_port and settings.metrics_port + settings.worker_slot
     try:
         server, thread = start_http_server(port, settings.metrics_host, registry)
-    except OSError as exc:
+    except (OSError, OverflowError) as exc:
         log.error("metrics.not_served", host=settings.metrics_host, port=port, error=str(exc))
         yield
         return

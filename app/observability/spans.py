@@ -123,7 +123,7 @@ class ChatSpan:
 
 
 def commit_span(
-    tracer: Tracer, traceparents: Sequence[str | None], *, database: str, began_ns: int, error: BaseException | None
+    tracer: Tracer, traceparents: Sequence[str | None], *, database: str, began_ns: int, failure: str | None
 ) -> None:
     """`chat_logs.commit`: a trace of its own, as one commit serves many chats; its links lead to those."""
     span = tracer.start_span(
@@ -133,7 +133,7 @@ def commit_span(
         attributes={names.COMMIT_ROWS: len(traceparents), names.DB_SYSTEM: database},
         start_time=began_ns,
     )
-    if error is not None:
-        span.set_attribute(names.ERROR_TYPE, type(error).__name__)
+    if failure is not None:
+        span.set_attribute(names.ERROR_TYPE, failure)
         span.set_status(StatusCode.ERROR)
     span.end()

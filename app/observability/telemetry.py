@@ -27,7 +27,9 @@ class Telemetry:
             info={"version": __version__, "environment": settings.app_env},
             workers=settings.web_concurrency,
         )
-        self._tracing = Tracing(settings, identity=_resource(settings), on_dropped=self.metrics.spans_dropped.inc)
+        self._tracing = Tracing(
+            settings, identity=_resource(settings), on_dropped=self.metrics.worker.spans_dropped.inc
+        )
         self.probe = Probe(
             self.metrics,
             self._tracing.tracer,
@@ -45,7 +47,7 @@ class Telemetry:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(serving(self.metrics.registry, self._settings))
             await stack.enter_async_context(self._tracing.exporting())
-            await stack.enter_async_context(watching_loop(self.metrics.loop_lag.observe))
+            await stack.enter_async_context(watching_loop(self.metrics.worker.loop_lag.observe))
             yield
 
 

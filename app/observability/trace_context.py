@@ -1,7 +1,5 @@
 """Which trace we are in, as text."""
 
-from collections.abc import Mapping
-
 from opentelemetry.trace import SpanContext, TraceFlags, get_current_span
 
 
@@ -25,7 +23,7 @@ def ids(parent: str | None) -> dict[str, str]:
     return {"trace_id": trace_id, "span_id": span_id}
 
 
-def exemplar(parent: str | None) -> Mapping[str, str] | None:
+def exemplar(parent: str | None) -> dict[str, str] | None:
     """What joins an observation to its trace; None if nobody will find that trace."""
     context = parse(parent)
     return ids(parent) if context and context.trace_flags.sampled else None

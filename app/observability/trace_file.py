@@ -20,15 +20,28 @@ class TraceFile(SpanExporter):
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = RotatingFileHandler(path, maxBytes=_MAX_BYTES, backupCount=1, encoding="utf-8", delay=True)
+        self._file = _File(path, maxBytes=_MAX_BYTES, backupCount=1, encoding="utf-8", delay=True)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         for span in spans:
             self._file.handle(logging.makeLogRecord({"msg": span.to_json(indent=None)}))
-        return SpanExportResult.SUCCESS
+        return SpanExportResult.FAILURE if self._file.failed else SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
         self._file.close()
+
+
+class _File(RotatingFileHandler):
+    """A disk that is full costs traces, and no lines on stderr."""
+
+    failed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.failed = False
+        super().emit(record)
+
+    def handleError(self, _: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        self.failed = True
 
 
 def read_spans(path: Path) -> list[dict[str, Any]]:

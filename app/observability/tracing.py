@@ -10,12 +10,12 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from dotenv import dotenv_values
+import structlog
 from fastapi import FastAPI
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.metrics import NoOpMeterProvider
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
@@ -23,26 +23,30 @@ from app.core.config import Settings
 from app.observability.trace_file import TraceFile
 
 _NOT_TRACED = "/healthz,/readyz"
-_PREFIX = "OTEL_"
+_TRACE_FILE_EVERY_MS = 200  # `make trace` comes right after a chat
+
+
+log = structlog.get_logger(__name__)
 
 
 class Tracing:
     """`tracer` makes spans; they leave the process while `exporting` is entered."""
 
     def __init__(self, settings: Settings, *, identity: Mapping[str, str], on_dropped: Callable[[int], None]) -> None:
-        _read_dotenv()
         self._settings = settings
         self._on_dropped = on_dropped
         exported = _otlp_is_set() or settings.trace_file is not None
         self._provider = TracerProvider(
             sampler=None if exported else ALWAYS_OFF,  # None: as the environment says
-            resource=Resource.create(identity),
+            resource=Resource.create(identity).merge(OTELResourceDetector().detect()),  # what operators say wins
             shutdown_on_exit=False,  # it would wait for a collector that is away
+            span_limits=SpanLimits(max_links=settings.commit_max_rows),  # a commit is linked to all of its chats
         )
         self.tracer = self._provider.get_tracer("app")
 
     def instrument(self, app: FastAPI) -> None:
         """One SERVER span for each request; none for what is sent and received, which would be one per block."""
+        os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")  # the stable names, read when it starts
         FastAPIInstrumentor.instrument_app(
             app,
             tracer_provider=self._provider,
@@ -54,25 +58,29 @@ class Tracing:
     @asynccontextmanager
     async def exporting(self) -> AsyncIterator[None]:
         """Sends spans from a thread of its own; leaving it sends the last ones, within a time limit."""
-        exporter = self._exporter()
-        if exporter is None:
+        try:
+            processor = self._processor()
+        except Exception as exc:  # noqa: BLE001 - a variable of OpenTelemetry's, or a file: no reason not to serve
+            log.error("traces.not_exported", error=f"{type(exc).__name__}: {exc}")
+            processor = None
+        if processor is None:
             yield
             return
-        self._provider.add_span_processor(_Batches(exporter, self._on_dropped))
+        self._provider.add_span_processor(processor)
         try:
             yield
         finally:
             await self._flush()
 
-    def _exporter(self) -> SpanExporter | None:
+    def _processor(self) -> BatchSpanProcessor | None:
         if _otlp_is_set():
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - slow to import
                 OTLPSpanExporter,
             )
 
-            return _Counted(OTLPSpanExporter(meter_provider=NoOpMeterProvider()), self._on_dropped)
+            return _Batches(OTLPSpanExporter(meter_provider=NoOpMeterProvider()), self._on_dropped)
         if self._settings.trace_file is not None:
-            return TraceFile(self._settings.trace_file)
+            return _Batches(TraceFile(self._settings.trace_file), self._on_dropped, every_ms=_TRACE_FILE_EVERY_MS)
         return None
 
     async def _flush(self) -> None:
@@ -93,13 +101,16 @@ class Tracing:
 class _Batches(BatchSpanProcessor):
     """Counts the spans that its full queue pushes out; the SDK only logs them."""
 
-    def __init__(self, exporter: SpanExporter, on_dropped: Callable[[int], None]) -> None:
-        super().__init__(exporter, meter_provider=NoOpMeterProvider())
+    def __init__(
+        self, exporter: SpanExporter, on_dropped: Callable[[int], None], every_ms: float | None = None
+    ) -> None:
+        counted = _Counted(exporter, on_dropped)
+        super().__init__(counted, schedule_delay_millis=every_ms, meter_provider=NoOpMeterProvider())
         self._on_dropped = on_dropped
 
     def on_end(self, span: ReadableSpan) -> None:
-        queue = self._batch_processor._queue  # noqa: SLF001
-        if len(queue) == queue.maxlen:
+        queue = getattr(self._batch_processor, "_queue", ())  # private: without it, spans are sent and not counted
+        if len(queue) == getattr(queue, "maxlen", None):
             self._on_dropped(1)
         super().on_end(span)
 
@@ -130,13 +141,4 @@ class _Counted(SpanExporter):
 def _otlp_is_set() -> bool:
     if os.environ.get("OTEL_TRACES_EXPORTER", "otlp").strip() == "none":
         return False
-    return any(os.environ.get(f"{_PREFIX}EXPORTER_OTLP_{name}") for name in ("ENDPOINT", "TRACES_ENDPOINT"))
-
-
-def _read_dotenv() -> None:
-    """OpenTelemetry reads the environment alone: what `.env` says to it is put there, and a wish for stable names."""
-    with suppress(UnicodeDecodeError):
-        for name, value in dotenv_values(".env").items():
-            if name.startswith(_PREFIX) and value:
-                os.environ.setdefault(name, value)
-    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+    return any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") for name in ("ENDPOINT", "TRACES_ENDPOINT"))

@@ -5,13 +5,13 @@ import sys
 
 from pydantic import ValidationError
 
-from app.core.config import Settings, explain
+from app.core.config import Settings, explain, read_settings
 
 
 def settings_or_exit() -> Settings:
     """Settings that the service can run on."""
     try:
-        settings = Settings()
+        settings = read_settings()
         _ = settings.groq_endpoint
     except ValidationError as exc:
         sys.exit(explain(exc))
@@ -19,14 +19,29 @@ def settings_or_exit() -> Settings:
         sys.exit(".env is not a text file in UTF-8")
     except ValueError as exc:
         sys.exit(str(exc))
+    if problems := missing_in_production(settings):
+        sys.exit("\n".join(problems))
     return settings
 
 
+def missing_in_production(settings: Settings) -> list[str]:
+    """What `APP_ENV=production` does not run without: a sentence each."""
+    if settings.app_env != "production":
+        return []
+    embedded = settings.embedded_database is not None
+    sentences = {
+        "API_KEYS: set it, so that not everyone may ask; APP_ENV=development runs without": not settings.api_keys,
+        "GROQ_API_KEY: set it; a simulator is for development alone": settings.groq_api_key is None,
+        "DATABASE_URL: set it to a PostgreSQL; the embedded database is for development alone": embedded,
+    }
+    return [sentence for sentence, missing in sentences.items() if missing]
+
+
 def check_ports(settings: Settings) -> None:
-    """The public port, and a metrics port for every worker; stops the process if one of them is taken."""
+    """The public port, and the metrics ports: twice as many as workers, for a reload. Stops if one is not to be had."""
     wanted = [("PORT", settings.host, settings.port)]
     if settings.metrics_port:
-        slots = range(settings.web_concurrency)
+        slots = range(2 * settings.web_concurrency)
         wanted += [("METRICS_PORT", settings.metrics_host, settings.metrics_port + slot) for slot in slots]
     for name, host, port in wanted:
         if reason := why_not(host, port):

@@ -16,6 +16,7 @@ from app.core.config import Settings
 AFTER_DRAIN_S = 5
 """How much longer each layer waits than the one inside it: streams, then uvicorn, then gunicorn, then the container."""
 _BURIAL_S = 2
+_HEARTBEAT_S = 1
 
 
 class Server(uvicorn.Server):
@@ -48,12 +49,22 @@ class Server(uvicorn.Server):
         self._drain.end()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
+        heartbeat = asyncio.create_task(self._beat(), name="heartbeat")
+        try:
+            await super().shutdown(sockets)
+        finally:
+            heartbeat.cancel()
         if self.force_exit:  # a second Ctrl-C: uvicorn would leave the lifespan open, and the rows unwritten
             self._drain.end()
             for task in self.server_state.tasks:
                 task.cancel()
             await self.lifespan.shutdown()
+
+    async def _beat(self) -> None:
+        """Gunicorn is to hear that the worker is alive while it drains too, when uvicorn's own loop has ended."""
+        while self.config.callback_notify is not None:
+            await self.config.callback_notify()
+            await asyncio.sleep(_HEARTBEAT_S)
 
 
 def _give_up_on_dead_peers(listener: socket.socket, seconds: float) -> None:

@@ -9,7 +9,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger as GunicornLogger
 from uvicorn_worker import UvicornWorker
 
-from app.core.config import Settings
+from app.core.config import read_settings
 from app.observability import logs
 from app.observability.telemetry import identity
 from app.serving.server import Server
@@ -18,10 +18,7 @@ from app.serving.server import Server
 class Worker(UvicornWorker):
     """Runs our server, which drains; SIGQUIT, gunicorn's word for hurry, cuts the drain short."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.config.server_header = False
-        self.config.access_log = False
+    CONFIG_KWARGS = {**UvicornWorker.CONFIG_KWARGS, "access_log": False, "server_header": False}  # noqa: RUF012
 
     async def _serve(self) -> None:
         self.config.app = self.wsgi
@@ -38,5 +35,5 @@ class Logger(GunicornLogger):
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
-        settings = Settings()
+        settings = read_settings()
         logs.configure(settings.log_format, identity(settings) | {"worker": "master"})

@@ -12,7 +12,7 @@ from app.core.errors import QuotaExceeded, Unauthorized
 SECOND = sha256(b"two:parts").hexdigest()
 
 
-def keys(text: str = f"first:one, second:sha256:{SECOND}") -> ApiKeys:
+def keys(text: str = f"first: one , second:sha256:{SECOND}") -> ApiKeys:
     return ApiKeys(Settings.model_validate({"api_keys": text}).api_keys)
 
 
@@ -41,7 +41,19 @@ def test_the_settings_keep_no_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a-secret", "name:", ":a-secret", "a b:a-secret", "x:a-secret,x:b", "x:sha256:a-secret"]
+    "text",
+    [
+        "a-secret",
+        "name:",
+        ":a-secret",
+        "a b:a-secret",
+        "x:a-secret,x:b-secret",
+        "x:sha256:a-secret",
+        " ",
+        "x:a-secret,",
+        "x:a-secret,y:a-secret",
+        "x:a-secrét",
+    ],
 )
 def test_keys_that_make_no_sense_are_refused_without_being_quoted(text: str) -> None:
     with pytest.raises(ValueError, match="use name:secret or name:sha256:hex") as caught:

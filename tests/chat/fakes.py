@@ -17,8 +17,8 @@ from app.core.record import ChatRecord
 from app.schemas.chat import ChatRequest
 
 REQUEST = ChatRequest.model_validate({"messages": [{"role": "user", "content": "Hi there"}], "model": "m"})
-OPENING = Block(data=b"data: opening\n\n")
-WORD = Block(data=b"data: word\n\n", text=["word"], deltas=1)
+OPENING = Block(data=b"data: opening\n\n", chunks=1)
+WORD = Block(data=b"data: word\n\n", text=["word"], chunks=1, deltas=1)
 END = Block(finish_reason="stop", usage=Usage(7, 3), ended=True)
 
 
@@ -85,16 +85,25 @@ class FakeProbe:
     began: list[Mapping[str, Any]] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     finished_chats: list[tuple[ChatRecord, ServiceError | None]] = field(default_factory=list)
+    lost: list[ServiceError] = field(default_factory=list)
+    arrived: float | None = None
+    commit_s: float | None = None
 
     def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, arrived: float, queue_s: float) -> "FakeProbe":
         self.began.append(asked)
+        self.arrived = arrived
         return self
 
     def attempted(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)
 
-    def finished(self, record: ChatRecord, error: ServiceError | None, *, commit_s: float) -> None:
+    def finished(
+        self, record: ChatRecord, error: ServiceError | None, *, commit_s: float, lost: ServiceError | None
+    ) -> None:
         self.finished_chats.append((record, error))
+        self.commit_s = commit_s
+        if lost:
+            self.lost.append(lost)
 
 
 class Stage:

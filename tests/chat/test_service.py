@@ -50,7 +50,8 @@ async def test_a_row_that_is_lost_means_no_receipt() -> None:
     assert json.loads(last.split(b"data: ")[1])["error"]["code"] == "not_recorded"
     record, error = stage.probe.finished_chats[0]
     assert (record.outcome, record.error_code) == (Outcome.NOT_RECORDED, "not_recorded")
-    assert isinstance(error, NotRecorded)
+    assert error is None
+    assert isinstance(stage.probe.lost[0], NotRecorded)
 
 
 async def test_a_failed_chat_whose_row_is_lost_still_tells_its_client_why_it_failed() -> None:
@@ -60,7 +61,8 @@ async def test_a_failed_chat_whose_row_is_lost_still_tells_its_client_why_it_fai
     assert b"broke off" in last
     record, error = stage.probe.finished_chats[0]
     assert record.outcome is Outcome.NOT_RECORDED
-    assert isinstance(error, NotRecorded)
+    assert isinstance(error, UpstreamBroken)
+    assert isinstance(stage.probe.lost[0], NotRecorded)
 
 
 async def test_a_failure_before_the_first_byte_is_raised_after_its_row_is_kept() -> None:

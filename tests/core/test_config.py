@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.core.config import Settings, explain
+from tests.support.processes import run
 
 
 def settings(**values: object) -> Settings:
@@ -43,11 +44,20 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
     assert settings().port == 8000
 
 
-def test_a_dotenv_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".env").write_text("GROQ_API_KEY=from-file\nPORT=1\nSOMEBODY_ELSES=5\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PORT", "2")
-    monkeypatch.delenv("GROQ_API_KEY", raising=False)
-    key = Settings().groq_api_key
-    assert key
-    assert (key.get_secret_value(), Settings().port) == ("from-file", 2)
+SHOW = """
+from app.core.config import read_settings
+first = read_settings()
+with open(".env", "a") as file:
+    file.write("PORT=9\\nMAX_ACTIVE_STREAMS=none\\n")
+again = read_settings()
+import os
+print(first.groq_api_key.get_secret_value(), first.port, again.port, os.environ["OTEL_SERVICE_NAME"])
+"""
+
+
+def test_a_dotenv_is_read_once_and_the_environment_wins(tmp_path: Path) -> None:
+    """A worker that is started later runs on what the others run on, whatever was written to the file meanwhile."""
+    (tmp_path / ".env").write_text("GROQ_API_KEY=from-file\nPORT=1\nSOMEBODY_ELSES=5\nOTEL_SERVICE_NAME=mine\n")
+    (tmp_path / "show.py").write_text(SHOW)
+    code, output = run(["show"], cwd=tmp_path, env={"PORT": "2"})
+    assert (code, output) == (0, "from-file 2 2 mine\n")

@@ -9,15 +9,15 @@ class Watch:
     """Keeps what it is told of commits."""
 
     def __init__(self) -> None:
-        self.commits: list[tuple[int, BaseException | None]] = []
+        self.commits: list[tuple[int, str | None]] = []
         self.rejected = 0
 
     def rows_committed(
-        self, records: Sequence[ChatRecord], *, began_ns: int, took_s: float, error: BaseException | None
+        self, records: Sequence[ChatRecord], *, began_ns: int, took_s: float, failure: str | None
     ) -> None:
         assert began_ns > 0
         assert took_s >= 0
-        self.commits.append((len(records), error))
+        self.commits.append((len(records), failure))
 
     def row_rejected(self) -> None:
         self.rejected += 1

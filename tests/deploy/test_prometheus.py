@@ -212,9 +212,9 @@ def test_a_real_prometheus_works_out_the_promises_from_a_workers_metrics(tmp_pat
             deadline = time.monotonic() + 30
             while len(running.query("slo:sli_error:ratio_rate5m")) < 3 and time.monotonic() < deadline:
                 for outcome, seconds in (("completed", 0.9), ("internal_error", 1.1), ("draining", 0.9)):
-                    metrics.requests.labels("m", outcome).inc()
-                    metrics.time_to_first_token.labels("m").observe(seconds)
-                    metrics.time_per_output_token.labels("m").observe(seconds / 50)
+                    metrics.chats.requests.labels("m", outcome).inc()
+                    metrics.chats.time_to_first_token.labels("m").observe(seconds)
+                    metrics.chats.time_per_output_token.labels("m").observe(seconds / 50)
                 time.sleep(0.2)
             ratios = running.query("round(10 * slo:sli_error:ratio_rate5m)")
             assert {each["metric"]["sloth_slo"]: each["value"][1] for each in ratios} == {

@@ -17,7 +17,7 @@ from app.core.attempt import Attempt, RateLimit
 from app.core.errors import InternalError, InvalidRequest, NotRecorded, UpstreamRateLimited, UpstreamUnavailable
 from app.core.outcomes import WITHOUT_ROW, Outcome
 from app.core.record import ChatRecord, Details
-from app.db.errors import DatabaseAway, RowsRefused
+from app.db.errors import RowsRefused
 from app.observability.metrics import Metrics
 from app.observability.probe import Probe
 from tests.support.records import record
@@ -36,12 +36,14 @@ class Room:
         server = {"server.address": "api.groq.com", "server.port": 443}
         self.probe = Probe(self.metrics, provider.get_tracer("test"), server=server, database="sqlite")
 
-    def chat(self, *attempts: Attempt, error: Any = None, queue_s: float = 0.0, **facts: Any) -> ChatRecord:
+    def chat(
+        self, *attempts: Attempt, error: Any = None, lost: Any = None, queue_s: float = 0.0, **facts: Any
+    ) -> ChatRecord:
         watch = self.probe.chat_began(uuid4(), ASKED, arrived=time.monotonic(), queue_s=queue_s)
         for attempt in attempts:
             watch.attempted(attempt)
         told = record(model_name="m", traceparent=watch.traceparent, **facts)
-        watch.finished(told, error, commit_s=0.004)
+        watch.finished(told, error, commit_s=0.004, lost=lost)
         return told
 
     @property
@@ -88,12 +90,21 @@ def test_a_bug_of_ours_is_an_error_with_its_cause(room: Room, lines: list[Any]) 
 def test_what_a_database_says_of_a_row_that_it_refused_is_not_shown_as_a_traceback(
     room: Room, lines: list[Any]
 ) -> None:
-    error = NotRecorded("told to the client")
-    error.__cause__ = RowsRefused("null value in column")
-    error.__cause__.__cause__ = RuntimeError("DETAIL: Failing row contains (a-word-of-mine)")
-    room.chat(error=error, outcome=Outcome.NOT_RECORDED)
+    lost = NotRecorded("told to the client")
+    lost.__cause__ = RowsRefused("null value in column")
+    lost.__cause__.__cause__ = RuntimeError("DETAIL: Failing row contains (a-word-of-mine)")
+    room.chat(lost=lost, outcome=Outcome.NOT_RECORDED)
     assert lines[0]["error"] == "null value in column"
-    assert "exc_info" not in lines[0]
+    assert not lines[0]["exc_info"]
+    assert room.spans["chat m"].attributes
+    assert room.spans["chat m"].attributes["error.type"] == "not_recorded"
+
+
+def test_a_bug_is_told_even_if_its_row_is_lost_too(room: Room, lines: list[Any]) -> None:
+    bug, lost = InternalError("told to the client"), NotRecorded("lost")
+    bug.__cause__ = RuntimeError("the cause")
+    room.chat(error=bug, lost=lost, outcome=Outcome.NOT_RECORDED)
+    assert (lines[0]["exc_info"], lines[0]["failed_with"]) == (bug.__cause__, "internal_error")
 
 
 def test_a_signal_that_fails_takes_nobody_along(room: Room, lines: list[Any]) -> None:
@@ -101,9 +112,23 @@ def test_a_signal_that_fails_takes_nobody_along(room: Room, lines: list[Any]) ->
     watch = room.probe.chat_began(broken, broken, arrived=0, queue_s=0)
     watch.attempted(broken)
     watch.finished(broken, None, commit_s=0)
-    room.probe.rows_committed(broken, began_ns=0, took_s=0, error=None)
+    room.probe.rows_committed(broken, began_ns=0, took_s=0, failure=None)
     assert watch.traceparent is None
-    assert [line["event"] for line in lines] == ["probe.failed"] * 4
+    assert {line["event"] for line in lines} == {"probe.failed"}
+
+
+def test_one_signal_that_fails_takes_no_other_along(room: Room, lines: list[Any]) -> None:
+    room.chat(cost_usd=-1.0)  # a counter takes nothing back
+    assert [line["event"] for line in lines] == ["probe.failed", "chat.finished"]
+    assert "chat m" in room.spans
+
+
+def test_what_no_exporter_can_write_is_left_out(room: Room) -> None:
+    watch = room.probe.chat_began(uuid4(), {**ASKED, "seed": 2**63, "max_tokens": -(2**70)}, arrived=0, queue_s=0)
+    watch.finished(record(), None, commit_s=0)
+    attributes = room.spans["chat m"].attributes
+    assert attributes is not None
+    assert not {"gen_ai.request.seed", "gen_ai.request.max_tokens"} & set(attributes)
 
 
 def test_each_attempt_is_a_span_and_a_repeat_an_event(room: Room) -> None:
@@ -180,15 +205,18 @@ def test_a_refusal_is_counted_and_told(room: Room, lines: list[Any]) -> None:
 
 def test_a_commit_is_a_trace_of_its_own_with_links_to_its_chats(room: Room) -> None:
     told = [room.chat() for _ in range(3)]
-    room.probe.rows_committed(told, began_ns=1000, took_s=0.25, error=DatabaseAway("gone"))
+    room.probe.rows_committed(told, began_ns=1000, took_s=0.25, failure="away")
     commit = room.spans["chat_logs.commit"]
     assert commit.context
     assert commit.parent is None
     linked = [f"00-{link.context.trace_id:032x}-{link.context.span_id:016x}-03" for link in commit.links]
     assert linked == [each.traceparent for each in told]
     assert f"{commit.context.trace_id:032x}" not in "".join(linked)
-    assert commit.attributes == {"chat_logs.rows": 3, "db.system.name": "sqlite", "error.type": "DatabaseAway"}
+    assert commit.attributes == {"chat_logs.rows": 3, "db.system.name": "sqlite", "error.type": "away"}
     assert commit.status.status_code is StatusCode.ERROR
+    assert room.value("chat_log_commit_failures_total", reason="away") == 1
+    assert room.value("chat_log_batch_rows_sum") == 0
+    room.probe.rows_committed(told, began_ns=1000, took_s=0.0, failure=None)
     assert room.value("chat_log_batch_rows_sum") == 3
     assert room.value("chat_log_commit_seconds_sum") == 0.25
 

@@ -96,8 +96,8 @@ def counts_of_a_drain(mix: Mix, workers: Workers, groq: SimulatedGroq) -> list[S
     """Two streams outlast the drain. Uploads that never end keep their workers up for long enough to be asked."""
     groq.fail({"silence_s": 60, "after_tokens": 5})
     with ExitStack() as stack:
-        for _ in range(UPLOADS):
-            stack.enter_context(mix.sent(1, b"{", announced=100))
+        for number in range(UPLOADS):  # of clients that have quota left
+            stack.enter_context(mix.sent(8 + number, b"{", announced=100))
         stack.enter_context(mix.held(17))
         stack.enter_context(mix.held(18))
         workers.program.signal(signal.SIGTERM)

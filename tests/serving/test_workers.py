@@ -10,12 +10,13 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.serving.conftest import ENV
 from tests.support.database import query
 from tests.support.ports import free_port, free_ports
 from tests.support.processes import PROJECT, program, run
 from tests.support.scrape import scrape, total
 from tests.support.service import HELLO, PATH, SimulatedGroq
-from tests.support.serving import Workers
+from tests.support.serving import Workers, serving
 
 
 @contextmanager
@@ -91,16 +92,42 @@ def test_told_to_stop_it_finishes_what_fits_ends_the_rest_and_exits_well(workers
     assert kept == {short_id: ("completed", None), long_id: ("draining", "server_draining")}
 
 
-def test_in_a_hurry_it_ends_streams_at_once_and_keeps_their_rows(workers: Workers, groq: SimulatedGroq) -> None:
-    """Ctrl-C at `make serve`: the signal reaches everyone, and gunicorn asks its workers to be quick."""
+def test_in_a_hurry_it_ends_streams_at_once_and_keeps_their_rows(
+    chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
+) -> None:
+    """Ctrl-C at `make serve`: gunicorn asks its workers to be quick, and the drain is cut short."""
     groq.fail({"silence_s": 60, "after_tokens": 5})
-    with streaming(workers) as (chat_id, pieces):
-        workers.program.signal(signal.SIGINT)
-        assert b"server_draining" in b"".join(pieces)
-    assert workers.program.wait() == 0
+    env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "50", "CHAT_GAP_TIMEOUT_S": "60"}
+    with serving(tmp_path, http, env, database_url=chats_database) as workers:
+        with streaming(workers) as (chat_id, pieces):
+            workers.program.signal(signal.SIGINT)
+            assert b"server_draining" in b"".join(pieces)
+        assert workers.program.wait() == 0  # which gives up long before the drain would end
     assert "SIGKILL" not in workers.program.output
     (row,) = query(workers.database_url, "SELECT id, outcome FROM chat_logs")
     assert (str(row["id"]), row["outcome"]) == (chat_id, "draining")
+
+
+def test_a_worker_that_drains_for_long_is_not_taken_for_dead(
+    chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
+) -> None:
+    """Gunicorn replaces a worker that it has not heard of for 30 s; here, for 2. A drain is longer."""
+    groq.fail({"silence_s": 5, "after_tokens": 5})
+    env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "20", "GUNICORN_CMD_ARGS": "--timeout=2"}
+    with serving(tmp_path, http, env, database_url=chats_database, workers=1) as workers:
+        with streaming(workers) as (_, pieces):
+            workers.kill(workers.metrics_base, signal.SIGTERM)
+            assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
+        assert "WORKER TIMEOUT" not in workers.program.output
+
+
+def test_a_reload_is_not_ended_by_what_was_written_to_the_env_file(workers: Workers, tmp_path: Path) -> None:
+    """The settings are those that were checked at the start."""
+    (tmp_path / ".env").write_text("DRAIN_TIMEOUT_S=long\nMAX_BODY_BYTES=none\n")
+    old = workers.ports
+    workers.program.signal(signal.SIGHUP)
+    workers.wait_for_ports(*(port + workers.count for port in old))
+    assert workers.chat().done
 
 
 def test_metrics_are_never_on_the_public_port_and_nothing_is_left_in_the_home(workers: Workers, tmp_path: Path) -> None:
@@ -114,6 +141,7 @@ def test_every_line_of_every_process_has_the_same_shape(workers: Workers) -> Non
     workers.program.signal(signal.SIGTERM)
     workers.program.wait()
     lines = [json.loads(line) for line in workers.program.lines]
+    assert not [line for line in lines if "HTTP/1.1" in line["event"]]  # no access log: a chat has its own line
     shape = {"event", "level", "timestamp", "service", "version", "environment", "worker"}
     assert all(shape <= set(line) for line in lines)
     assert {line["worker"] for line in lines} == {"master", 0, 1}
@@ -129,6 +157,7 @@ SERVE = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py")]
         ({}, "GROQ_API_KEY is not set"),
         ({"GROQ_API_KEY": "k", "DRAIN_TIMEOUT_S": "long"}, "DRAIN_TIMEOUT_S: Input should be a valid number"),
         ({"GROQ_API_KEY": "k", "API_KEYS": "nameless"}, "API_KEYS: use name:secret"),
+        ({"GROQ_API_KEY": "k", "APP_ENV": "production", "API_KEYS": "me:secret"}, "DATABASE_URL: set it to a Post"),
     ],
 )
 def test_what_cannot_run_is_one_sentence_before_anything_is_forked(

@@ -12,7 +12,7 @@ from app.db.types import Dollars, Id, Json, Timestamp
 
 
 class ChatLog(Base):
-    """The columns are the fields of `chat.record.ChatRecord`; its docstring says what they hold.
+    """The columns are the fields of `core.record.ChatRecord`; its docstring says what they hold.
 
     The id is a UUIDv7: ordering by it is ordering by time.
     """

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Insert, Row, desc, select
+from sqlalchemy import Insert, Row, desc, false, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -20,8 +20,8 @@ class ChatLogRepository:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        self._insert: Insert = insert(ChatLog).on_conflict_do_nothing(index_elements=["id"])
+        dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
+        self._insert: Insert = dialect.insert(ChatLog).on_conflict_do_nothing(index_elements=["id"])
 
     async def insert(self, records: Sequence[ChatRecord]) -> None:
         """Commits all of them or none; a row that is there already is left as it is. Raises a CommitError."""
@@ -41,6 +41,7 @@ class ChatLogRepository:
             return result.all()
 
     async def ping(self) -> None:
-        """Raises what the driver raises if the database does not answer, or has no table for the rows."""
-        async with self._engine.connect() as connection:
-            await connection.execute(select(ChatLog.id).limit(1))
+        """Raises what the driver raises if the database takes no rows: it is away, read-only, or lacks the table."""
+        none = select(*ChatLog.__table__.columns).where(false())
+        async with self._engine.begin() as connection:
+            await connection.execute(insert(ChatLog).from_select(_COLUMNS, none))

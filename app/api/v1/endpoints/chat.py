@@ -5,11 +5,12 @@ from typing import Any
 from fastapi import APIRouter
 
 from app.api.errors import CHAT_TAG, ENVELOPE_SCHEMA
+from app.api.guard import GuardedRoute
 from app.api.sse import EventStream
 from app.api.state import App, RequestCaller
 from app.schemas.chat import ChatRequest
 
-router = APIRouter(prefix="/api/v1/chat", tags=[CHAT_TAG])
+router = APIRouter(prefix="/api/v1/chat", tags=[CHAT_TAG], route_class=GuardedRoute)
 
 _FAILURES: dict[int | str, str] = {
     400: "The request is not valid; `error.param` names the field.",

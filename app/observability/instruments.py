@@ -1,0 +1,124 @@
+"""Every metric of a worker, by subject: names, labels and buckets have their one place here.
+
+Every child exists from the start, so that `rate()` sees the first error too. (What Groq's rate limits are is only known
+once Groq has said so.)
+"""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+from app.core.outcomes import WITHOUT_ROW, Outcome
+from app.observability.labels import (
+    ATTEMPT_RESULTS,
+    COMMIT_FAILURES,
+    PHASES,
+    POOL_STATES,
+    RETRY_REASONS,
+    TOKEN_TYPES,
+)
+
+# In seconds. A threshold of an objective is always a boundary: 1 s for the first token, 20 ms for each of the others.
+_TTFT = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20)
+_PER_TOKEN = (0.0005, 0.001, 0.002, 0.003, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1)
+_WHOLE_CHAT = (0.1, 0.25, 0.5, 1, 1.5, 2.5, 5, 7.5, 10, 15, 20, 30, 45, 60, 120, 300)
+_OURS = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+_COMMIT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+_Instrument = TypeVar("_Instrument", Counter, Gauge, Histogram)
+
+
+def _with_children(instrument: _Instrument, *values: Sequence[str]) -> _Instrument:
+    """The instrument, with a child for every combination of the values that its labels may have."""
+    for combination in product(*values):
+        instrument.labels(*combination)
+    return instrument
+
+
+class ChatMetrics:
+    """Chats, by how they ended, how fast they were and what they cost."""
+
+    def __init__(self, registry: CollectorRegistry, models: Sequence[str]) -> None:
+        with_row = [outcome for outcome in Outcome if outcome not in WITHOUT_ROW]
+
+        def by_model(name: str, told: str, buckets: Sequence[float]) -> Histogram:
+            return _with_children(Histogram(name, told, ["model"], buckets=buckets, registry=registry), models)
+
+        told = "Requests for a chat, by how they ended."
+        requests = Counter("chat_requests", told, ["model", "outcome"], registry=registry)
+        self.requests = _with_children(requests, models, tuple(Outcome))
+        self.active_streams = Gauge("chat_active_streams", "Chats that run.", registry=registry)
+        told = "From the request's last byte to the first token, retries included."
+        self.time_to_first_token = by_model("chat_time_to_first_token_seconds", told, _TTFT)
+        told = "(last token - first token) / (tokens - 1), one observation for each chat."
+        self.time_per_output_token = by_model("chat_time_per_output_token_seconds", told, _PER_TOKEN)
+        self.stall = by_model("chat_stream_stall_seconds", "The longest silence of each answer.", _TTFT)
+        told = "Whole chats with a row, until their end was known."
+        labels = ["model", "outcome"]
+        duration = Histogram("chat_duration_seconds", told, labels, buckets=_WHOLE_CHAT, registry=registry)
+        self.duration = _with_children(duration, models, with_row)
+        told = "Tokens; cached_input is part of input, reasoning of output."
+        tokens = Counter("chat_tokens", told, ["model", "type"], registry=registry)
+        self.tokens = _with_children(tokens, models, TOKEN_TYPES)
+        cost = Counter("chat_cost_usd", "What Groq charges, by the price list.", ["model"], registry=registry)
+        self.cost = _with_children(cost, models)
+        told = "Our part of the time to first token: all of it but the waits for Groq and for a free place."
+        self.overhead = Histogram("chat_overhead_seconds", told, buckets=_OURS, registry=registry)
+
+
+class GroqMetrics:
+    """What Groq was asked, what it answered, and what it says of itself."""
+
+    def __init__(self, registry: CollectorRegistry, models: Sequence[str]) -> None:
+        told = "Requests to Groq, by their result."
+        attempts = Counter("chat_upstream_attempts", told, ["model", "result"], registry=registry)
+        self.attempts = _with_children(attempts, models, ATTEMPT_RESULTS)
+        told = "Attempts that followed a failed one, by why it failed."
+        self.retries = _with_children(Counter("chat_retries", told, ["reason"], registry=registry), RETRY_REASONS)
+        told = "What Groq says it took."
+        phase = Histogram("groq_phase_seconds", told, ["phase"], buckets=_TTFT, registry=registry)
+        self.phase = _with_children(phase, PHASES)
+
+        labels = ["model", "kind"]
+        told = "Groq's limit: requests a day, tokens a minute."
+        self.limit = Gauge("groq_ratelimit_limit", told, labels, registry=registry)
+        told = "What Groq last said is left of it."
+        self.remaining = Gauge("groq_ratelimit_remaining", told, labels, registry=registry)
+        told = "How long after its last answer it will be whole again, as Groq said."
+        self.reset = Gauge("groq_ratelimit_reset_seconds", told, labels, registry=registry)
+
+
+class RowMetrics:
+    """What becomes of the rows."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        told = "One commit, failed ones included."
+        self.commit = Histogram("chat_log_commit_seconds", told, buckets=_COMMIT, registry=registry)
+        told = "Rows in one commit that was made."
+        self.batch = Histogram("chat_log_batch_rows", told, buckets=_ROWS, registry=registry)
+        told = "Commits that failed, by why."
+        failures = Counter("chat_log_commit_failures", told, ["reason"], registry=registry)
+        self.failures = _with_children(failures, COMMIT_FAILURES)
+        told = "Rows on this machine's disk that wait for the database."
+        self.spooled = Gauge("chat_log_spooled_rows", told, registry=registry)
+        told = "Rows that the database refused for what is in them."
+        self.rejected = Counter("chat_log_rejected_rows", told, registry=registry)
+        pool = Gauge("db_pool_connections", "Connections to the database.", ["state"], registry=registry)
+        self.pool = _with_children(pool, POOL_STATES)
+
+
+class WorkerMetrics:
+    """The worker itself, and what watches it."""
+
+    def __init__(self, registry: CollectorRegistry, *, info: dict[str, str], workers: int) -> None:
+        Info("app", "The service that runs here.", registry=registry).info(info)
+        Gauge("app_workers", "Workers that this machine is meant to run.", registry=registry).set(workers)
+        told = "1 while the worker finishes its last chats."
+        self.draining = Gauge("chat_draining", told, registry=registry)
+        told = "How late the event loop wakes up."
+        self.loop_lag = Histogram("event_loop_lag_seconds", told, buckets=_OURS, registry=registry)
+        told = "Spans that never reached the collector."
+        self.spans_dropped = Counter("otel_spans_dropped", told, registry=registry)
