@@ -174,11 +174,12 @@ rows = row(
         7,
         timeseries(
             "Lost on the way",
-            "Rows that the database refused, and spans that never reached the collector. Both belong at 0.",
+            "Commits that failed, rows that the database refused, spans that never reached the collector: 0 is right.",
+            promql(f"sum(increase(chat_log_commit_failures_total{HOST}[$__rate_interval]))", "commits failed"),
             promql(f"sum(increase(chat_log_rejected_rows_total{HOST}[$__rate_interval]))", "rows rejected"),
             promql(f"sum(increase(otel_spans_dropped_total{HOST}[$__rate_interval]))", "spans dropped"),
             unit="short",
-            colours={"rows rejected": "red", "spans dropped": "orange"},
+            colours={"commits failed": "purple", "rows rejected": "red", "spans dropped": "orange"},
             width=12,
         ),
         table(
