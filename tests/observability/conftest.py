@@ -3,10 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
+from tests.observability.room import Room
 from tests.support.otlp import Collector, collecting
 from tests.support.ports import free_port
 from tests.support.processes import program
@@ -49,3 +53,15 @@ def observed_process(
 def observed(observed_process: Observed, groq: SimulatedGroq) -> Observed:
     """One worker, with a Groq that is well."""
     return observed_process
+
+
+@pytest.fixture
+def room() -> Room:
+    return Room()
+
+
+@pytest.fixture
+def lines() -> Iterator[list[Any]]:
+    structlog.reset_defaults()
+    with capture_logs() as captured:
+        yield captured
