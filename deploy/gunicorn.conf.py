@@ -2,6 +2,9 @@
 
 A deadline that is nested in another has to end first, or the outer one kills the process before the inner one has
 written its rows: streams DRAIN_TIMEOUT_S (20 s) < uvicorn 25 s < gunicorn 30 s < the container's grace period 35 s.
+
+A reload (SIGHUP) replaces the workers, one generation by the next. Settings are those that were checked at the start; for
+new ones, or for new code, start a new process.
 """
 
 import math
