@@ -3,8 +3,9 @@
 A deadline that is nested in another has to end first, or the outer one kills the process before the inner one has
 written its rows: streams DRAIN_TIMEOUT_S (20 s) < uvicorn 25 s < gunicorn 30 s < the container's grace period 35 s.
 
-A reload (SIGHUP) replaces the workers, one generation by the next. Settings are those that were checked at the start; for
-new ones, or for new code, start a new process.
+A reload (SIGHUP) replaces the workers, one generation by the next. Settings are those that were checked at the start:
+for new ones, or for new code, start a new process. gunicorn does nothing else until the old generation has ended, so a
+stop that follows at once takes two drains; containers are replaced instead.
 """
 
 import math
@@ -48,6 +49,11 @@ def on_starting(server: Any) -> None:
 def when_ready(server: Any) -> None:
     """The address: gunicorn's own line none, as the workers have yet to listen there."""
     server.log.info("workers will listen at http://%s", bind)
+
+
+def on_reload(server: Any) -> None:
+    """Says what many would expect to be otherwise."""
+    server.log.info("workers are replaced; settings and code are those of the start")
 
 
 def pre_fork(server: Any, worker: Any) -> None:

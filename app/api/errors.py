@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from app.api.state import RequestState
-from app.core.errors import BodyTooLarge, InvalidRequest, ServiceError, Unauthorized
+from app.core.errors import BodyTooLarge, BodyTooSlow, InvalidRequest, ServerStopping, ServiceError, Unauthorized
 from app.core.outcomes import REFUSALS
 
 CHAT_TAG = "chat"
@@ -69,6 +69,10 @@ async def _http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)  # noqa: S101
     if exc.status_code == BodyTooLarge.status:
         return _answer(request, BodyTooLarge(f"{exc.detail}; send less"))
+    if exc.status_code == BodyTooSlow.status:
+        return _answer(request, BodyTooSlow("the request took too long to come; send it at once"))
+    if exc.status_code == ServerStopping.status:
+        return _answer(request, ServerStopping("this server is stopping; try again", retry_after=1))
     message = f"{request.method} {request.url.path}: {exc.detail}"
     if exc.status_code == 404:
         message = f"there is no {request.method} {request.url.path}; GET /docs lists what there is"

@@ -9,7 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
 from app.api.errors import render, tell_of_refusal
-from app.core.errors import BodyTooLarge, InternalError
+from app.chat.drain import Drain
+from app.core.errors import BodyTooLarge, BodyTooSlow, InternalError, ServerStopping
 from app.observability.trace_context import traceresponse
 
 _MAX_CLIENT_REQUEST_ID = 200
@@ -66,32 +67,41 @@ class RequestId:
 
 
 class BodyLimit:
-    """Stops reading a body that is too large, whether it says so in its headers or not.
+    """Stops reading a body that is too large, whether it says so in its headers or not, or that takes too long to come.
 
-    A request has arrived when its body has: how long a slow client takes to send it is not our time.
-    FastAPI's own `max_body_size` would do, if its 413 were not plain text.
+    A request has arrived when its body has: how long a slow client takes to send it is not our time. FastAPI's own
+    `max_body_size` would do for the size, if its 413 were not plain text.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int, timeout_s: float) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")
-        received = 0
+        drain: Drain = scope["state"]["drain"]
+        deadline = time.monotonic() + self._timeout_s
+        received, has_all = 0, False
 
         async def receive_within_limit() -> Message:
-            nonlocal received
+            nonlocal received, has_all
+            if has_all:
+                return await receive()
             if announced.isdecimal() and int(announced) > self._max_bytes:
                 raise self._too_large()
-            message = await receive()
+            try:
+                message = await drain.within(deadline - time.monotonic(), receive())
+            except TimeoutError as exc:
+                raise HTTPException(ServerStopping.status if drain.over else BodyTooSlow.status) from exc
             received += len(message.get("body", b""))
             if received > self._max_bytes:
                 raise self._too_large()
-            if message["type"] == "http.request" and not message.get("more_body"):
+            has_all = not message.get("more_body")
+            if has_all:
                 scope["state"]["arrived"] = time.monotonic()
             return message
 

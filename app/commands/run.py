@@ -1,5 +1,6 @@
 """`python -m app run`: the service on this machine, with nothing else installed."""
 
+import signal
 import socket
 import sys
 from contextlib import ExitStack, suppress
@@ -38,10 +39,16 @@ def run(settings: Settings) -> int:
             settings = settings.model_copy(update={"groq_simulator_url": stack.enter_context(running_beside())})
         app = create_app(settings)
         config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
-        server = Server(config, app, on_started=lambda: print(banner(settings, listener), flush=True))
+        server = Server(config, app, on_started=lambda: _greet(settings, listener))
+        signal.signal(signal.SIGHUP, server.handle_exit)  # a terminal that is closed is a reason to stop in good order
         with suppress(KeyboardInterrupt):  # uvicorn has stopped in good order, and passes the signal on
             server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+def _greet(settings: Settings, listener: socket.socket) -> None:
+    with suppress(OSError):  # whoever was to read it has gone
+        print(banner(settings, listener), flush=True)
 
 
 def _for_one_machine(settings: Settings) -> dict[str, Any]:

@@ -27,7 +27,11 @@ _FACTS = {
 def trace(settings: Settings, wanted: str | None) -> int:
     """`wanted` is an id of a trace or of a chat; without it, the last chat is shown."""
     path = settings.trace_file or TRACE_FILE
-    spans = read_spans(path)
+    try:
+        spans = read_spans(path)
+    except OSError as exc:
+        sys.stderr.write(f"cannot read traces from {path}: {exc.strerror}\n")
+        return 1
     chats = [span for span in spans if "chat.id" in span["attributes"]]
     found = [span for span in chats if wanted is None or wanted in (span["attributes"]["chat.id"], _trace_id(span))]
     if not found:
@@ -49,7 +53,7 @@ def _nothing(path: Path, wanted: str | None) -> str:
 
 def _picture(spans: Sequence[_Span]) -> Iterable[str]:
     begin = min(_time(span["start_time"]) for span in spans)
-    whole = max(_time(span["end_time"]) for span in spans) - begin
+    whole = max(_time(span["end_time"]) for span in spans) - begin or 1e-6
     for depth, item in _tree(spans):
         if "timestamp" in item:
             start = end = _time(item["timestamp"]) - begin

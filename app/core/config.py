@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     """For each key, in each worker; without it, as often as one likes."""
     max_body_bytes: int = Field(default=4 * 2**20, gt=0)
     """4 MiB: a long conversation with a picture in it, and no more than a row should hold."""
+    body_timeout_s: Seconds = 30
+    """How long a client may take to send its request."""
     web_concurrency: int = Field(default=2, ge=1)
     """Workers of `make serve`; each takes one core when it is busy."""
     worker_slot: int = Field(default=0, ge=0)

@@ -2,7 +2,8 @@
 
     ServiceError
     ├─ InvalidRequest              400   the caller's: the message names the field and the fix
-    │  └─ BodyTooLarge             413
+    │  ├─ BodyTooLarge             413
+    │  └─ BodyTooSlow              408
     ├─ Unauthorized                401   the caller's: no key of this service, or a wrong one
     ├─ QuotaExceeded               429   the caller's: more requests than its key may make
     ├─ Overloaded                  503   ours: no room for one more stream
@@ -81,6 +82,11 @@ class InvalidRequest(ServiceError):
 class BodyTooLarge(InvalidRequest):
     status = 413
     code = "body_too_large"
+
+
+class BodyTooSlow(InvalidRequest):
+    status = 408
+    code = "body_timeout"
 
 
 class Unauthorized(ServiceError):

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import msgspec
@@ -15,7 +17,7 @@ import structlog
 from app.observability.trace_context import ids, traceresponse
 
 _AT_WARNING = ("aiosqlite", "alembic", "asyncio", "httpx2", "openai", "sqlalchemy.engine", "uvicorn", "uvicorn.error")
-_AT_ERROR = ("opentelemetry.exporter", "urllib3")  # below it they tell of every repeat
+_AT_ERROR = ("opentelemetry.attributes", "opentelemetry.exporter", "urllib3")  # below it they tell of every repeat
 _WITH_A_PIPE_OF_THEIR_OWN = ("uvicorn", "uvicorn.error", "uvicorn.access", "gunicorn.error", "gunicorn.access")
 
 _Event = structlog.typing.EventDict
@@ -26,7 +28,8 @@ def configure(log_format: Literal["auto", "console", "json"], identity: Mapping[
 
     `identity` stands in every line for machines: which service, which worker.
     """
-    human = log_format == "console" or (log_format == "auto" and sys.stdout.isatty())
+    stdout = sys.stdout or Path(os.devnull).open("w")  # a process may be started without one
+    human = log_format == "console" or (log_format == "auto" and stdout.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -45,7 +48,7 @@ def configure(log_format: Literal["auto", "console", "json"], identity: Mapping[
     else:
         shared += [_with_trace, _with(identity or {}), structlog.processors.format_exc_info]
         render, last = [_to_bytes], _to_text
-    text, binary = _Unfailing(sys.stdout), _Unfailing(getattr(sys.stdout, "buffer", sys.stdout))
+    text, binary = _Unfailing(stdout), _Unfailing(getattr(stdout, "buffer", stdout))
     structlog.configure(
         processors=[*shared, *render],
         logger_factory=structlog.PrintLoggerFactory(cast("Any", text))
@@ -133,8 +136,17 @@ def _with(identity: Mapping[str, Any]) -> Callable[[Any, str, _Event], _Event]:
 
 
 def _for_people(_: Any, __: str, event: _Event) -> _Event:
-    """What is unknown, and what the line itself tells, would only push the rest off the screen."""
-    return {key: value for key, value in event.items() if value is not None and key != "created_at"}
+    """What is unknown, and what the line itself tells, would only push the rest off the screen; codes would paint."""
+    known = {key: value for key, value in event.items() if value is not None and key != "created_at"}
+    return {key: _printable(value) if isinstance(value, str) else value for key, value in known.items()}
+
+
+def _printable(text: str) -> str:
+    return (
+        text
+        if text.isprintable()
+        else "".join(each if each.isprintable() or each == "\n" else "\ufffd" for each in text)
+    )
 
 
 def _to_bytes(_: Any, __: str, event: _Event) -> bytes:

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -44,14 +45,17 @@ class _File(RotatingFileHandler):
         self.failed = True
 
 
+_FIELDS = {"name", "context", "parent_id", "start_time", "end_time", "attributes", "events", "links"}
+
+
 def read_spans(path: Path) -> list[dict[str, Any]]:
-    """Every span of the file and of the one that was put aside, oldest first; half a last line is left out."""
+    """Every span of the file and of the one that was put aside, oldest first; what is no span is left out."""
     spans = []
     for part in (path.with_name(path.name + ".1"), path):
         if part.exists():
-            for line in part.read_text(encoding="utf-8").splitlines():
-                try:
-                    spans.append(json.loads(line))
-                except ValueError:
-                    continue
+            for line in part.read_text(encoding="utf-8", errors="replace").splitlines():
+                with suppress(ValueError):
+                    span = json.loads(line)
+                    if isinstance(span, dict) and set(span) >= _FIELDS:
+                        spans.append(span)
     return spans

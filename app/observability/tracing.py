@@ -9,19 +9,24 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.propagate import set_global_textmap
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import Span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app.core.config import Settings
 from app.observability.trace_file import TraceFile
 
+_MAX_ATTRIBUTE = 256
 _NOT_TRACED = "/healthz,/readyz"
 _TRACE_FILE_EVERY_MS = 200  # `make trace` comes right after a chat
 
@@ -40,19 +45,23 @@ class Tracing:
             sampler=None if exported else ALWAYS_OFF,  # None: as the environment says
             resource=Resource.create(identity).merge(OTELResourceDetector().detect()),  # what operators say wins
             shutdown_on_exit=False,  # it would wait for a collector that is away
-            span_limits=SpanLimits(max_links=settings.commit_max_rows),  # a commit is linked to all of its chats
+            # Headers are as long as a client likes, and spans wait in memory. A commit links to all of its chats.
+            span_limits=SpanLimits(max_span_attribute_length=_MAX_ATTRIBUTE, max_links=settings.commit_max_rows),
         )
         self.tracer = self._provider.get_tracer("app")
 
     def instrument(self, app: FastAPI) -> None:
         """One SERVER span for each request; none for what is sent and received, which would be one per block."""
         os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")  # the stable names, read when it starts
+        # The caller's trace is continued; its baggage is nobody's here, and would only be complained of.
+        set_global_textmap(TraceContextTextMapPropagator())
         FastAPIInstrumentor.instrument_app(
             app,
             tracer_provider=self._provider,
             meter_provider=NoOpMeterProvider(),
             excluded_urls=_NOT_TRACED,
             exclude_spans=["send", "receive"],
+            server_request_hook=_without_query,
         )
 
     @asynccontextmanager
@@ -136,6 +145,12 @@ class _Counted(SpanExporter):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._exporter.force_flush(timeout_millis)
+
+
+def _without_query(span: Span, _: dict[str, Any]) -> None:
+    """Some put keys there."""
+    if span.is_recording():
+        span.set_attribute("url.query", "")
 
 
 def _otlp_is_set() -> bool:

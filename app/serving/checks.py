@@ -7,6 +7,8 @@ from pydantic import ValidationError
 
 from app.core.config import Settings, explain, read_settings
 
+_HIGH = 60_000
+
 
 def settings_or_exit() -> Settings:
     """Settings that the service can run on."""
@@ -65,7 +67,8 @@ def reason(exc: Exception) -> str:
 
 def cannot_listen(name: str, host: str, port: int, reason: str) -> str:
     """The sentence, with a way out."""
+    another = port + 1 if port < _HIGH else _HIGH
     return (
-        f"cannot listen on {host}:{port} ({reason}): set {name} to a free port, for example {name}={port + 1}, "
+        f"cannot listen on {host}:{port} ({reason}): set {name} to a free port, for example {name}={another}, "
         f"or {name.replace('PORT', 'HOST')} to an address of this machine"
     )

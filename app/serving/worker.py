@@ -1,6 +1,7 @@
 """gunicorn's worker and gunicorn's lines. `deploy/gunicorn.conf.py` names both."""
 
 import asyncio
+import os
 import signal
 import sys
 from typing import Any
@@ -20,9 +21,19 @@ class Worker(UvicornWorker):
 
     CONFIG_KWARGS = {**UvicornWorker.CONFIG_KWARGS, "access_log": False, "server_header": False}  # noqa: RUF012
 
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload is the master's business, whoever else is told of it
+
+    async def callback_notify(self) -> None:
+        """A worker whose master has died is nobody's: it drains, and leaves the port to the next ones."""
+        await super().callback_notify()
+        if os.getppid() != self.ppid:
+            self._server.handle_exit(signal.SIGTERM, None)
+
     async def _serve(self) -> None:
         self.config.app = self.wsgi
-        server = Server(self.config, self.wsgi)
+        self._server = server = Server(self.config, self.wsgi)
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.hurry)
         # Python's sockets, not gunicorn's wrappers: those complain when the loop has closed theirs already.
         await server.serve(sockets=[listener.sock for listener in self.sockets])

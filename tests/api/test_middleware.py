@@ -1,11 +1,15 @@
 """What is around every request."""
 
+import asyncio
 import json
 from typing import Any
 
+import pytest
+from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.middleware import RequestId
+from app.api.middleware import BodyLimit, RequestId
+from app.chat.drain import Drain
 
 
 async def _call(app: Any) -> list[Message]:
@@ -40,3 +44,24 @@ async def test_a_caller_s_id_is_kept_beside_ours_and_bounded() -> None:
 
     (start,) = await _call(app)
     assert start["status"] == 200
+
+
+@pytest.mark.parametrize("over", [False, True])
+async def test_a_body_that_does_not_come_is_not_waited_for_for_ever(*, over: bool) -> None:
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def read(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+
+    async def send(message: Message) -> None:
+        raise AssertionError
+
+    drain = Drain()
+    if over:
+        drain.end()
+    limit = BodyLimit(read, max_bytes=10, timeout_s=60 if over else 0.05)
+    with pytest.raises(HTTPException) as caught:
+        await asyncio.wait_for(limit({"type": "http", "headers": [], "state": {"drain": drain}}, never, send), 5)
+    assert caught.value.status_code == (503 if over else 408)

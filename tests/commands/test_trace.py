@@ -36,7 +36,7 @@ def test_where_there_is_none_it_says_why(tmp_path: Path) -> None:
     assert (code, output.count("\n")) == (1, 1)
     assert "no traces in data/traces.jsonl" in output
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "traces.jsonl").write_text('{"half a li')
+    (tmp_path / "data" / "traces.jsonl").write_bytes(b'null\n{"a": 1}\n\xff\xfe\n[]\n{"half a li')
     code, output = run(["app", "trace", "some-id"], cwd=tmp_path)
     assert (code, output.count("\n")) == (1, 1)
     assert "no trace of some-id" in output

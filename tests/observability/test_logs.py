@@ -17,6 +17,7 @@ logs.configure("json")
 structlog.get_logger("ours").info("ours.said", number=1)
 logging.getLogger("library").warning("theirs %s", 2)
 structlog.get_logger("ours").info("ours.odd", text="\\ud800")
+structlog.get_logger("ours").info("ours.painted", text="\\x9b31m")
 logging.getLogger("sqlalchemy.engine").info("SELECT secret")
 try:
     1 / 0
@@ -30,7 +31,7 @@ def test_ours_and_the_libraries_lines_are_one_json_object_each(tmp_path: Path) -
     (tmp_path / "lines.py").write_text(LINES)
     code, output = run(["lines"], cwd=tmp_path, env={})
     assert code == 0, output
-    first, second, odd, third, fourth = (json.loads(line) for line in output.splitlines())
+    first, second, odd, _, third, fourth = (json.loads(line) for line in output.splitlines())
     assert (first["event"], first["number"], first["level"]) == ("ours.said", 1, "info")
     assert (second["event"], second["logger"], second["level"]) == ("theirs 2", "library", "warning")
     assert odd["text"] == "\ud800"
@@ -81,6 +82,7 @@ def test_a_person_at_a_terminal_gets_lines_for_people(tmp_path: Path) -> None:
     assert "{" not in shown.splitlines()[0]
     assert "ours.said" in shown
     assert "\x1b[" in shown  # in colours
+    assert "\x9b" not in shown  # and in none of a client's
 
 
 def test_a_stdout_that_fails_costs_the_line_and_nothing_else(tmp_path: Path) -> None:

@@ -199,3 +199,15 @@ def test_health_checks_and_unknown_paths_make_no_chat(observed: Observed) -> Non
     spans_of(observed, observed.chat().id)  # whatever the refused one had left would have come before this one
     assert [span.name for span in observed.collector.trace(trace_id, "POST ")] == [f"POST {PATH}"]
     assert not [span for span in observed.collector.spans if "health" in span.name or "readyz" in span.name]
+
+
+def test_what_a_client_sends_in_headers_and_queries_is_cut_short(observed: Observed) -> None:
+    """Spans wait in memory, and queries may hold keys; of its baggage, nothing is read."""
+    headers = {"user-agent": "x" * 100_000, "baggage": "=,a-secret-word", "content-type": "application/json"}
+    path = f"{observed.url}{PATH}?api_key=a-secret-word"
+    response = observed.http.post(path, content=b"{}", headers=headers)
+    trace_id = response.headers["traceresponse"].split("-")[1]
+    (server,) = observed.collector.trace(trace_id, "POST ")
+    assert len(server.attributes["user_agent.original"]) == 256
+    assert "a-secret-word" not in str(server)
+    assert "a-secret-word" not in observed.program.output

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,6 +107,39 @@ def test_in_a_hurry_it_ends_streams_at_once_and_keeps_their_rows(
     assert "SIGKILL" not in workers.program.output
     (row,) = query(workers.database_url, "SELECT id, outcome FROM chat_logs")
     assert (str(row["id"]), row["outcome"]) == (chat_id, "draining")
+
+
+def test_an_upload_that_does_not_end_is_told_that_the_server_stops(workers: Workers) -> None:
+    """It would hold its worker up, and be cut off without a word."""
+    host, port = workers.url.removeprefix("http://").split(":")
+    head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{"
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(head.encode())
+        time.sleep(0.3)
+        workers.program.signal(signal.SIGTERM)
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b'"code":"server_draining"' in answer
+    assert workers.program.wait() == 0
+    assert "timeout graceful shutdown exceeded" not in workers.program.output
+
+
+def test_a_hang_up_of_the_terminal_costs_no_chat(workers: Workers, groq: SimulatedGroq) -> None:
+    """`pkill -HUP gunicorn` tells everyone; it is the master's business alone."""
+    groq.fail({"silence_s": 0.7, "after_tokens": 5})
+    with streaming(workers) as (_, pieces):
+        for port in workers.ports:
+            workers.kill(port, signal.SIGHUP)
+        assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
+
+
+def test_workers_whose_master_has_died_leave_the_port_to_others(
+    chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
+) -> None:
+    env = {**ENV, "GROQ_BASE_URL": groq.url, "GUNICORN_CMD_ARGS": "--timeout=2"}
+    with serving(tmp_path, http, env, database_url=chats_database) as workers:
+        workers.program.signal(signal.SIGKILL)
+        workers.wait_for_ports()
 
 
 def test_a_worker_that_drains_for_long_is_not_taken_for_dead(
