@@ -28,7 +28,7 @@ def configure(log_format: Literal["auto", "console", "json"], identity: Mapping[
 
     `identity` stands in every line for machines: which service, which worker.
     """
-    stdout = sys.stdout or Path(os.devnull).open("w")  # a process may be started without one
+    stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - a process may be started without one
     human = log_format == "console" or (log_format == "auto" and stdout.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
