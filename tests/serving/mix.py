@@ -48,14 +48,14 @@ class Mix:
         reader.recv(100)
         return reader
 
-    def sent(self, client: int, body: bytes, *, announced: int | None = None) -> socket.socket:
-        """A request on a socket of its own; it may announce a longer body than it has."""
+    def sent(self, client: int, body: bytes) -> socket.socket:
+        """A request on a socket of its own."""
         host, port = self._workers.url.removeprefix("http://").split(":")
         sender = socket.socket()
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sender.connect((host, int(port)))
         head = [f"POST {PATH} HTTP/1.1", "host: x", "content-type: application/json"]
-        head += [f"authorization: Bearer {SECRET_KEY}-{client}", f"content-length: {announced or len(body)}", "", ""]
+        head += [f"authorization: Bearer {SECRET_KEY}-{client}", f"content-length: {len(body)}", "", ""]
         sender.sendall("\r\n".join(head).encode() + body)
         return sender
 
