@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
@@ -92,16 +93,26 @@ def lose_a_row(mix: Mix, workers: Workers) -> None:
 
 
 def counts_of_a_drain(mix: Mix, workers: Workers, groq: SimulatedGroq, collector: Collector) -> list[Sample]:
-    """Two streams outlast the drain. A slow collector keeps their workers up for long enough to be asked."""
+    """Streams on each worker outlast the drain. A slow collector keeps the workers up for long enough to be asked."""
     groq.fail({"silence_s": 60, "after_tokens": 5})
     collector.delay_s = 2
-    with mix.held(17), mix.held(18):
+
+    def running() -> list[float]:
+        return [total(scrape(workers.http, port), "chat_active_streams") for port in workers.ports]
+
+    with ExitStack() as stack:
+        for client in range(8, 20):  # of those that have quota left
+            stack.enter_context(mix.held(client))
+            if all(running()):
+                break
+        expected = sum(running())
         workers.program.signal(signal.SIGTERM)
         deadline = time.monotonic() + 10
-        while total(samples := scrape(workers.http, *workers.ports), "chat_requests_total", outcome="draining") < 2:
+        samples = scrape(workers.http, *workers.ports)
+        while total(samples, "chat_requests_total", outcome="draining") < expected:
             assert time.monotonic() < deadline, "the drain does not end"
-            time.sleep(0.1)
-    assert len(workers.ports) == workers.count
+            samples = scrape(workers.http, *workers.ports)
+    assert len([sample for sample in samples if sample.name == "chat_active_streams"]) == workers.count
     return samples
 
 
