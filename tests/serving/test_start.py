@@ -1,0 +1,43 @@
+"""What cannot run is said before anything is forked."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.ports import free_port, free_ports
+from tests.support.processes import PROJECT, program, run
+
+SERVE = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py")]
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({}, "GROQ_API_KEY is not set"),
+        ({"GROQ_API_KEY": "k", "DRAIN_TIMEOUT_S": "long"}, "DRAIN_TIMEOUT_S: Input should be a valid number"),
+        ({"GROQ_API_KEY": "k", "API_KEYS": "nameless"}, "API_KEYS: use name:secret"),
+        ({"GROQ_API_KEY": "k", "APP_ENV": "production", "API_KEYS": "me:secret"}, "DATABASE_URL: set it to a Post"),
+    ],
+)
+def test_what_cannot_run_is_one_sentence_before_anything_is_forked(
+    tmp_path: Path, env: dict[str, str], words: str
+) -> None:
+    code, output = run(SERVE, cwd=tmp_path, env=env)
+    assert code != 0
+    assert output.startswith(words)
+    assert output.count("\n") == 1
+
+
+@pytest.mark.parametrize("which", ["PORT", "METRICS_PORT"])
+def test_a_port_that_is_taken_is_said_before_anything_is_forked(tmp_path: Path, which: str) -> None:
+    """With SO_REUSEPORT two services could share a port without a word."""
+    public, base = free_port(), free_ports(3)
+    env = {"GROQ_API_KEY": "k", "PORT": str(public), "METRICS_PORT": str(base), "HOME": str(tmp_path)}
+    taken = public if which == "PORT" else base + 1
+    other = ["http.server", "--bind", "127.0.0.1", str(taken)]
+    with program(other, cwd=tmp_path) as server:
+        server.url()
+        code, output = run(SERVE, cwd=tmp_path, env=env)
+    assert code == 1
+    assert f"cannot listen on 127.0.0.1:{taken} (Address already in use): set {which} to a free port" in output
+    assert "Booting worker" not in output
