@@ -15,8 +15,10 @@ from app.api.v1.endpoints import chat
 from app.chat.drain import Drain
 from app.chat.service import ChatService
 from app.core.config import Settings
+from app.db.commits import Commits
 from app.db.engine import create_engine, pool_gauges
 from app.db.repositories.chat_log import ChatLogRepository
+from app.db.spool.spool import Spool, spool_gauges
 from app.db.writer import ChatLogWriter
 from app.groq.client import GroqClient
 from app.observability import logs
@@ -40,18 +42,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             engine = create_engine(settings)
             stack.push_async_callback(engine.dispose)
             rows = ChatLogRepository(engine)
-            log = await stack.enter_async_context(
-                ChatLogWriter(
-                    rows,
-                    commit_timeout_s=settings.commit_timeout_s,
-                    max_rows=settings.commit_max_rows,
-                    probe=telemetry.probe,
-                )
-            )
+            commits = Commits(rows, timeout_s=settings.commit_timeout_s, probe=telemetry.probe)
+            spool = Spool(settings.spool_dir, max_bytes=settings.spool_max_bytes, probe=telemetry.probe)
+            log = await stack.enter_async_context(ChatLogWriter(commits, spool, max_rows=settings.commit_max_rows))
             groq = await stack.enter_async_context(GroqClient(settings))
             chats = ChatService(settings, groq=groq, log=log, probe=telemetry.probe, drain=drain)
             telemetry.metrics.follow(
-                active_streams=lambda: chats.active, draining=lambda: drain.begun, pool=pool_gauges(engine)
+                active_streams=lambda: chats.active,
+                draining=lambda: drain.begun,
+                pool=pool_gauges(engine),
+                spool=spool_gauges(spool),
             )
             # A server that stops cancels the last streams and comes here at once: they still have rows to write.
             stack.push_async_callback(chats.wait_idle, _LAST_STREAMS_S)

@@ -40,6 +40,7 @@ class RequestId:
                 "request_id": request_id,
                 "client_request_id": theirs[:_MAX_CLIENT_REQUEST_ID] if theirs else None,
                 "arrived": time.monotonic(),
+                "body_bytes": 0,
             }
         )
         started = False
@@ -102,7 +103,7 @@ class BodyLimit:
                 raise self._too_large()
             has_all = not message.get("more_body")
             if has_all:
-                scope["state"]["arrived"] = time.monotonic()
+                scope["state"] |= {"arrived": time.monotonic(), "body_bytes": received}
             return message
 
         await self._app(scope, receive_within_limit, send)

@@ -26,8 +26,18 @@ class RowsKept(Protocol):
     """What the health check needs of the writer."""
 
     @property
-    def available(self) -> bool:
-        """Whether a row that is added now has a place to go to."""
+    def room(self) -> int:
+        """The bytes of rows for which there is a place."""
+        ...
+
+    @property
+    def database_well(self) -> bool:
+        """Whether rows go to the database, and not to the spool."""
+        ...
+
+    @property
+    def spooled_rows(self) -> int:
+        """Rows of this worker that wait for the database."""
         ...
 
 
@@ -59,6 +69,7 @@ class RequestState(AppState):
     client_request_id: str | None
     client: str | None
     arrived: float
+    body_bytes: int
 
 
 # Both are async, or FastAPI would run them in a thread.
@@ -77,6 +88,7 @@ async def _caller(request: Request) -> Caller:
         client=state["client"],
         route=request.scope["route"].path,
         arrived=state["arrived"],
+        body_bytes=state["body_bytes"],
     )
 
 

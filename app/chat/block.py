@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.core.errors import UpstreamError
+from app.core.errors import ServiceError
 
 
 @dataclass(slots=True)
@@ -42,4 +42,14 @@ class Block:
     groq_request_id: str | None = None
     ended: bool = False
     early_stop: str | None = None
-    error: UpstreamError | None = None
+    error: ServiceError | None = None
+
+    @property
+    def answer_bytes(self) -> int:
+        """The size of what it adds to the answer; tool calls count as the whole block that they came in."""
+        size = sum(_bytes(piece) for pieces in (self.text, self.reasoning) for piece in pieces)
+        return size + (len(self.data) if self.tool_calls else 0)
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

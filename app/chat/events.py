@@ -1,4 +1,4 @@
-"""The two events that are ours: everything else in a stream is Groq's, byte for byte."""
+"""What is ours in a stream: everything else is Groq's, byte for byte."""
 
 import msgspec
 
@@ -6,6 +6,10 @@ from app.core.errors import ServiceError
 
 DONE = b"data: [DONE]\n\n"
 """The receipt: the row of this chat is durable."""
+
+
+KEEPALIVE = b": waiting for Groq\n\n"
+"""A comment, which clients skip: proxies see that the connection lives, and so does whoever watches it."""
 
 
 def error_event(error: ServiceError) -> bytes:

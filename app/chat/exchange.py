@@ -1,7 +1,7 @@
 """One chat while it runs: blocks in, facts out. Nothing here waits, and times are handed in."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, overload
 
 from app.chat.block import Block, Usage
@@ -9,10 +9,10 @@ from app.chat.caller import Caller
 from app.chat.pace import Pace
 from app.chat.pricing import cost_usd
 from app.core.attempt import Attempt
-from app.core.config import ModelPrice
 from app.core.errors import NotRecorded, ServiceError, UpstreamBroken
 from app.core.outcomes import Outcome
 from app.core.record import ChatRecord, Details
+from app.core.setting_types import ModelPrice
 from app.schemas.chat import ChatRequest
 
 _CHARACTERS_PER_TOKEN = 4  # for prompts that Groq did not count for us
@@ -24,6 +24,7 @@ class Exchange:
     """What was asked, what came, how it ended. Times are in seconds on a clock that only goes forward: `asked` is when
     the chat asked to be let in, `now` when it was.
 
+    `row_bytes`: the room that is kept for its row. `answer_bytes`: how large the answer is so far.
     `began`: something was handed over for the client, so that a failure is an event from now on, and no status.
     `upstream_ended`: Groq's end has been read. `outcome` is None until the chat has ended.
     `traceparent`: the span that this chat is told in, if there is one.
@@ -36,15 +37,17 @@ class Exchange:
         *,
         requested_model: str,
         model: str,
-        created_at: datetime,
+        row_bytes: int,
         asked: float,
         now: float,
     ) -> None:
         self.request_id = caller.request_id
-        self.created_at = created_at
+        self.row_bytes = row_bytes
+        self.created_at = datetime.now(UTC) - timedelta(seconds=now - caller.arrived)
         self.model = model
         self.pace = Pace(arrived=caller.arrived, asked=asked, admitted=now)
         self.attempts = 0
+        self.answer_bytes = 0
         self.began = False
         self.upstream_ended = False
         self.outcome: Outcome | None = None
@@ -71,6 +74,8 @@ class Exchange:
         """One more attempt to reach Groq is over."""
         self.attempts += 1
         self.pace.attempted(attempt)
+        if attempt.error is None:
+            self.model = attempt.model
 
     def add(self, block: Block, now: float, *, waited_s: float = 0.0) -> None:
         """Takes note of what is about to be relayed."""
@@ -80,6 +85,7 @@ class Exchange:
         self._text += block.text
         self._reasoning += block.reasoning
         self._tool_calls += block.tool_calls
+        self.answer_bytes += block.answer_bytes
         self.model = block.model or self.model
         self._finish_reason = block.finish_reason or self._finish_reason
         self._usage = block.usage or self._usage

@@ -25,10 +25,17 @@ class Pace:
         self.deltas = 0
         self.bytes = 0
         self._last_token_at = arrived
+        self.silence_s = 0.0
         self._handed_over_at: float | None = None
         self._attempting_since: float | None = None
+        self._last_attempt_began: float | None = None
         self._last_attempt_ended: float | None = None
         self._waited_for_groq_s = 0.0
+
+    @property
+    def asked_groq_at(self) -> float:
+        """When the attempt began that is being answered."""
+        return self._last_attempt_began or self.admitted
 
     @property
     def first_chunk_s(self) -> float | None:
@@ -47,7 +54,7 @@ class Pace:
             self._attempting_since = attempt.started
         else:
             self.retry_wait_s += attempt.started - self._last_attempt_ended
-        self._last_attempt_ended = ended
+        self._last_attempt_began, self._last_attempt_ended = attempt.started, ended
 
     def resume(self, now: float) -> None:
         """The client has taken the last block, and the next one may come."""
@@ -59,10 +66,7 @@ class Pace:
         """A block has come, after waiting that long with nothing to relay."""
         if self.first_token_at is None:
             self._waited_for_groq_s += waited_s
-        if self.first_chunk_at is not None and waited_s > self.longest_silence_s:
-            self.longest_silence_s = waited_s
-            if waited_s >= _STALL_S and len(self.stalls) < _MAX_STALLS:
-                self.stalls.append((now - waited_s - self.arrived, waited_s))
+        self._note_silence(block, now, waited_s)
         if block.chunks and self.first_chunk_at is None:
             self.first_chunk_at = now
         if block.deltas:
@@ -73,6 +77,17 @@ class Pace:
         self.deltas += block.deltas
         self.bytes += len(block.data)
         self._handed_over_at = now if block.data else None
+
+    def _note_silence(self, block: Block, now: float, waited_s: float) -> None:
+        """A silence lasts until Groq says something of its answer: comments, Groq's or ours, do not end it."""
+        self.silence_s += waited_s
+        if not block.chunks and not block.ended and not block.error:
+            return
+        if self.first_chunk_at is not None and self.silence_s > self.longest_silence_s:
+            self.longest_silence_s = self.silence_s
+            if self.silence_s >= _STALL_S and len(self.stalls) < _MAX_STALLS:
+                self.stalls.append((now - self.silence_s - self.arrived, self.silence_s))
+        self.silence_s = 0.0
 
     def overhead_s(self) -> float | None:
         """Our part of the time to first token; None if there was none."""

@@ -7,7 +7,7 @@ from uuid import UUID
 from app.chat.block import Block
 from app.core.attempt import Attempt
 from app.core.errors import ServiceError
-from app.core.record import ChatRecord
+from app.core.record import ChatRecord, Kept
 
 
 class UpstreamStream(Protocol):
@@ -35,7 +35,7 @@ class Upstream(Protocol):
     async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[Attempt], None]) -> UpstreamStream:
         """Returns when the first byte of an answer is here; raises an UpstreamError if none comes.
 
-        `on_attempt` is called for each attempt, when it is over.
+        `on_attempt` is called for each attempt, when it is over. The last one may have asked for another model.
         """
         ...
 
@@ -44,14 +44,15 @@ class ChatLog(Protocol):
     """Where rows are kept."""
 
     @property
-    def available(self) -> bool:
-        """Whether a row that is added now has a place to go to."""
+    def room(self) -> int:
+        """The bytes of rows for which there is a place now, whatever becomes of the database."""
         ...
 
-    def add(self, record: ChatRecord) -> Awaitable[None]:
+    def add(self, record: ChatRecord) -> Awaitable[Kept]:
         """Queues the row at once, so that cancelling the wait cannot lose it.
 
-        The awaitable is done when the row is durable; it raises NotRecorded if the row could be kept nowhere.
+        The awaitable is done when the row is durable, and tells where; it raises NotRecorded if the row could be kept
+        nowhere.
         """
         ...
 
@@ -69,9 +70,15 @@ class ChatWatch(Protocol):
         ...
 
     def finished(
-        self, record: ChatRecord, error: ServiceError | None, *, commit_s: float, lost: ServiceError | None
+        self,
+        record: ChatRecord,
+        error: ServiceError | None,
+        *,
+        commit_s: float,
+        kept: Kept | None,
+        lost: ServiceError | None,
     ) -> None:
-        """Once, when the row is durable or, `lost`, given up; waiting for that took `commit_s`."""
+        """Once, when the row is durable, `kept`, or given up, `lost`; waiting for that took `commit_s`."""
         ...
 
 

@@ -1,7 +1,7 @@
 """What a chat costs."""
 
 from app.chat.block import Usage
-from app.core.config import ModelPrice
+from app.core.setting_types import ModelPrice
 
 
 def cost_usd(usage: Usage, price: ModelPrice | None) -> float | None:

@@ -14,7 +14,7 @@ from app.core.config import Settings
 from app.main import create_app
 from app.observability import logs
 from app.observability.trace_file import TRACE_FILE
-from app.serving.checks import cannot_listen, missing_in_production, reason, why_not
+from app.serving.checks import cannot_listen, missing_in_production, reason, unwritable_spool, why_not
 from app.serving.server import Server
 
 
@@ -29,6 +29,9 @@ def run(settings: Settings) -> int:
         return 1
     with ExitStack() as stack:
         stack.enter_context(listener)
+        if problems := unwritable_spool(settings):
+            sys.stderr.write("\n".join([*problems, ""]))
+            return 2
         logs.configure(settings.log_format)
         code = migrate(settings, quiet=True)
         if code:

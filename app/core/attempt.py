@@ -20,9 +20,11 @@ class RateLimit:
 class Attempt:
     """Times are in seconds on `time.monotonic`'s clock; the first byte is there at `ended`, or none will come.
 
+    `model` is the one that was asked.
     `rate_limits` has those that Groq told: `requests` (a day) and `tokens` (a minute).
     """
 
+    model: str
     started: float
     headers_at: float | None = None
     ended: float | None = None

@@ -3,57 +3,34 @@
 A field's name in capitals is its environment variable: `groq_api_key` is `GROQ_API_KEY`.
 """
 
-import json
 import os
-import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
 from dotenv import load_dotenv
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.core.keys import digests
-
-
-def _from_json(value: Any) -> Any:
-    try:
-        return json.loads(value) if isinstance(value, str) else value
-    except ValueError as exc:
-        raise ValueError(f"use a JSON object ({exc})") from exc
-
-
-def _has_valid_address(url: str) -> bool:
-    try:
-        _ = urlsplit(url).port
-    except ValueError:
-        return False
-    return True
-
-
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-_JsonObject = (NoDecode, BeforeValidator(_from_json))
+from app.core.setting_types import (
+    Count,
+    DatabaseUrl,
+    HeaderSecret,
+    HttpUrl,
+    JsonObject,
+    ModelPrice,
+    Seconds,
+    SecondsOrNone,
+)
 
 _ENV_FILE = ".env"
 _ENV_FILE_WAS_READ = "GROQ_STREAM_ENV_FILE"
 _EMBEDDED_DATABASE = "sqlite+aiosqlite:///data/chats.db"
-_DRIVERS = {
-    "postgres": "postgresql+asyncpg",
-    "postgresql": "postgresql+asyncpg",
-    "postgresql+asyncpg": "postgresql+asyncpg",
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
-}
 
 
-class ModelPrice(BaseModel):
-    """What one model costs, in US dollars per million tokens."""
-
-    input: _Dollars
-    output: _Dollars
-    cached_input: _Dollars | None = None
+def _row_bytes(body_bytes: int, answer_bytes: int) -> int:
+    """The last message stands in a row twice, and writing an answer as JSON can double it."""
+    return 2 * (body_bytes + answer_bytes)
 
 
 class Settings(BaseSettings):
@@ -67,9 +44,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     api_keys: Annotated[dict[str, str], NoDecode, BeforeValidator(digests)] = Field(default={}, repr=False)
     """Who may ask: `name:secret` or `name:sha256:hex`, with commas between them; kept as SHA-256 alone."""
-    quota_requests_per_minute: int | None = Field(default=None, gt=0)
+    quota_requests_per_minute: Count | None = None
     """For each key, in each worker; without it, as often as one likes."""
-    max_body_bytes: int = Field(default=4 * 2**20, gt=0)
+    max_body_bytes: Count = 4 * 2**20
     """4 MiB: a long conversation with a picture in it, and no more than a row should hold."""
     body_timeout_s: Seconds = 30
     """How long a client may take to send its request."""
@@ -82,23 +59,26 @@ class Settings(BaseSettings):
     wait five seconds longer each."""
 
     # ── Groq ─────────────────────────────────────────────────────────────────────────────────────────────────────
-    groq_api_key: SecretStr | None = None
-    groq_base_url: str = "https://api.groq.com/openai/v1"
-    groq_simulator_url: str | None = None
+    groq_api_key: HeaderSecret | None = None
+    groq_base_url: HttpUrl = "https://api.groq.com/openai/v1"
+    groq_simulator_url: HttpUrl | None = None
     """A simulator that stands in for Groq as long as there is no `GROQ_API_KEY`."""
     groq_default_model: str = "llama-3.1-8b-instant"
-    groq_model_aliases: Annotated[dict[str, str], *_JsonObject] = {"llama-3.3-8b-instant": "llama-3.1-8b-instant"}
+    groq_model_aliases: Annotated[dict[str, str], *JsonObject] = {"llama-3.3-8b-instant": "llama-3.1-8b-instant"}
     """Names that clients may use for a model, and the id that Groq serves it under."""
     groq_connect_timeout_s: Seconds = 2
-    groq_first_byte_timeout_s: Seconds = 20
+    groq_first_token_timeout_s: Seconds = 20
+    """From the request to the first token, each attempt; repeated as long as nothing was sent to the client."""
     groq_max_attempts: int = Field(default=3, ge=1, le=5)
-    groq_retry_wait_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 15
+    groq_retry_wait_s: SecondsOrNone = 15
     """How much sleep the retries of one chat may add up to; a longer `Retry-After` ends the chat at once."""
     groq_open_timeout_s: Seconds = 45
     """All attempts of one chat together, and the waits between them, until the first byte."""
-    groq_max_event_bytes: int = Field(default=2**20, gt=0)
+    groq_fallback_model: str | None = None
+    """What answers when the attempts are spent: one more, with this model."""
+    groq_max_event_bytes: Count = 2**20
     """1 MiB: an unfinished event longer than this ends the stream, so that memory stays bounded."""
-    model_prices: Annotated[dict[str, ModelPrice], *_JsonObject] = {
+    model_prices: Annotated[dict[str, ModelPrice], *JsonObject] = {
         "llama-3.3-70b-versatile": ModelPrice(input=0.59, output=0.79),
         "llama-3.1-8b-instant": ModelPrice(input=0.05, output=0.08),
         "openai/gpt-oss-120b": ModelPrice(input=0.15, output=0.60, cached_input=0.075),
@@ -107,19 +87,31 @@ class Settings(BaseSettings):
     # ── One chat ─────────────────────────────────────────────────────────────────────────────────────────────────
     chat_timeout_s: Seconds = 300
     chat_gap_timeout_s: Seconds = 15
-    """The longest silence within one answer."""
+    """The longest silence between two tokens."""
+    chat_max_answer_bytes: Count = 2**20
+    """1 MiB: longer than any model's longest answer, and what one row needs room for."""
+    stream_keepalive_s: Seconds = 10
+    """A silence that is longer is bridged with comments, so that no proxy takes the connection for dead."""
     client_stall_timeout_s: Seconds = 30
     """How long a client may take nothing of what was sent before its chat is ended."""
     stream_flush_ms: Annotated[float, Field(ge=0, le=1000)] = 16
     """After its first token a stream is relayed at most this often: one frame of a screen; 0 relays every read."""
-    max_active_streams: int = Field(default=512, gt=0)
-    """Per worker; one more chat is refused with 503 and `Retry-After`."""
+    max_active_streams: Count = 512
+    """Per worker."""
+    max_queued_chats: Annotated[int, Field(ge=0)] = 32
+    """Those that wait for a free place; one more is refused with 503 and `Retry-After`."""
+    queue_timeout_s: Seconds = 0.25
+    """How long they wait: about as long as a first token takes, so that whoever is let in does not feel it."""
 
     # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────
-    database_url: SecretStr = SecretStr(_EMBEDDED_DATABASE)
+    database_url: DatabaseUrl = SecretStr(_EMBEDDED_DATABASE)
     database_connect_timeout_s: Seconds = 5
     commit_timeout_s: Seconds = 2
-    commit_max_rows: int = Field(default=500, gt=0)
+    commit_max_rows: Count = 500
+    spool_dir: Path = Path("data/spool")
+    """Where rows wait while the database is away: a disk that outlives the process, of this machine alone."""
+    spool_max_bytes: Count = Field(default=2**31, validate_default=True)
+    """2 GiB for each worker: the rows that wait, and room for those of the chats that run."""
 
     # ── Signals ──────────────────────────────────────────────────────────────────────────────────────────────────
     metrics_host: str = "127.0.0.1"
@@ -132,28 +124,17 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = "auto"
     """`auto` is for people on a terminal and JSON elsewhere."""
 
-    @field_validator("database_url")
+    @field_validator("spool_max_bytes")
     @classmethod
-    def _known_driver(cls, url: SecretStr) -> SecretStr:
-        scheme, separator, rest = url.get_secret_value().partition("://")
-        understood = separator and scheme in _DRIVERS and _has_valid_address(url.get_secret_value())
-        if not understood or (scheme.startswith("sqlite") and rest.lstrip("/") in ("", ":memory:")):
-            raise ValueError("use postgresql+asyncpg://user:password@host:5432/name or sqlite+aiosqlite:///path.db")
-        return SecretStr(f"{_DRIVERS[scheme]}://{rest}")
+    def _has_room_for_a_chat(cls, limit: int, others: ValidationInfo) -> int:
+        least = _row_bytes(others.data.get("max_body_bytes", 0), others.data.get("chat_max_answer_bytes", 0))
+        if limit < least:
+            raise ValueError(f"the largest chat may need {least}, by MAX_BODY_BYTES and CHAT_MAX_ANSWER_BYTES")
+        return limit
 
-    @field_validator("groq_api_key")
-    @classmethod
-    def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
-        if key and not (key.get_secret_value().isascii() and key.get_secret_value().isprintable()):
-            raise ValueError("use the key as Groq gave it, without other characters")
-        return key
-
-    @field_validator("groq_base_url", "groq_simulator_url")
-    @classmethod
-    def _http_url(cls, url: str | None) -> str | None:
-        if url and not (_has_valid_address(url) and re.match("https?://[^/]", url)):
-            raise ValueError("use a URL that starts with https:// or http:// and names a host")
-        return url and url.rstrip("/")
+    def row_bytes(self, body_bytes: int) -> int:
+        """What the row of a chat with such a body takes at the most."""
+        return _row_bytes(body_bytes, self.chat_max_answer_bytes)
 
     @property
     def groq_endpoint(self) -> tuple[str, str]:

@@ -15,7 +15,7 @@
     ├─ InternalError               500   ours: a bug
     └─ UpstreamError               502   Groq's
        ├─ UpstreamUnreachable      502   no connection, or it broke before the first byte
-       ├─ UpstreamUnavailable      503   Groq's own 498, 500, 502, 503, 504
+       ├─ UpstreamUnavailable      503   Groq's 498, 500, 502, 503, 504: it may be well in a moment
        ├─ UpstreamTimeout          504   one of the time limits
        ├─ UpstreamRateLimited      429   Groq's 429
        ├─ UpstreamRefusedOurKey    502   Groq's 401 and 403: the service's key, not the caller's

@@ -1,11 +1,23 @@
 """One chat as it is kept and told: a field for each column of `chat_logs`, and what only the signals tell."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, Self
 from uuid import UUID
 
 from app.core.outcomes import Outcome
+from app.core.storable import storable
+
+
+class Kept(StrEnum):
+    """Where a row is: in each of these it is on a disk."""
+
+    DATABASE = "database"
+    SPOOL = "spool"
+    """It waits for the database."""
+    REJECTED = "rejected"
+    """The database refused it for what is in it; it waits for a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,5 +87,13 @@ class ChatRecord:
     traceparent: str | None = None
     details: Details = Details()
 
+    def storable(self) -> Self:
+        """Without the characters that no database stores."""
+        return replace(self, **{name: storable(getattr(self, name)) for name in _TEXTS})
 
+
+_TEXTS = (
+    "requested_model", "model_name", "finish_reason", "error_code", "groq_request_id", "client_request_id", "client",
+    "prompt", "messages", "params", "response", "reasoning", "tool_calls",
+)  # fmt: skip
 NO_COLUMNS = frozenset({"route", "traceparent", "details"})

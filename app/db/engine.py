@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.config import Settings
 
-_POOL_SIZE = 2  # the writer, and beside it a health check or a person's query
+_POOL_SIZE = 3  # the writer, whoever brings back what was spooled, and a health check
 
 
 def create_engine(settings: Settings) -> AsyncEngine:

@@ -21,6 +21,10 @@ class DatabaseAway(CommitError):
     """Anything else: it is down, slow, full, or not migrated. The rows are all right."""
 
 
+class CommitTimedOut(DatabaseAway):
+    """It has not answered in time; it may take the rows all the same."""
+
+
 def commit_error(exc: Exception) -> CommitError:
     """What a driver or SQLAlchemy raised, in our words; texts of the rows stay out of them."""
     kind = RowsRefused if _is_about_data(exc) else DatabaseAway

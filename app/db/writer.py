@@ -1,92 +1,86 @@
 """The group commit: whatever has queued since the last commit goes into the next one.
 
 A commit waits for nothing but the one before it: a lone chat is written at once, and under load one commit carries
-many. `add` queues before anything is awaited, so a client that leaves cannot take its row along.
+many. `add` queues before anything is awaited, so a client that leaves cannot take its row along. What the database does
+not take in time goes to the spool, and is as durable there.
 """
 
 import asyncio
-import time
-from collections.abc import Sequence
-from typing import Protocol, Self
+from contextlib import AsyncExitStack
+from typing import Self
 
 import structlog
 
 from app.core.errors import NotRecorded
-from app.core.record import ChatRecord
-from app.db.availability import Availability
-from app.db.errors import RowsRefused
+from app.core.record import ChatRecord, Kept
+from app.db.commits import Commits
+from app.db.errors import DatabaseAway, RowsRefused
+from app.db.spool.backlog import Backlog
+from app.db.spool.segment import to_line
+from app.db.spool.spool import Spool, SpoolBroken
 
-_Waiting = tuple[ChatRecord, asyncio.Future[None]]
+_Waiting = tuple[ChatRecord, asyncio.Future[Kept]]
 
 log = structlog.get_logger(__name__)
 
 
-class Rows(Protocol):
-    """What the writer needs of a repository."""
-
-    async def insert(self, records: Sequence[ChatRecord]) -> None:
-        """Commits all of them or none. Raises RowsRefused or DatabaseAway."""
-        ...
-
-    async def ping(self) -> None:
-        """Raises if rows cannot be kept."""
-        ...
-
-
-class Probe(Protocol):
-    """Who watches. It never raises."""
-
-    def rows_committed(
-        self, records: Sequence[ChatRecord], *, began_ns: int, took_s: float, failure: str | None
-    ) -> None:
-        """Once for each commit; `began_ns` is Unix time, `failure` is `away`, `refused` or `timeout`."""
-        ...
-
-    def row_rejected(self) -> None:
-        """Once for each row that the database refuses for what is in it."""
-        ...
-
-
 class ChatLogWriter:
-    """One per process; satisfies `chat.ports.ChatLog`. Leaving its context writes what is queued."""
+    """One per process; satisfies `chat.ports.ChatLog`. Leaving its context keeps what is queued."""
 
-    def __init__(self, rows: Rows, *, commit_timeout_s: float, max_rows: int, probe: Probe) -> None:
-        self._rows = rows
-        self._probe = probe
-        self._database = Availability(rows.ping)
-        self._commit_timeout_s = commit_timeout_s
+    def __init__(self, commits: Commits, spool: Spool, *, max_rows: int) -> None:
+        self._commits = commits
+        self._spool = spool
         self._max_rows = max_rows
         self._queue: list[_Waiting] = []
         self._something_queued = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
-        self._inserting: set[asyncio.Task[None]] = set()
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self._spool)
+        self._stack.push_async_callback(self._commits.aclose)
+        await self._stack.enter_async_context(Backlog(self._spool, self._commits))
         self._task = asyncio.create_task(self._run(), name="chat_logs writer")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._closing = True
         self._something_queued.set()
-        if self._task is not None:
-            await self._task
-        await self._database.aclose()
-        if self._inserting:  # those that were given up
-            await asyncio.wait(self._inserting, timeout=self._commit_timeout_s)
+        try:
+            if self._task is not None:
+                await self._task
+        finally:
+            await self._stack.aclose()
 
     @property
-    def available(self) -> bool:
-        """False from a commit that failed until the database answers again."""
-        return self._database.well
+    def database_well(self) -> bool:
+        """Whether rows go to the database, and not to the spool."""
+        return self._commits.well
 
-    def add(self, record: ChatRecord) -> asyncio.Future[None]:
+    @property
+    def spooled_rows(self) -> int:
+        """Rows that wait for the database."""
+        return self._spool.rows
+
+    @property
+    def room(self) -> int:
+        """The bytes of rows for which there is a place, whatever becomes of the database. A disk that takes nothing
+        is no reason to refuse chats while the database does.
+        """
+        if self._spool.broken and not self._commits.well:
+            return 0
+        return self._spool.room
+
+    def add(self, record: ChatRecord) -> asyncio.Future[Kept]:
         durable = asyncio.get_running_loop().create_future()
-        if self._task is None or self._task.done():
-            durable.set_exception(NotRecorded("the service has stopped keeping rows"))
-        else:
-            self._queue.append((record, durable))
+        try:
+            if self._task is None or self._task.done():
+                raise RuntimeError("the service has stopped keeping rows")
+            self._queue.append((record.storable(), durable))
             self._something_queued.set()
+        except (RuntimeError, RecursionError) as exc:
+            _give_up([(record, durable)], exc)
         return durable
 
     async def _run(self) -> None:
@@ -98,77 +92,62 @@ class ChatLogWriter:
                 if not self._queue and not self._closing:
                     self._something_queued.clear()
                 if batch:
-                    await self._commit(batch)
+                    await self._keep(batch)
         finally:  # cancelled by a server in a hurry: nobody is to wait for ever
-            _settle([*batch, *self._queue], RuntimeError("the writer was stopped"))
+            _give_up([*batch, *self._queue], RuntimeError("the writer was stopped"))
 
-    async def _commit(self, batch: list[_Waiting]) -> None:
-        error = await self._try(batch)
-        if isinstance(error, RowsRefused) and len(batch) > 1:  # one row must not take the others of its commit along
-            for waiting in batch:
-                await self._commit([waiting])
-            return
-        if isinstance(error, RowsRefused):
-            self._probe.row_rejected()
-        elif error is not None:
-            self._database.lost()
-        else:
-            self._database.kept()
-        _settle(batch, error)
-        if error:
-            log.error("chat_log.commit_failed", rows=len(batch), error=f"{type(error).__name__}: {error}")
+    async def _keep(self, batch: list[_Waiting]) -> None:
+        """In the database or on the disk; where the first of them is known to be away, the other one comes first."""
+        places = [self._in_database, self._on_disk]
+        for place in places if self._commits.well else reversed(places):
+            try:
+                if await place(batch):
+                    return
+            except Exception:
+                log.exception("chat_log.writer_failed", rows=len(batch))
+        _give_up(batch, OSError("neither the database nor the disk took it"))
 
-    async def _try(self, batch: list[_Waiting]) -> BaseException | None:
-        """One commit within its time limit; why it failed, if it did."""
-        began_ns, began = time.time_ns(), time.monotonic()
-        records = [record for record, _ in batch]
-        inserting = self._insert(records)
+    async def _in_database(self, batch: list[_Waiting]) -> bool:
         try:
-            await asyncio.wait((inserting,), timeout=self._commit_timeout_s)
-        finally:
-            # A driver may need long to give up a connection that does not answer; nobody waits for that.
-            inserting.cancel()
-        error = _error_of(inserting)
-        took_s = time.monotonic() - began
-        self._probe.rows_committed(records, began_ns=began_ns, took_s=took_s, failure=_failure(error))
-        return error
+            await self._commits.commit([record for record, _ in batch])
+        except DatabaseAway:
+            return False
+        except RowsRefused as refused:
+            if len(batch) == 1:
+                return await self._aside(batch[0], refused)
+            for waiting in batch:  # one row must not take the others of its commit along
+                await self._keep([waiting])
+            return True
+        _settle(batch, Kept.DATABASE)
+        return True
 
-    def _insert(self, records: list[ChatRecord]) -> asyncio.Task[None]:
-        inserting = asyncio.create_task(self._rows.insert(records))
-        self._inserting.add(inserting)
-        inserting.add_done_callback(self._over)
-        return inserting
+    async def _on_disk(self, batch: list[_Waiting]) -> bool:
+        try:
+            await self._spool.append([record for record, _ in batch])
+        except SpoolBroken:
+            return False
+        _settle(batch, Kept.SPOOL)
+        return True
 
-    def _over(self, inserting: asyncio.Task[None]) -> None:
-        self._inserting.discard(inserting)
-        _error_of(inserting)  # asked for, so that asyncio does not report one that was given up
-
-
-def _error_of(inserting: asyncio.Task[None]) -> BaseException | None:
-    if not inserting.done() or inserting.cancelled():
-        return TimeoutError("the commit took too long")
-    return inserting.exception()
-
-
-def _failure(error: BaseException | None) -> str | None:
-    match error:
-        case None:
-            return None
-        case TimeoutError():
-            return "timeout"
-        case RowsRefused():
-            return "refused"
-        case _:
-            return "away"
+    async def _aside(self, waiting: _Waiting, refused: RowsRefused) -> bool:
+        record, _ = waiting
+        try:
+            await self._spool.reject(str(record.id), to_line(record), error=refused)
+        except SpoolBroken:
+            return False
+        _settle([waiting], Kept.REJECTED)
+        return True
 
 
-def _settle(batch: list[_Waiting], error: BaseException | None) -> None:
+def _settle(batch: list[_Waiting], kept: Kept) -> None:
     for _, durable in batch:
-        if durable.done():  # its client has stopped waiting
-            continue
-        if error is None:
-            durable.set_result(None)
-        else:
+        if not durable.done():  # else its client has stopped waiting
+            durable.set_result(kept)
+
+
+def _give_up(batch: list[_Waiting], cause: Exception) -> None:
+    for _, durable in batch:
+        if not durable.done():
             lost = NotRecorded("the chat could not be recorded; treat it as not delivered and ask again")
-            lost.__cause__ = error
+            lost.__cause__ = cause
             durable.set_exception(lost)

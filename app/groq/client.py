@@ -6,6 +6,7 @@ The SDK builds the request and maps the errors; its typed objects, one per token
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Self, cast
 
 import aiohttp
@@ -61,24 +62,37 @@ class GroqClient:
         `on_attempt` is told of each, when it is over. Raises an UpstreamError: Groq's refusal, or what went wrong on
         the way to it.
         """
-        body = msgspec.json.encode(payload)
-        settings = self._settings
-        deadline = time.monotonic() + settings.groq_open_timeout_s
+        deadline = time.monotonic() + self._settings.groq_open_timeout_s
+        try:
+            return await self._patiently(payload, deadline, on_attempt)
+        except UpstreamError as error:
+            fallback = self._settings.groq_fallback_model
+            if not error.retryable or fallback in (None, payload["model"]) or deadline <= time.monotonic():
+                raise
+            with suppress(UpstreamError):  # the client asked for the other model, and is told of that one
+                return await self._attempt({**payload, "model": fallback}, deadline, on_attempt)
+            raise
+
+    async def _patiently(
+        self, payload: Mapping[str, Any], deadline: float, on_attempt: Callable[[Attempt], None]
+    ) -> GroqStream:
         policy = retrying(
-            attempts=settings.groq_max_attempts,
-            sleep_s=settings.groq_retry_wait_s,
-            total_s=settings.groq_open_timeout_s,
+            attempts=self._settings.groq_max_attempts,
+            sleep_s=self._settings.groq_retry_wait_s,
+            total_s=self._settings.groq_open_timeout_s,
         )
         async for attempt in policy:
             with attempt:
-                limit_s = min(settings.groq_first_byte_timeout_s, deadline - time.monotonic())
-                return await self._attempt(body, limit_s, on_attempt)
+                return await self._attempt(payload, deadline, on_attempt)
         raise AssertionError("tenacity returns or raises")  # pragma: no cover
 
-    async def _attempt(self, body: bytes, limit_s: float, on_attempt: Callable[[Attempt], None]) -> GroqStream:
-        attempt = Attempt(started=time.monotonic())
+    async def _attempt(
+        self, payload: Mapping[str, Any], deadline: float, on_attempt: Callable[[Attempt], None]
+    ) -> GroqStream:
+        attempt = Attempt(model=payload["model"], started=time.monotonic())
+        limit_s = min(self._settings.groq_first_token_timeout_s, deadline - attempt.started)
         try:
-            return await self._first_byte(body, limit_s, attempt)
+            return await self._first_byte(msgspec.json.encode(payload), limit_s, attempt)
         except BaseException as error:
             attempt.error = error
             raise

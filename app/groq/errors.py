@@ -15,7 +15,7 @@ from app.core.errors import (
 )
 from app.core.storable import storable
 
-_CAPACITY_EXCEEDED = 498  # Groq's own status: the flex tier is full
+_FOR_NOW = {498, 500, 502, 503, 504}  # 498 is Groq's own: the flex tier is full
 
 
 def error_from(status: int, said: Mapping[str, Any], *, retry_after: float | None = None) -> UpstreamError:
@@ -27,8 +27,10 @@ def error_from(status: int, said: Mapping[str, Any], *, retry_after: float | Non
         return UpstreamRefusedOurKey("Groq refuses the key of this service; its operator must set GROQ_API_KEY")
     if status == 429:
         return UpstreamRateLimited(message, said=said, retry_after=retry_after)
-    if status == _CAPACITY_EXCEEDED or status >= 500:
+    if status in _FOR_NOW:
         return UpstreamUnavailable(message, said=said, retry_after=retry_after)
+    if status >= 500:
+        return UpstreamBroken(message, said=said)
     if status < 400:
         return UpstreamBroken(f"Groq answered with status {status} where a stream was asked for")
     return UpstreamRejected(message, status=status, said=said)

@@ -102,8 +102,16 @@ class RowMetrics:
         told = "Commits that failed, by why."
         failures = Counter("chat_log_commit_failures", told, ["reason"], registry=registry)
         self.failures = _with_children(failures, COMMIT_FAILURES)
-        told = "Rows on this machine's disk that wait for the database."
+        told = "Rows of this worker on the disk that wait for the database."
         self.spooled = Gauge("chat_log_spooled_rows", told, registry=registry)
+        told = "What they take on the disk, and what the rejected ones take."
+        self.spool_bytes = Gauge("chat_log_spool_bytes", told, registry=registry)
+        told = "What they may take; without room for one more, chats are refused."
+        self.spool_limit = Gauge("chat_log_spool_limit_bytes", told, registry=registry)
+        told = "How long ago the first of the chats that wait arrived; 0 if none does."
+        self.spool_age = Gauge("chat_log_spool_age_seconds", told, registry=registry)
+        told = "Batches of rows that the disk did not take."
+        self.spool_failures = Counter("chat_log_spool_failures", told, registry=registry)
         told = "Rows that the database refused for what is in them."
         self.rejected = Counter("chat_log_rejected_rows", told, registry=registry)
         pool = Gauge("db_pool_connections", "Connections to the database.", ["state"], registry=registry)

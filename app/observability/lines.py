@@ -1,12 +1,13 @@
 """The wide line: one for each chat, with every fact of its row but the texts, and those that only signals tell."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from app.core.attempt import Attempt
 from app.core.errors import InternalError, ServiceError
-from app.core.record import NO_COLUMNS, ChatRecord, Details
+from app.core.record import NO_COLUMNS, ChatRecord, Details, Kept
 
 # A line is no place for what people said to each other; it has the id of the row that is.
 _TEXTS = {"id", "prompt", "messages", "params", "response", "reasoning", "tool_calls"}
@@ -15,16 +16,17 @@ _OF_THE_ROW = tuple(field.name for field in dataclasses.fields(ChatRecord) if fi
 _OF_THE_DETAILS = tuple(field.name for field in dataclasses.fields(Details) if field.name != "stalls")
 
 
-def of_chat(record: ChatRecord, last: Attempt | None, *, commit_s: float) -> dict[str, Any]:
-    """The facts of a chat; `last` is its last attempt, whose headers tell what is left of Groq's limits."""
-    remaining = {
-        f"ratelimit_remaining_{kind}": each.remaining for kind, each in (last.rate_limits if last else {}).items()
-    }
+def of_chat(record: ChatRecord, attempts: Sequence[Attempt], *, commit_s: float, kept: Kept | None) -> dict[str, Any]:
+    """The facts of a chat; the headers of its last attempt tell what is left of Groq's limits."""
+    limits = attempts[-1].rate_limits if attempts else {}
+    remaining = {f"ratelimit_remaining_{kind}": each.remaining for kind, each in limits.items()}
     return {
         "request_id": str(record.id),
         **{name: getattr(record, name) for name in _OF_THE_ROW},
         **{name: getattr(record.details, name) for name in _OF_THE_DETAILS},
+        "attempt_results": [attempt.result for attempt in attempts],
         "commit_ms": round(commit_s * 1000, 3),
+        "kept": kept,
         **remaining,
     }
 

@@ -44,19 +44,25 @@ class Metrics:
         active_streams: Callable[[], float],
         draining: Callable[[], float],
         pool: Mapping[str, Callable[[], float]],
+        spool: Mapping[str, Callable[[], float]],
     ) -> None:
         """Gauges that are asked for when they are scraped, so that they cannot be left behind."""
         self.chats.active_streams.set_function(active_streams)
         self.worker.draining.set_function(draining)
         for state in POOL_STATES:
             self.rows.pool.labels(state).set_function(pool[state])
+        self.rows.spooled.set_function(spool["rows"])
+        self.rows.spool_bytes.set_function(spool["bytes"])
+        self.rows.spool_limit.set_function(spool["limit_bytes"])
+        self.rows.spool_age.set_function(spool["age_s"])
 
     def chat_refused(self, outcome: Outcome) -> None:
         """A request that no chat began for; of its model nothing is known."""
         self.chats.requests.labels(OTHER_MODEL, outcome).inc()
 
-    def attempted(self, model: str, attempt: Attempt, *, before: Attempt | None) -> None:
+    def attempted(self, attempt: Attempt, *, before: Attempt | None) -> None:
         """One request to Groq; `before` is the failed one that it repeats."""
+        model = self.model(attempt.model)
         self.groq.attempts.labels(model, attempt.result).inc()
         if before is not None:
             self.groq.retries.labels(before.result).inc()

@@ -3,6 +3,8 @@
 The GenAI conventions are in development and have no stable package of constants; docs/observability.md lists them.
 """
 
+from app.core.record import Kept
+
 CHAT_SPAN = "chat"
 ATTEMPT_SPAN = "groq.attempt"
 ADMISSION_SPAN = "chat.admission"
@@ -50,12 +52,13 @@ GROQ_PROMPT_TIME = "groq.prompt_time"
 GROQ_COMPLETION_TIME = "groq.completion_time"
 REMAINING = "groq.ratelimit.remaining_{kind}"
 COMMIT_ROWS = "chat_logs.rows"
+COMMIT_PLACE = "chat_logs.place"
 
 FIRST_TOKEN = "first_token"  # noqa: S105
 RETRY = "retry"
 STALL = "stall"
 CLIENT_DISCONNECTED = "client_disconnected"
 DRAINING = "draining"
-COMMITTED = "committed"
+KEPT = {Kept.DATABASE: "committed", Kept.SPOOL: "spooled", Kept.REJECTED: "rejected"}
 WAIT_S = "wait_s"
 GAP_S = "gap_s"

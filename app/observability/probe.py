@@ -10,7 +10,7 @@ from opentelemetry.trace import Tracer
 
 from app.core.attempt import Attempt
 from app.core.errors import ServiceError
-from app.core.record import ChatRecord
+from app.core.record import ChatRecord, Kept
 from app.observability import lines
 from app.observability.labels import OTHER_MODEL
 from app.observability.metrics import Metrics
@@ -31,7 +31,7 @@ def _unfailing() -> Iterator[None]:
 
 
 class Probe:
-    """Satisfies `chat.ports.Probe` and `db.writer.Probe`. `server` and `database` are as on spans."""
+    """Satisfies `chat.ports.Probe` and those of `db/`. `server` and `database` are as on spans."""
 
     def __init__(self, metrics: Metrics, tracer: Tracer, *, server: Mapping[str, Any], database: str) -> None:
         self._metrics = metrics
@@ -47,7 +47,7 @@ class Probe:
             span = ChatSpan(
                 self._tracer, chat_id, asked, model=model, arrived=arrived, queue_s=queue_s, server=self._server
             )
-        return ChatWatch(self._metrics, model, span)
+        return ChatWatch(self._metrics, span)
 
     def chat_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:
         """A request for a chat that none began for: no row, no span of its own."""
@@ -66,6 +66,16 @@ class Probe:
             parents = [record.traceparent for record in records]
             commit_span(self._tracer, parents, database=self._database, began_ns=began_ns, failure=failure)
 
+    def rows_spooled(self, records: Sequence[ChatRecord], *, began_ns: int, failed: bool) -> None:
+        """One batch that was written to the disk, or could not be."""
+        with _unfailing():
+            if failed:
+                self._metrics.rows.spool_failures.inc()
+        with _unfailing():
+            parents = [record.traceparent for record in records]
+            failure = "disk" if failed else None
+            commit_span(self._tracer, parents, database=None, began_ns=began_ns, failure=failure)
+
     def row_rejected(self) -> None:
         """The database refused a row for what is in it."""
         with _unfailing():
@@ -75,32 +85,38 @@ class Probe:
 class ChatWatch:
     """Satisfies `chat.ports.ChatWatch`. `span` is None if it could not be made."""
 
-    def __init__(self, metrics: Metrics, model: str, span: ChatSpan | None) -> None:
+    def __init__(self, metrics: Metrics, span: ChatSpan | None) -> None:
         self._metrics = metrics
-        self._model = model
         self._span = span
-        self._last: Attempt | None = None
+        self._attempts: list[Attempt] = []
 
     @property
     def traceparent(self) -> str | None:
         return traceparent(self._span.context) if self._span else None
 
     def attempted(self, attempt: Attempt) -> None:
-        before, self._last = self._last, attempt
+        before = self._attempts[-1] if self._attempts else None
+        self._attempts.append(attempt)
         with _unfailing():
-            self._metrics.attempted(self._model, attempt, before=before)
+            self._metrics.attempted(attempt, before=before)
         with _unfailing():
             if self._span:
                 self._span.attempted(attempt)
 
     def finished(
-        self, record: ChatRecord, error: ServiceError | None, *, commit_s: float, lost: ServiceError | None = None
+        self,
+        record: ChatRecord,
+        error: ServiceError | None,
+        *,
+        commit_s: float,
+        kept: Kept | None,
+        lost: ServiceError | None = None,
     ) -> None:
         with _unfailing():
             self._metrics.chat_finished(record, exemplar=exemplar(record.traceparent))
         with _unfailing():
             if self._span:
-                self._span.end(record, lost or error, commit_s=commit_s)
+                self._span.end(record, lost or error, commit_s=commit_s, kept=kept)
         with _unfailing():
-            facts = lines.of_chat(record, self._last, commit_s=commit_s) | ids(record.traceparent)
+            facts = lines.of_chat(record, self._attempts, commit_s=commit_s, kept=kept) | ids(record.traceparent)
             lines.tell(log, facts, error, lost)

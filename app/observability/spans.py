@@ -11,7 +11,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, Tracer,
 from app.core.attempt import Attempt
 from app.core.errors import ServiceError
 from app.core.outcomes import Outcome
-from app.core.record import ChatRecord
+from app.core.record import ChatRecord, Kept
 from app.observability import names
 from app.observability.attributes import known, of_outcome, of_request
 from app.observability.trace_context import parse
@@ -70,6 +70,7 @@ class ChatSpan:
         ended = attempt.headers_at if attempt.error is None else attempt.ended
         attributes = {
             names.HTTP_METHOD: "POST",
+            names.REQUEST_MODEL: attempt.model,
             names.HTTP_STATUS: attempt.status,
             names.RESEND_COUNT: len(self._attempts) - 1 or None,
             names.ERROR_TYPE: None if attempt.error is None else attempt.result,
@@ -94,16 +95,16 @@ class ChatSpan:
         }
         self._span.add_event(names.RETRY, known(facts), self._ns(ended))
 
-    def end(self, record: ChatRecord, error: ServiceError | None, *, commit_s: float) -> None:
+    def end(self, record: ChatRecord, error: ServiceError | None, *, commit_s: float, kept: Kept | None) -> None:
         """The chat is over, and so is the wait for its row."""
         if self._span.is_recording():
             self._span.set_attributes(known(of_outcome(record, error)))
-            self._add_events(record, commit_s)
+            self._add_events(record, commit_s, kept)
             if record.outcome in _FAILED:
                 self._span.set_status(StatusCode.ERROR, record.outcome)
         self._span.end()
 
-    def _add_events(self, record: ChatRecord, commit_s: float) -> None:
+    def _add_events(self, record: ChatRecord, commit_s: float, kept: Kept | None) -> None:
         if record.ttft_ms is not None:
             self._event(names.FIRST_TOKEN, record.ttft_ms)
         for at_ms, silence_ms in record.details.stalls:
@@ -112,8 +113,8 @@ class ChatSpan:
             self._event(names.CLIENT_DISCONNECTED, record.duration_ms)
         if record.outcome is Outcome.DRAINING:
             self._event(names.DRAINING, record.duration_ms)
-        if record.outcome is not Outcome.NOT_RECORDED:
-            self._event(names.COMMITTED, record.duration_ms + commit_s * 1000)
+        if kept is not None:
+            self._event(names.KEPT[kept], record.duration_ms + commit_s * 1000)
 
     def _event(self, name: str, at_ms: float, facts: Mapping[str, Any] | None = None) -> None:
         self._span.add_event(name, facts, self._arrived_ns + round(at_ms * 1e6))
@@ -123,14 +124,18 @@ class ChatSpan:
 
 
 def commit_span(
-    tracer: Tracer, traceparents: Sequence[str | None], *, database: str, began_ns: int, failure: str | None
+    tracer: Tracer, traceparents: Sequence[str | None], *, database: str | None, began_ns: int, failure: str | None
 ) -> None:
-    """`chat_logs.commit`: a trace of its own, as one commit serves many chats; its links lead to those."""
+    """`chat_logs.commit`: a trace of its own, as one commit serves many chats; its links lead to those.
+
+    Without a `database`, it was to the disk.
+    """
+    place = Kept.SPOOL if database is None else Kept.DATABASE
     span = tracer.start_span(
         names.COMMIT_SPAN,
         context=Context(),
         links=[Link(context) for context in map(parse, traceparents) if context and context.trace_flags.sampled],
-        attributes={names.COMMIT_ROWS: len(traceparents), names.DB_SYSTEM: database},
+        attributes=known({names.COMMIT_ROWS: len(traceparents), names.COMMIT_PLACE: place, names.DB_SYSTEM: database}),
         start_time=began_ns,
     )
     if failure is not None:

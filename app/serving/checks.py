@@ -6,6 +6,7 @@ import sys
 from pydantic import ValidationError
 
 from app.core.config import Settings, explain, read_settings
+from app.db.spool.folder import Folder
 
 _HIGH = 60_000
 
@@ -21,7 +22,7 @@ def settings_or_exit() -> Settings:
         sys.exit(".env is not a text file in UTF-8")
     except ValueError as exc:
         sys.exit(str(exc))
-    if problems := missing_in_production(settings):
+    if problems := [*missing_in_production(settings), *unwritable_spool(settings)]:
         sys.exit("\n".join(problems))
     return settings
 
@@ -37,6 +38,16 @@ def missing_in_production(settings: Settings) -> list[str]:
         "DATABASE_URL: set it to a PostgreSQL; the embedded database is for development alone": embedded,
     }
     return [sentence for sentence, missing in sentences.items() if missing]
+
+
+def unwritable_spool(settings: Settings) -> list[str]:
+    """Rows need a place to wait in while the database is away: a sentence if there is none."""
+    try:
+        Folder(settings.spool_dir).check()
+    except OSError as exc:
+        where = f"{settings.spool_dir.absolute()} ({exc.strerror})"
+        return [f"SPOOL_DIR: no rows can be written to {where}; set it to a folder on a disk of this machine"]
+    return []
 
 
 def check_ports(settings: Settings) -> None:

@@ -1,35 +1,54 @@
 """Whether the service lives, and whether it should be sent chats."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import Settings
+from app.core.errors import NotRecorded
 from app.main import create_app
+from tests.support.records import record
 from tests.support.service import Service
 
 
 def test_a_service_that_is_well_says_so(service: Service) -> None:
     assert service.http.get(f"{service.url}/healthz").json() == {"status": "ok"}
     ready = service.http.get(f"{service.url}/readyz")
-    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "database": "up"})
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "database": "up", "spooled_rows": 0})
     assert ready.headers["x-request-id"]
 
 
-async def test_a_service_that_cannot_keep_rows_is_not_to_be_sent_chats() -> None:
+@pytest.mark.parametrize(("spooled", "status", "word"), [(1, 200, "ready"), (0, 503, "unavailable")])
+async def test_a_service_without_a_database_is_sent_chats_as_long_as_it_has_a_disk(
+    tmp_path: Path, spooled: int, status: int, word: str
+) -> None:
     """Over the application itself: its database is away from the start."""
+    spool = tmp_path / "spool"
     settings = Settings(
-        _env_file=None, groq_api_key="test", database_url="postgresql://me@127.0.0.1:1/chats", metrics_port=0
+        _env_file=None,
+        groq_api_key="test",
+        database_url="postgresql://me@127.0.0.1:1/chats",
+        metrics_port=0,
+        spool_dir=spool,
     )
+    if not spooled:
+        spool.touch()
     app = create_app(settings)
     async with app.router.lifespan_context(app) as state:
+        assert state is not None
         transport = httpx2.ASGITransport(app=_with_state(app, state))
         async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+            with suppress(NotRecorded):  # the first row finds out
+                await state["chats"]._log.add(record())
             alive, ready = await client.get("/healthz"), await client.get("/readyz")
     assert alive.status_code == 200
-    assert (ready.status_code, ready.json()) == (503, {"status": "unavailable", "database": "down"})
+    told = {"status": word, "database": "down", "spooled_rows": spooled}
+    assert (ready.status_code, ready.json()) == (status, told)
 
 
 def _with_state(app: ASGIApp, state: Mapping[str, Any] | None) -> ASGIApp:

@@ -1,6 +1,7 @@
 """A Groq and a log whose every move a test decides; they behave like the real ones, and no patch is needed."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from app.chat.service import ChatService
 from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import NotRecorded, ServiceError
-from app.core.record import ChatRecord
+from app.core.record import ChatRecord, Kept
 from app.schemas.chat import ChatRequest
 
 REQUEST = ChatRequest.model_validate({"messages": [{"role": "user", "content": "Hi there"}], "model": "m"})
@@ -34,16 +35,18 @@ class FakeGroq:
     async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[Attempt], None]) -> "FakeGroq":
         self.payload = payload
         error = self.answer[0] if isinstance(self.answer[0], ServiceError) else None
-        on_attempt(Attempt(started=1.0, ended=2.0, error=error))
+        now = time.monotonic()
+        on_attempt(Attempt(model=payload["model"], started=now, ended=now, error=error))
         if error:
             raise error
         return self
 
     async def read(self) -> Block:
+        while isinstance(event := self.answer[0], asyncio.Event):
+            await event.wait()  # a read that is given up loses nothing
+            self.answer.pop(0)
         item = self.answer.pop(0)
-        while isinstance(item, asyncio.Event):
-            await item.wait()
-            item = self.answer.pop(0)
+        assert not isinstance(item, asyncio.Event)
         if isinstance(item, Exception):
             raise item
         return item
@@ -62,18 +65,18 @@ class FakeLog:
 
     hold: bool = False
     lose: bool = False
-    available: bool = True
+    room: int = 10**9
     records: list[ChatRecord] = field(default_factory=list)
-    waiting: list[asyncio.Future[None]] = field(default_factory=list)
+    waiting: list[asyncio.Future[Kept]] = field(default_factory=list)
 
-    def add(self, record: ChatRecord) -> asyncio.Future[None]:
+    def add(self, record: ChatRecord) -> asyncio.Future[Kept]:
         self.records.append(record)
         durable = asyncio.get_running_loop().create_future()
         self.waiting.append(durable)
         if self.lose:
             durable.set_exception(NotRecorded("lost"))
         elif not self.hold:
-            durable.set_result(None)
+            durable.set_result(Kept.DATABASE)
         return durable
 
 
@@ -98,8 +101,15 @@ class FakeProbe:
         self.attempts.append(attempt)
 
     def finished(
-        self, record: ChatRecord, error: ServiceError | None, *, commit_s: float, lost: ServiceError | None
+        self,
+        record: ChatRecord,
+        error: ServiceError | None,
+        *,
+        commit_s: float,
+        kept: Kept | None,
+        lost: ServiceError | None,
     ) -> None:
+        assert (kept is None) == (lost is not None)
         self.finished_chats.append((record, error))
         self.commit_s = commit_s
         if lost:

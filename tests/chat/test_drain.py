@@ -74,7 +74,7 @@ async def test_a_client_that_is_cut_off_after_the_drain_did_not_leave() -> None:
 
 async def test_nothing_is_begun_that_cannot_be_recorded() -> None:
     stage = Stage(WORD, END)
-    stage.log.available = False
+    stage.log.room = 0
     with pytest.raises(RowsUnavailable):
         await stage.run()
     assert stage.groq.payload == {}

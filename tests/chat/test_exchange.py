@@ -1,6 +1,5 @@
 """What is kept of a chat."""
 
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -10,9 +9,9 @@ from app.chat.block import Block, Usage
 from app.chat.caller import Caller
 from app.chat.exchange import Exchange
 from app.chat.pricing import cost_usd
-from app.core.config import ModelPrice
 from app.core.errors import UpstreamBroken, UpstreamRejected
 from app.core.outcomes import Outcome
+from app.core.setting_types import ModelPrice
 from app.schemas.chat import ChatRequest
 
 BODY: dict[str, Any] = {
@@ -32,7 +31,7 @@ def exchange(body: dict[str, Any] | None = None) -> Exchange:
         Caller(uuid4(), arrived=100.0),
         requested_model="asked",
         model="asked",
-        created_at=datetime.now(UTC),
+        row_bytes=1000,
         asked=100.0,
         now=100.0,
     )

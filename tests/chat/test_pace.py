@@ -13,8 +13,8 @@ WORDS = Block(data=b"words", chunks=2, deltas=2)
 
 def test_our_part_of_the_time_to_first_token_is_what_groq_and_the_queue_leave() -> None:
     pace = Pace(arrived=100.0, asked=100.5, admitted=101.0)
-    pace.attempted(Attempt(started=101.25, ended=102.0, error=UpstreamUnavailable("busy")))
-    pace.attempted(Attempt(started=104.0, ended=105.0))
+    pace.attempted(Attempt(model="m", started=101.25, ended=102.0, error=UpstreamUnavailable("busy")))
+    pace.attempted(Attempt(model="m", started=104.0, ended=105.0))
     pace.add(OPENING, 105.5, waited_s=0.5)
     pace.resume(105.75)
     pace.add(WORDS, 106.25, waited_s=0.25)

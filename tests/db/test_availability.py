@@ -37,7 +37,7 @@ def is_well(state: Availability) -> bool:
 
 async def until_well(state: Availability) -> None:
     async with asyncio.timeout(5):
-        while not is_well(state):  # noqa: ASYNC110 - it has no event to wait for, and needs none
+        while not is_well(state):
             await asyncio.sleep(0.005)
 
 

@@ -82,7 +82,8 @@ async def test_a_row_that_is_refused_is_told_from_a_database_that_is_away_and_ta
 
 
 async def test_text_that_no_database_stores_does_not_lose_the_row(rows: ChatLogRepository) -> None:
-    await rows.insert([record(response="a\x00b\ud800c", messages=[{"role": "user", "content": "\x00\udfff"}])])
+    written = record(response="a\x00b\ud800c", messages=[{"role": "user", "content": "\x00\udfff"}])
+    await rows.insert([written.storable()])
     (row,) = await rows.recent(1)
     assert row.response == "a\ufffdb\ufffdc"
     assert row.messages == [{"role": "user", "content": "\ufffd\ufffd"}]

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from app.core.config import Settings
-from app.core.errors import NotRecorded
+from app.core.record import Kept
 from app.db.engine import create_engine
 from app.db.migrate import upgrade
 from app.db.repositories.chat_log import ChatLogRepository
-from app.db.writer import ChatLogWriter
-from tests.db.watch import Watch
+from tests.db.keeping import keeping
 from tests.support.records import record
 
 
@@ -23,11 +22,11 @@ def settings(tmp_path: Path) -> Settings:
     return settings
 
 
-async def test_a_commit_that_was_given_up_leaves_no_lock_behind(settings: Settings) -> None:
+async def test_a_commit_that_was_given_up_leaves_no_lock_behind(settings: Settings, tmp_path: Path) -> None:
     """Somebody else holds the lock for longer than a commit may take; afterwards rows are kept again."""
     assert settings.embedded_database
     engine = create_engine(settings)
-    async with ChatLogWriter(ChatLogRepository(engine), commit_timeout_s=1, max_rows=100, probe=Watch()) as log:
+    async with keeping(ChatLogRepository(engine), tmp_path / "spool", timeout_s=1) as log:
         for _ in range(3):
             other = sqlite3.connect(settings.embedded_database, isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
@@ -35,9 +34,10 @@ async def test_a_commit_that_was_given_up_leaves_no_lock_behind(settings: Settin
             await asyncio.sleep(1.2)
             other.execute("ROLLBACK")
             other.close()
-            results = await asyncio.gather(*waits, return_exceptions=True)
-            assert any(isinstance(result, NotRecorded) for result in results)
-            await asyncio.wait_for(log.add(record()), 5)
+            assert Kept.SPOOL in await asyncio.gather(*waits)
+            async with asyncio.timeout(10):
+                while log.spooled_rows or await log.add(record()) is not Kept.DATABASE:
+                    await asyncio.sleep(0.1)
     await engine.dispose()
 
 

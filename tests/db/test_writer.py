@@ -2,56 +2,31 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.core.errors import NotRecorded
-from app.core.record import ChatRecord
-from app.db.errors import DatabaseAway, RowsRefused
-from app.db.writer import ChatLogWriter
+from app.core.record import ChatRecord, Kept
+from app.db.errors import DatabaseAway
+from tests.db.keeping import GatedRows, keeping, prompts_in
 from tests.db.watch import Watch
 from tests.support.records import record
 
 
-class GatedRows:
-    """Keeps batches; each insert waits at a gate, and fails if it is told to."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[ChatRecord]] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.error: Exception | None = None
-        self.tries = 0
-
-    async def insert(self, records: Sequence[ChatRecord]) -> None:
-        self.tries += 1
-        await self.gate.wait()
-        if self.error:
-            raise self.error
-        if any(record.prompt == "poison" for record in records):
-            raise RowsRefused("refused for its data")
-        self.batches.append(list(records))
-
-    async def ping(self) -> None:
-        if self.error:
-            raise self.error
-
-
-def writer(rows: GatedRows, *, timeout_s: float = 2, max_rows: int = 100, watch: Watch | None = None) -> ChatLogWriter:
-    return ChatLogWriter(rows, commit_timeout_s=timeout_s, max_rows=max_rows, probe=watch or Watch())
-
-
-async def test_a_lone_row_is_committed_at_once() -> None:
+async def test_a_lone_row_is_committed_at_once(tmp_path: Path) -> None:
     rows = GatedRows()
-    async with writer(rows) as log:
+    async with keeping(rows, tmp_path) as log:
         await asyncio.wait_for(log.add(record()), 1)
         assert [len(batch) for batch in rows.batches] == [1]
 
 
-async def test_what_queues_during_a_commit_goes_into_the_next_one_together() -> None:
+async def test_what_queues_during_a_commit_goes_into_the_next_one_together(tmp_path: Path) -> None:
     rows = GatedRows()
     rows.gate.clear()
-    async with writer(rows) as log:
+    async with keeping(rows, tmp_path) as log:
         first = log.add(record())
         await asyncio.sleep(0.01)
         others = [log.add(record()) for _ in range(7)]
@@ -60,17 +35,17 @@ async def test_what_queues_during_a_commit_goes_into_the_next_one_together() -> 
     assert [len(batch) for batch in rows.batches] == [1, 7]
 
 
-async def test_a_commit_is_bounded_in_rows() -> None:
+async def test_a_commit_is_bounded_in_rows(tmp_path: Path) -> None:
     rows = GatedRows()
-    async with writer(rows, max_rows=3) as log:
+    async with keeping(rows, tmp_path, max_rows=3) as log:
         await asyncio.wait_for(asyncio.gather(*[log.add(record()) for _ in range(8)]), 1)
     assert [len(batch) for batch in rows.batches] == [3, 3, 2]
 
 
-async def test_nobody_has_a_receipt_before_the_commit_is_over() -> None:
+async def test_nobody_has_a_receipt_before_the_commit_is_over(tmp_path: Path) -> None:
     rows = GatedRows()
     rows.gate.clear()
-    async with writer(rows) as log:
+    async with keeping(rows, tmp_path) as log:
         durable = log.add(record())
         await asyncio.sleep(0.05)
         assert not durable.done()
@@ -78,10 +53,10 @@ async def test_nobody_has_a_receipt_before_the_commit_is_over() -> None:
         await asyncio.wait_for(durable, 1)
 
 
-async def test_a_client_that_stops_waiting_does_not_take_its_row_along() -> None:
+async def test_a_client_that_stops_waiting_does_not_take_its_row_along(tmp_path: Path) -> None:
     rows = GatedRows()
     rows.gate.clear()
-    async with writer(rows) as log:
+    async with keeping(rows, tmp_path) as log:
         first, left = log.add(record()), log.add(record())
         left.cancel()
         rows.gate.set()
@@ -89,68 +64,108 @@ async def test_a_client_that_stops_waiting_does_not_take_its_row_along() -> None
     assert sum(len(batch) for batch in rows.batches) == 2
 
 
-async def test_a_commit_that_fails_gives_no_receipt_and_the_next_one_is_tried() -> None:
+async def test_a_row_that_the_database_does_not_take_is_on_the_disk_before_its_receipt(tmp_path: Path) -> None:
     rows = GatedRows()
     rows.error = DatabaseAway("the database is away")
-    async with writer(rows) as log:
-        with pytest.raises(NotRecorded) as lost:
-            await log.add(record())
-        assert isinstance(lost.value.__cause__, DatabaseAway)
-        rows.error = None
-        await log.add(record())
-    assert len(rows.batches) == 1
+    async with keeping(rows, tmp_path) as log:
+        assert await log.add(record(prompt="one")) is Kept.SPOOL
+        assert prompts_in(tmp_path) == ["one"]
+        assert not log.database_well
+        assert await log.add(record(prompt="two")) is Kept.SPOOL
+        assert prompts_in(tmp_path) == ["one", "two"]
+        assert log.spooled_rows == 2
+    assert rows.tries == 1  # nobody waits for what is known to be away
 
 
-async def test_a_row_that_is_refused_takes_no_other_along() -> None:
-    rows = GatedRows()
-    async with writer(rows) as log:
-        waits = [log.add(record(prompt=prompt)) for prompt in ("one", "poison", "two")]
-        outcomes = await asyncio.gather(*waits, return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [type(None), NotRecorded, type(None)]
-    assert [[record.prompt for record in batch] for batch in rows.batches] == [["one"], ["two"]]
+async def test_a_row_that_is_refused_takes_no_other_along_and_is_put_aside(tmp_path: Path) -> None:
+    rows, watch, bad = GatedRows(), Watch(), record(prompt="poison")
+    async with keeping(rows, tmp_path, watch=watch) as log:
+        waits = [log.add(each) for each in (record(prompt="one"), bad, record(prompt="two"))]
+        assert await asyncio.gather(*waits) == [Kept.DATABASE, Kept.REJECTED, Kept.DATABASE]
+    assert rows.kept == ["one", "two"]
+    assert prompts_in(tmp_path / "rejected") == ["poison"]
+    assert (tmp_path / "rejected" / f"{bad.id}.jsonl").exists()
+    assert (watch.rejected, watch.spooled) == (1, [])
 
 
-async def test_a_commit_that_hangs_is_given_up() -> None:
+async def test_a_commit_that_hangs_is_given_up(tmp_path: Path) -> None:
     rows = GatedRows()
     rows.gate.clear()
-    async with writer(rows, timeout_s=0.05) as log:
-        with pytest.raises(NotRecorded):
-            await asyncio.wait_for(log.add(record()), 1)
+    async with keeping(rows, tmp_path, timeout_s=0.05) as log:
+        assert await asyncio.wait_for(log.add(record()), 1) is Kept.SPOOL
 
 
-async def test_an_outage_is_not_taken_for_a_bad_row() -> None:
+async def test_an_outage_is_not_taken_for_a_bad_row(tmp_path: Path) -> None:
     """Trying row by row would multiply the wait by the number of rows."""
     rows = GatedRows()
     rows.error = DatabaseAway("the database is away")
-    async with writer(rows) as log:
-        await asyncio.gather(*[log.add(record()) for _ in range(5)], return_exceptions=True)
+    async with keeping(rows, tmp_path) as log:
+        await asyncio.gather(*[log.add(record()) for _ in range(5)])
     assert rows.tries == 1
 
 
-async def test_a_writer_that_is_stopped_in_a_hurry_leaves_nobody_waiting() -> None:
+async def test_without_a_disk_the_database_keeps_rows_and_without_both_nobody_gets_a_receipt(tmp_path: Path) -> None:
+    rows, watch, no_folder = GatedRows(), Watch(), tmp_path / "file"
+    no_folder.touch()
+    async with keeping(rows, no_folder, watch=watch) as log:
+        assert log.room > 0
+        assert await log.add(record()) is Kept.DATABASE
+        rows.error = DatabaseAway("the database is away")
+        with pytest.raises(NotRecorded):
+            await log.add(record())
+        assert log.room == 0
+        rows.error = None
+        assert await log.add(record()) is Kept.DATABASE  # both are asked before a chat is given up
+    assert (1, True) in watch.spooled
+
+
+async def test_a_writer_that_is_stopped_in_a_hurry_leaves_nobody_waiting(tmp_path: Path) -> None:
     """A second Ctrl-C cancels every task; a chat that waited for its row would hold the process up for ever."""
     rows = GatedRows()
     rows.gate.clear()
-    log = writer(rows)
-    await log.__aenter__()
-    in_flight = log.add(record())
-    await asyncio.sleep(0.01)
-    queued = log.add(record())
-    assert log._task
-    log._task.cancel()
-    for wait in (in_flight, queued):
+    async with AsyncExitStack() as stack:
+        log = await stack.enter_async_context(keeping(rows, tmp_path))
+        in_flight = log.add(record())
+        await asyncio.sleep(0.01)
+        queued = log.add(record())
+        assert log._task
+        log._task.cancel()
+        for wait in (in_flight, queued):
+            with pytest.raises(NotRecorded):
+                await asyncio.wait_for(wait, 1)
+        log._task = None  # nobody is to wait for it
+
+
+async def test_text_that_no_database_stores_does_not_lose_the_row(tmp_path: Path) -> None:
+    rows = GatedRows()
+    async with keeping(rows, tmp_path) as log:
+        await log.add(record(prompt="a\x00b\ud800", messages=[{"role": "user\udfff"}], client_request_id="\x00"))
+        rows.error = DatabaseAway("the database is away")
+        assert await log.add(record(prompt="\ud83d\ude00 c\x00", response="\udfff")) is Kept.SPOOL
+    assert rows.kept == ["a\ufffdb\ufffd"]
+    assert prompts_in(tmp_path) == ["😀 c\ufffd"]
+
+
+async def test_a_row_that_nothing_can_write_takes_no_other_along(tmp_path: Path) -> None:
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    rows = GatedRows()
+    async with keeping(rows, tmp_path) as log:
+        bad, good = log.add(record(tool_calls=deep)), log.add(record())
         with pytest.raises(NotRecorded):
-            await asyncio.wait_for(wait, 1)
+            await bad
+        assert await good is Kept.DATABASE
 
 
-async def test_after_closing_nothing_is_promised() -> None:
-    async with writer(GatedRows()) as log:
+async def test_after_closing_nothing_is_promised(tmp_path: Path) -> None:
+    async with keeping(GatedRows(), tmp_path) as log:
         pass
     with pytest.raises(NotRecorded):
         await asyncio.wait_for(log.add(record()), 1)
 
 
-async def test_a_driver_that_is_slow_to_give_up_holds_nobody_up() -> None:
+async def test_a_driver_that_is_slow_to_give_up_holds_nobody_up(tmp_path: Path) -> None:
     """A connection that does not answer may take seconds to close; the chats have their answer before."""
     rows = GatedRows()
     given_up = asyncio.Event()
@@ -162,16 +177,15 @@ async def test_a_driver_that_is_slow_to_give_up_holds_nobody_up() -> None:
             await given_up.wait()
 
     rows.insert = insert  # type: ignore[method-assign]
-    async with writer(rows, timeout_s=0.05) as log:
-        with pytest.raises(NotRecorded):
-            await asyncio.wait_for(log.add(record()), 1)
+    async with keeping(rows, tmp_path, timeout_s=0.05) as log:
+        assert await asyncio.wait_for(log.add(record()), 1) is Kept.SPOOL
         given_up.set()
 
 
-async def test_closing_writes_what_is_queued() -> None:
+async def test_closing_writes_what_is_queued(tmp_path: Path) -> None:
     rows = GatedRows()
     rows.gate.clear()
-    async with writer(rows) as log:
+    async with keeping(rows, tmp_path) as log:
         waits = [log.add(record()) for _ in range(3)]
         asyncio.get_running_loop().call_later(0.02, rows.gate.set)
     assert all(wait.done() for wait in waits)

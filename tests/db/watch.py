@@ -1,4 +1,4 @@
-"""Who watches the writer."""
+"""Who watches what becomes of the rows."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,12 @@ from app.core.record import ChatRecord
 
 
 class Watch:
-    """Keeps what it is told of commits."""
+    """Keeps what it is told."""
 
     def __init__(self) -> None:
         self.commits: list[tuple[int, str | None]] = []
         self.rejected = 0
+        self.spooled: list[tuple[int, bool]] = []
 
     def rows_committed(
         self, records: Sequence[ChatRecord], *, began_ns: int, took_s: float, failure: str | None
@@ -18,6 +19,10 @@ class Watch:
         assert began_ns > 0
         assert took_s >= 0
         self.commits.append((len(records), failure))
+
+    def rows_spooled(self, records: Sequence[ChatRecord], *, began_ns: int, failed: bool) -> None:
+        assert began_ns > 0
+        self.spooled.append((len(records), failed))
 
     def row_rejected(self) -> None:
         self.rejected += 1

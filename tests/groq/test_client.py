@@ -18,7 +18,7 @@ from tests.support.service import SimulatedGroq
 
 async def test_silence_before_the_first_byte_is_a_timeout(groq: SimulatedGroq) -> None:
     groq.fail({"first_byte_delay_s": 10})
-    async with GroqClient(settings(groq.url, groq_first_byte_timeout_s=0.2, groq_max_attempts=1)) as client:
+    async with GroqClient(settings(groq.url, groq_first_token_timeout_s=0.2, groq_max_attempts=1)) as client:
         with pytest.raises(UpstreamTimeout, match=r"nothing within 0\.2 s"):
             await open_stream(client)
 

@@ -1,11 +1,14 @@
 """What is tried again, how often, and how long it may take; over real sockets."""
 
 import time
+from typing import Any
 
 import pytest
 
 from app.core.attempt import Attempt
 from app.core.errors import (
+    UpstreamBroken,
+    UpstreamError,
     UpstreamRateLimited,
     UpstreamRejected,
     UpstreamTimeout,
@@ -13,7 +16,7 @@ from app.core.errors import (
     UpstreamUnreachable,
 )
 from app.groq.client import GroqClient
-from tests.groq.clients import open_stream, settings
+from tests.groq.clients import PAYLOAD, open_stream, settings
 from tests.support.replay import OK, chunked, replaying
 from tests.support.service import SimulatedGroq
 
@@ -38,6 +41,64 @@ async def test_a_refusal_of_the_request_is_not_tried_again(groq: SimulatedGroq, 
     assert caught.value.groq_request_id
     assert caught.value.groq_request_id.startswith("req_")
     assert len(attempts) == 1
+
+
+@pytest.mark.parametrize("status", [501, 505, 520])
+async def test_a_failure_that_a_repeat_cannot_heal_is_not_tried_again(groq: SimulatedGroq, status: int) -> None:
+    groq.fail({"status": status})
+    attempts: list[Attempt] = []
+    async with GroqClient(settings(groq.url)) as client:
+        with pytest.raises(UpstreamBroken):
+            await open_stream(client, attempts)
+    assert len(attempts) == 1
+
+
+async def test_when_the_attempts_are_spent_the_fallback_model_is_asked_once(groq: SimulatedGroq) -> None:
+    model = str(PAYLOAD["model"])
+    groq.fail({"status": 503, "model": model})
+    attempts: list[Attempt] = []
+    async with GroqClient(settings(groq.url, groq_fallback_model="openai/gpt-oss-20b")) as client:
+        stream = await open_stream(client, attempts)
+        assert (await stream.read()).model == "openai/gpt-oss-20b"
+        await stream.aclose()
+    assert [(each.model, each.result) for each in attempts] == [
+        *[(model, "upstream_unavailable")] * 3,
+        ("openai/gpt-oss-20b", "ok"),
+    ]
+
+
+async def test_a_limit_that_no_retry_can_wait_for_is_the_fallback_models_at_once(groq: SimulatedGroq) -> None:
+    groq.fail({"status": 429, "retry_after_s": 600, "model": str(PAYLOAD["model"])})
+    attempts: list[Attempt] = []
+    async with GroqClient(settings(groq.url, groq_fallback_model="openai/gpt-oss-20b")) as client:
+        await (await open_stream(client, attempts)).aclose()
+    assert [each.result for each in attempts] == ["rate_limit_exceeded", "ok"]
+
+
+async def test_when_the_fallback_fails_too_the_client_is_told_of_the_model_that_it_asked_for(
+    groq: SimulatedGroq,
+) -> None:
+    groq.fail({"status": 429, "retry_after_s": 600, "times": 1}, {"status": 404})
+    attempts: list[Attempt] = []
+    async with GroqClient(settings(groq.url, groq_fallback_model="no-such-model")) as client:
+        with pytest.raises(UpstreamRateLimited) as caught:
+            await open_stream(client, attempts)
+    assert caught.value.retry_after == 600
+    assert [each.result for each in attempts] == ["rate_limit_exceeded", "upstream_rejected"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "fallback"), [({"status": 400}, "openai/gpt-oss-20b"), ({"status": 503}, str(PAYLOAD["model"]))]
+)
+async def test_a_refusal_of_the_request_and_the_model_itself_have_no_fallback(
+    groq: SimulatedGroq, fault: dict[str, Any], fallback: str
+) -> None:
+    groq.fail(fault)
+    attempts: list[Attempt] = []
+    async with GroqClient(settings(groq.url, groq_fallback_model=fallback)) as client:
+        with pytest.raises(UpstreamError):
+            await open_stream(client, attempts)
+    assert {each.model for each in attempts} == {PAYLOAD["model"]}
 
 
 async def test_attempts_are_bounded(groq: SimulatedGroq) -> None:

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from app.core.attempt import Attempt
-from app.core.record import ChatRecord
+from app.core.record import ChatRecord, Kept
 from app.observability.metrics import Metrics
 from app.observability.probe import Probe
 from tests.support.records import record
@@ -29,13 +29,20 @@ class Room:
         self.probe = Probe(self.metrics, provider.get_tracer("test"), server=server, database="sqlite")
 
     def chat(
-        self, *attempts: Attempt, error: Any = None, lost: Any = None, queue_s: float = 0.0, **facts: Any
+        self,
+        *attempts: Attempt,
+        error: Any = None,
+        lost: Any = None,
+        kept: Kept | None = Kept.DATABASE,
+        queue_s: float = 0.0,
+        **facts: Any,
     ) -> ChatRecord:
         watch = self.probe.chat_began(uuid4(), ASKED, arrived=time.monotonic(), queue_s=queue_s)
         for attempt in attempts:
             watch.attempted(attempt)
         told = record(model_name="m", traceparent=watch.traceparent, **facts)
-        watch.finished(told, error, commit_s=0.004, lost=lost)
+        kept = None if lost else kept
+        watch.finished(told, error, commit_s=0.004, kept=kept, lost=lost)
         return told
 
     @property

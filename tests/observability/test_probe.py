@@ -8,13 +8,14 @@ from opentelemetry.trace import StatusCode
 from app.core.attempt import Attempt, RateLimit
 from app.core.errors import InternalError, InvalidRequest, NotRecorded
 from app.core.outcomes import Outcome
+from app.core.record import Kept
 from app.db.errors import RowsRefused
 from tests.observability.room import Room
 from tests.support.records import record
 
 
 def test_a_chat_is_one_line_with_every_fact_but_the_texts(room: Room, lines: list[Any]) -> None:
-    told = room.chat(Attempt(1.0, headers_at=1.1, ended=1.2, rate_limits={"tokens": RateLimit(100, 70, 1.0)}))
+    told = room.chat(Attempt("m", 1.0, headers_at=1.1, ended=1.2, rate_limits={"tokens": RateLimit(100, 70, 1.0)}))
     (line,) = lines
     assert line["event"] == "chat.finished"
     assert line["request_id"] == str(told.id)
@@ -56,7 +57,7 @@ def test_a_signal_that_fails_takes_nobody_along(room: Room, lines: list[Any]) ->
     broken: Any = object()
     watch = room.probe.chat_began(broken, broken, arrived=0, queue_s=0)
     watch.attempted(broken)
-    watch.finished(broken, None, commit_s=0)
+    watch.finished(broken, None, commit_s=0, kept=Kept.DATABASE)
     room.probe.rows_committed(broken, began_ns=0, took_s=0, failure=None)
     assert watch.traceparent is None
     assert {line["event"] for line in lines} == {"probe.failed"}
@@ -85,6 +86,6 @@ def test_observations_carry_the_trace_they_come_from(room: Room) -> None:
 def test_a_model_outside_the_price_list_is_the_other_one(room: Room) -> None:
     for number in range(50):
         watch = room.probe.chat_began(uuid4(), {"model": f"made-up-{number}"}, arrived=0, queue_s=0)
-        watch.finished(record(model_name=f"made-up-{number}"), None, commit_s=0)
+        watch.finished(record(model_name=f"made-up-{number}"), None, commit_s=0, kept=Kept.DATABASE)
     assert room.value("chat_requests_total", model="other", outcome="completed") == 50
     assert list(room.spans) == ["chat other"]

@@ -8,14 +8,14 @@ from opentelemetry.trace import StatusCode
 from app.core.attempt import Attempt, RateLimit
 from app.core.errors import UpstreamRateLimited, UpstreamUnavailable
 from app.core.outcomes import WITHOUT_ROW, Outcome
-from app.core.record import Details
+from app.core.record import Details, Kept
 from tests.observability.room import ASKED, Room
 from tests.support.records import record
 
 
 def test_what_no_exporter_can_write_is_left_out(room: Room) -> None:
     watch = room.probe.chat_began(uuid4(), {**ASKED, "seed": 2**63, "max_tokens": -(2**70)}, arrived=0, queue_s=0)
-    watch.finished(record(), None, commit_s=0)
+    watch.finished(record(), None, commit_s=0, kept=Kept.DATABASE)
     attributes = room.spans["chat m"].attributes
     assert attributes is not None
     assert not {"gen_ai.request.seed", "gen_ai.request.max_tokens"} & set(attributes)
@@ -25,12 +25,13 @@ def test_each_attempt_is_a_span_and_a_repeat_an_event(room: Room) -> None:
     limits = {"requests": RateLimit(1000, 999, 86.4)}
     busy = UpstreamUnavailable("busy")
     room.chat(
-        Attempt(1.0, headers_at=1.5, ended=2.0, status=503, error=busy),
-        Attempt(5.0, headers_at=6.0, ended=6.5, status=200, rate_limits=limits),
+        Attempt("m", 1.0, headers_at=1.5, ended=2.0, status=503, error=busy),
+        Attempt("m", 5.0, headers_at=6.0, ended=6.5, status=200, rate_limits=limits),
         details=Details(retry_wait_ms=3000),
     )
     last, chat = room.spans["groq.attempt"], room.spans["chat m"]
     assert last.attributes == {
+        "gen_ai.request.model": "m",
         "http.request.method": "POST",
         "http.response.status_code": 200,
         "http.request.resend_count": 1,
@@ -96,7 +97,12 @@ def test_a_commit_is_a_trace_of_its_own_with_links_to_its_chats(room: Room) -> N
     linked = [f"00-{link.context.trace_id:032x}-{link.context.span_id:016x}-03" for link in commit.links]
     assert linked == [each.traceparent for each in told]
     assert f"{commit.context.trace_id:032x}" not in "".join(linked)
-    assert commit.attributes == {"chat_logs.rows": 3, "db.system.name": "sqlite", "error.type": "away"}
+    assert commit.attributes == {
+        "chat_logs.rows": 3,
+        "chat_logs.place": "database",
+        "db.system.name": "sqlite",
+        "error.type": "away",
+    }
     assert commit.status.status_code is StatusCode.ERROR
     assert room.value("chat_log_commit_failures_total", reason="away") == 1
     assert room.value("chat_log_batch_rows_sum") == 0

@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.ports import free_port
@@ -19,31 +21,73 @@ _SETTINGS = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "ma
 
 @dataclass(frozen=True)
 class Postgres:
-    """A running server; `url` leads to its maintenance database."""
+    """A server; `url` leads to its maintenance database."""
 
     folder: Path
     port: int
+    binaries: Path
+    user: str | None
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql+asyncpg://postgres@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Returns when it answers; after a crash it recovers first."""
+        options = " ".join(f"-c {name}='{value}'" for name, value in {**_SETTINGS, "port": str(self.port)}.items())
+        self._control("-l", self.folder / "log", "-o", options, "-w", "start")
+
+    def stop(self) -> None:
+        """As a crash would: connections break, nothing is tidied up."""
+        self._control("-m", "immediate", "-w", "stop")
+
+    @property
+    def runs(self) -> bool:
+        return (self.folder / "postmaster.pid").exists()
+
+    def fill_disk(self, largest_file: int | None) -> None:
+        """None of its files may grow beyond so many bytes, as if its disk were full; None ends that."""
+        if shutil.which("prlimit") is None:
+            pytest.skip("only Linux limits what runs already")
+        limit = "unlimited" if largest_file is None else str(largest_file)
+        for process in self._processes():  # as their own user: others may not
+            _run(["prlimit", f"--pid={process.pid}", f"--fsize={limit}:unlimited"], self.user)
+
+    def freeze(self) -> None:
+        """It keeps its connections, takes new ones, and answers nobody."""
+        for process in self._processes():
+            process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for process in reversed(self._processes()):
+            process.send_signal(signal.SIGCONT)
+
+    def _processes(self) -> list[psutil.Process]:
+        """The postmaster first: stopped, it starts no others."""
+        pid = int((self.folder / "postmaster.pid").read_text().partition("\n")[0])
+        postmaster = psutil.Process(pid)
+        return [postmaster, *postmaster.children()]
+
+    def _control(self, *arguments: str | Path) -> None:
+        _run([self.binaries / "pg_ctl", "-D", self.folder, *arguments], self.user)
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[Postgres]:
     """PostgreSQL refuses to run as root, so root lends it to an unprivileged user."""
     user = "nobody" if os.geteuid() == 0 else None
-    binaries = _binaries(folder, user)
-    data, port = folder / "data", free_port()
-    data.mkdir()
+    server = Postgres(folder / "data", free_port(), _binaries(folder, user), user)
+    server.folder.mkdir()
     if user:
-        shutil.chown(data, user)
-    _run([binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"], user)
-    options = " ".join(f"-c {name}='{value}'" for name, value in {**_SETTINGS, "port": str(port)}.items())
-    _run([binaries / "pg_ctl", "-D", data, "-l", data / "log", "-o", options, "-w", "start"], user)
+        shutil.chown(server.folder, user)
+    _run(
+        [server.binaries / "initdb", "-D", server.folder, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
+        user,
+    )
+    server.start()
     try:
-        yield Postgres(data, port)
+        yield server
     finally:
-        _run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], user)
+        server.stop()
 
 
 def _binaries(folder: Path, user: str | None) -> Path:

@@ -8,7 +8,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.record import ChatRecord
-from app.core.storable import storable
 from app.db.errors import commit_error
 from app.db.models import ChatLog
 
@@ -26,7 +25,7 @@ class ChatLogRepository:
     async def insert(self, records: Sequence[ChatRecord]) -> None:
         """Commits all of them or none; a row that is there already is left as it is. Raises a CommitError."""
         try:
-            rows = [{name: storable(getattr(record, name)) for name in _COLUMNS} for record in records]
+            rows = [{name: getattr(record, name) for name in _COLUMNS} for record in records]
             async with self._engine.begin() as connection:
                 await connection.execute(self._insert, rows)
         except Exception as exc:

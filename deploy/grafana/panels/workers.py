@@ -45,7 +45,7 @@ well = row(
         stat(
             "Rows spooled",
             "Rows on disk that wait for the database. They are safe there; look after the database.",
-            promql_now(f"sum(max by (host) (chat_log_spooled_rows{HOST}))"),
+            promql_now(f"sum(chat_log_spooled_rows{HOST})"),
             unit="short",
             levels=thresholds("green", (1, "orange"), (1000, "red")),
             width=4,
@@ -166,17 +166,35 @@ rows = row(
         timeseries(
             "Rows spooled",
             "On each machine's disk. It rises while the database is away, and should fall to 0 when it is back.",
-            promql(f"max by (host) (chat_log_spooled_rows{HOST})", "{{host}}"),
+            promql(f"sum by (host) (chat_log_spooled_rows{HOST})", "{{host}}"),
             unit="short",
+        ),
+    ),
+    line(
+        6,
+        timeseries(
+            "Spool filled",
+            "By the fullest worker of each machine. At 100 % new chats are refused, so that none goes without a row.",
+            promql(f"max by (host) (chat_log_spool_bytes{HOST} / chat_log_spool_limit_bytes{HOST})", "{{host}}"),
+            unit="percentunit",
+            width=12,
+        ),
+        timeseries(
+            "Oldest spooled row",
+            "How long ago its chat arrived. It is on one disk, and nowhere else.",
+            promql(f"max by (host) (chat_log_spool_age_seconds{HOST})", "{{host}}"),
+            unit="s",
+            width=12,
         ),
     ),
     line(
         7,
         timeseries(
             "Lost on the way",
-            "Commits that failed, rows that the database refused, spans that never reached the collector: 0 is right.",
+            "Commits and spool writes that failed, rows refused, spans that reached no collector: 0 is right.",
             promql(f"sum(increase(chat_log_commit_failures_total{HOST}[$__rate_interval]))", "commits failed"),
             promql(f"sum(increase(chat_log_rejected_rows_total{HOST}[$__rate_interval]))", "rows rejected"),
+            promql(f"sum(increase(chat_log_spool_failures_total{HOST}[$__rate_interval]))", "spool writes failed"),
             promql(f"sum(increase(otel_spans_dropped_total{HOST}[$__rate_interval]))", "spans dropped"),
             unit="short",
             colours={"commits failed": "purple", "rows rejected": "red", "spans dropped": "orange"},

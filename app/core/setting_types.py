@@ -1,0 +1,70 @@
+"""What settings are made of: their types, and what their values have to look like."""
+
+import json
+import re
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+_DRIVERS = {
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+}
+
+
+def _from_json(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError as exc:
+        raise ValueError(f"use a JSON object ({exc})") from exc
+
+
+def _has_valid_address(url: str) -> bool:
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        return False
+    return True
+
+
+def _known_driver(url: SecretStr) -> SecretStr:
+    scheme, separator, rest = url.get_secret_value().partition("://")
+    understood = separator and scheme in _DRIVERS and _has_valid_address(url.get_secret_value())
+    if not understood or (scheme.startswith("sqlite") and rest.lstrip("/") in ("", ":memory:")):
+        raise ValueError("use postgresql+asyncpg://user:password@host:5432/name or sqlite+aiosqlite:///path.db")
+    return SecretStr(f"{_DRIVERS[scheme]}://{rest}")
+
+
+def _fits_a_header(key: SecretStr) -> SecretStr:
+    if not (key.get_secret_value().isascii() and key.get_secret_value().isprintable()):
+        raise ValueError("use the key as Groq gave it, without other characters")
+    return key
+
+
+def _http_url(url: str) -> str:
+    if not (_has_valid_address(url) and re.match("https?://[^/]", url)):
+        raise ValueError("use a URL that starts with https:// or http:// and names a host")
+    return url.rstrip("/")
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+SecondsOrNone = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(gt=0)]
+JsonObject = (NoDecode, BeforeValidator(_from_json))
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_known_driver)]
+HeaderSecret = Annotated[SecretStr, AfterValidator(_fits_a_header)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+_Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class ModelPrice(BaseModel):
+    """What one model costs, in US dollars per million tokens."""
+
+    input: _Dollars
+    output: _Dollars
+    cached_input: _Dollars | None = None
