@@ -19,7 +19,8 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     APP_ENV=production \
     HOST=0.0.0.0 \
-    METRICS_HOST=0.0.0.0
+    METRICS_HOST=0.0.0.0 \
+    SPOOL_DIR=/var/lib/groq-stream/spool
 WORKDIR /srv
 COPY --from=build /venv /venv
 COPY --from=build /build/alembic.ini ./
@@ -28,6 +29,7 @@ COPY --from=build /build/app app
 COPY --from=build /build/deploy deploy
 RUN mkdir -p /var/lib/groq-stream/spool && chown 10001:10001 /var/lib/groq-stream/spool
 USER 10001:10001
+VOLUME /var/lib/groq-stream/spool
 EXPOSE 8000 9464
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s --start-interval=1s --retries=3 \
     CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8000, timeout=2); \

@@ -82,8 +82,11 @@ class Exchange:
         self.pace.add(block, now, waited_s=waited_s)
         if block.data:
             self.began = True
-        self._text += block.text
-        self._reasoning += block.reasoning
+        # One string for each block: one for each token would take ten times the memory.
+        if block.text:
+            self._text.append("".join(block.text))
+        if block.reasoning:
+            self._reasoning.append("".join(block.reasoning))
         self._tool_calls += block.tool_calls
         self.answer_bytes += block.answer_bytes
         self.model = block.model or self.model

@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     """A silence that is longer is bridged with comments, so that no proxy takes the connection for dead."""
     client_stall_timeout_s: Seconds = 30
     """How long a client may take nothing of what was sent before its chat is ended."""
+    client_buffer_bytes: Annotated[int, Field(ge=4096)] = 2**17
+    """128 KiB: what the kernel holds for a client that takes its time; beyond it, Groq is made to wait. By default the
+    kernel would hold 4 MB, which is more than most answers: nobody would notice a client that reads nothing."""
     stream_flush_ms: Annotated[float, Field(ge=0, le=1000)] = 16
     """After its first token a stream is relayed at most this often: one frame of a screen; 0 relays every read."""
     max_active_streams: Count = 512

@@ -32,7 +32,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        for listener in sockets or []:
+        for listener in sockets or []:  # connections inherit these from it
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._settings.client_buffer_bytes)
             _give_up_on_dead_peers(listener, self._settings.client_stall_timeout_s + _BURIAL_S)
         await super().startup(sockets)
         self._on_started()
@@ -70,7 +71,7 @@ class Server(uvicorn.Server):
 def _give_up_on_dead_peers(listener: socket.socket, seconds: float) -> None:
     """A client that takes nothing leaves a full buffer behind, which would keep its connection open for long.
 
-    Connections inherit this from their listener. The chat is ended first, with an outcome of its own.
+    The chat is ended first, with an outcome of its own.
     """
     if hasattr(socket, "TCP_USER_TIMEOUT") and listener.family in (socket.AF_INET, socket.AF_INET6):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(seconds) * 1000)

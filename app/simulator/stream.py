@@ -12,6 +12,7 @@ from app.simulator.faults import Fault
 from app.simulator.models import Model
 from app.simulator.wire import DONE, ChunkWriter, error_body, event
 
+_AT_ONCE_BYTES = 65_536  # a stream that is late does not hold up the others
 _IN_BAND_ERROR = error_body(
     "Failed to call a function. Please adjust your prompt. See 'failed_generation' for more details.",
     "invalid_request_error",
@@ -45,10 +46,10 @@ async def events(
             start += fault.silence_s
         due += token
         ahead = start + (number + 1) * pace - loop.time()
-        if ahead > 0:
+        if ahead > 0 or len(due) > _AT_ONCE_BYTES:
             yield due
             due = b""
-            await asyncio.sleep(ahead)
+            await asyncio.sleep(max(0, ahead))
     yield due + b"".join(writer.final(answer)) + (b"" if fault.ending == "no_done" else DONE)
 
 

@@ -54,7 +54,7 @@ def workers(
         yield running
 
 
-def ask_in_every_way(mix: Mix, workers: Workers) -> None:
+def ask_in_every_way(mix: Mix, workers: Workers, spool: Path) -> None:
     """All endings but those of a server that stops."""
     assert [mix.ask(client) for client in range(4)] == [200] * 4
     assert mix.ask(4, fault={"status": 503, "times": 1}) == 200
@@ -74,16 +74,19 @@ def ask_in_every_way(mix: Mix, workers: Workers) -> None:
         many = list(pool.map(lambda client: mix.ask(client, fault={"silence_s": 1}), range(8, 8 + 4 * MAX_ACTIVE)))
     assert 503 in many
     assert 429 in [mix.ask(0) for _ in range(3 * QUOTA)]
-    lose_a_row(mix, workers)
+    lose_a_row(mix, workers, spool)
 
 
 ENV_STALL_S = float(ENV["CLIENT_STALL_TIMEOUT_S"])
 
 
-def lose_a_row(mix: Mix, workers: Workers) -> None:
-    """The table is away: what runs is not recorded, and what asks next is turned away."""
+def lose_a_row(mix: Mix, workers: Workers, spool: Path) -> None:
+    """The table is away, and so is the disk: what runs is not recorded, and what asks next is turned away."""
     execute(workers.database_url, "ALTER TABLE chat_logs RENAME TO elsewhere")
+    spool.rmdir()
+    spool.touch()
     statuses = [mix.ask(client) for client in (16, 17, 18, 19, 16, 17)]
+    spool.unlink()
     execute(workers.database_url, "ALTER TABLE elsewhere RENAME TO chat_logs")
     assert {200, 503} == set(statuses)
     deadline = time.monotonic() + 10
@@ -117,10 +120,10 @@ def counts_of_a_drain(mix: Mix, workers: Workers, groq: SimulatedGroq, collector
 
 
 def test_requests_are_rows_and_refusals_and_every_signal_says_the_same(
-    workers: Workers, groq: SimulatedGroq, collector: Collector
+    workers: Workers, groq: SimulatedGroq, collector: Collector, tmp_path: Path
 ) -> None:
     mix = Mix(workers, groq)
-    ask_in_every_way(mix, workers)
+    ask_in_every_way(mix, workers, tmp_path / "data" / "spool")
     samples = counts_of_a_drain(mix, workers, groq, collector)
     assert total(samples, "chat_active_streams") == 0
     assert workers.program.wait() == 0
