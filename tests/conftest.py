@@ -32,11 +32,16 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """One server for the whole run."""
-    folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(0o755)  # pytest shuts other users out, and root runs the server as one of them
-    with postgres_server.running(folder) as server:
+    with postgres_server.running(open_folder(tmp_path_factory, "postgres")) as server:
         yield server
+
+
+def open_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """A new one. pytest shuts other users out of its folders, and root runs PostgreSQL as one of them."""
+    folder = tmp_path_factory.mktemp(name)
+    for parent in (folder, folder.parent, folder.parent.parent):
+        parent.chmod(0o755)
+    return folder
 
 
 def fresh_database(engine: str, folder: Path, request: pytest.FixtureRequest) -> str:

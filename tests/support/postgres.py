@@ -49,23 +49,24 @@ class Postgres:
         if shutil.which("prlimit") is None:
             pytest.skip("only Linux limits what runs already")
         limit = "unlimited" if largest_file is None else str(largest_file)
-        for process in self._processes():  # as their own user: others may not
+        postmaster = self._postmaster()
+        for process in (postmaster, *postmaster.children()):  # as their own user: others may not
             _run(["prlimit", f"--pid={process.pid}", f"--fsize={limit}:unlimited"], self.user)
 
     def freeze(self) -> None:
         """It keeps its connections, takes new ones, and answers nobody."""
-        for process in self._processes():
-            process.send_signal(signal.SIGSTOP)
+        postmaster = self._postmaster()
+        postmaster.send_signal(signal.SIGSTOP)  # first: it starts no others then
+        for backend in postmaster.children():
+            backend.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        for process in reversed(self._processes()):
+        postmaster = self._postmaster()
+        for process in (*postmaster.children(), postmaster):
             process.send_signal(signal.SIGCONT)
 
-    def _processes(self) -> list[psutil.Process]:
-        """The postmaster first: stopped, it starts no others."""
-        pid = int((self.folder / "postmaster.pid").read_text().partition("\n")[0])
-        postmaster = psutil.Process(pid)
-        return [postmaster, *postmaster.children()]
+    def _postmaster(self) -> psutil.Process:
+        return psutil.Process(int((self.folder / "postmaster.pid").read_text().partition("\n")[0]))
 
     def _control(self, *arguments: str | Path) -> None:
         _run([self.binaries / "pg_ctl", "-D", self.folder, *arguments], self.user)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -91,14 +91,15 @@ def program(
     cwd: Path,
     env: Mapping[str, str] | None = None,
     stop_with: signal.Signals = signal.SIGINT,
+    show: Callable[[str], object] = print,
 ) -> Iterator[Program]:
-    """Stops with the context, and shows what was printed if the test fails."""
+    """Stops with the context, and shows what was printed: pytest keeps that for a test that fails."""
     running = Program(arguments, cwd=cwd, env=env or {})
     try:
         yield running
     finally:
         running.stop(stop_with)
-        print(running.output)
+        show(running.output)
 
 
 def run(arguments: list[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> tuple[int, str]:

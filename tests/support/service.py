@@ -111,6 +111,11 @@ class SimulatedGroq:
         response = self.http.put(f"{self.root}/faults", json={"seed": seed, "faults": list(faults)})
         assert response.status_code == 200, response.text
 
+    def struck(self) -> list[int]:
+        """How often each of these faults has."""
+        struck: list[int] = self.http.get(f"{self.root}/faults").json()["struck"]
+        return struck
+
     def recover(self) -> None:
         self.http.delete(f"{self.root}/faults").raise_for_status()
         self.http.put(f"{self.root}/limits", json={}).raise_for_status()

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,14 @@ class Workers(Service):
 
 @contextmanager
 def serving(
-    folder: Path, http: httpx2.Client, env: Mapping[str, str], *, database_url: str, workers: int = 2, app: str = ""
+    folder: Path,
+    http: httpx2.Client,
+    env: Mapping[str, str],
+    *,
+    database_url: str,
+    workers: int = 2,
+    app: str = "",
+    show: Callable[[str], object] = print,
 ) -> Iterator[Workers]:
     """The production settings, with gunicorn, ready to answer: `app` replaces the application."""
     port, metrics_base = free_port(), free_ports(2 * workers)
@@ -62,6 +69,6 @@ def serving(
         "HOME": str(folder),
     }
     command = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py"), *([app] if app else [])]
-    with program(command, cwd=folder, env={**settings, **env}, stop_with=signal.SIGTERM) as running:
+    with program(command, cwd=folder, env={**settings, **env}, stop_with=signal.SIGTERM, show=show) as running:
         wait_until_answering(http, *range(metrics_base, metrics_base + workers))
         yield Workers(f"http://127.0.0.1:{port}", running, database_url, http, metrics_base, workers)
