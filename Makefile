@@ -5,7 +5,7 @@ BIN := .venv/bin
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve chats trace migrate stack stack-down test lint format dashboards lock clean
+.PHONY: help run serve chats trace migrate stack stack-down test chaos lint format dashboards lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ stack-down: ## Stop it; rows and metrics stay in their volumes
 
 test: .venv/dev ## Run all tests; what they need (PostgreSQL, a simulated Groq), they start themselves
 	@$(BIN)/python -m pytest
+
+chaos: .venv/dev ## Kill workers and the database under load, and look for every receipt's row; STREAMS=2000 SEED=0
+	@$(BIN)/python -m loadtests.chaos $(if $(STREAMS),--streams $(STREAMS)) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/dev ## Check style, types, dashboards, the Dockerfile and the compose file
 	@$(BIN)/ruff check .
