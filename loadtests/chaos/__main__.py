@@ -17,7 +17,11 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     folder.chmod(0o755)  # root lends PostgreSQL to another user
     print(f"{plan.streams} streams, seed {plan.seed}, in {folder}", flush=True)
-    evidence = run(plan, folder, say=lambda line: print(line, flush=True))
+    try:
+        evidence = run(plan, folder, say=lambda line: print(line, flush=True))
+    except KeyboardInterrupt:
+        shutil.rmtree(folder)
+        return 130
     verdict = judge(evidence)
     print(f"\n{table(evidence, verdict)}\n")
     if verdict.holds:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import socket
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from enum import Enum, auto
 
 import aiohttp
@@ -129,5 +129,6 @@ def _little_socket(address: AddrInfoType) -> socket.socket:
     family, kind, protocol, *_ = address
     little = socket.socket(family, kind, protocol)
     little.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _LITTLE_BUFFER)
-    little.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _LITTLE_SEGMENT)
+    with suppress(OSError):  # not every kernel lets one choose
+        little.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _LITTLE_SEGMENT)
     return little

@@ -40,7 +40,7 @@ def test_everything_broke_and_the_service_was_well_before_and_after(evidence: Ev
     receipts = [chat for chat in diary.chats if chat.receipt]
     for outage in outages(diary):
         assert any(chat.ended < outage.began for chat in receipts)
-        assert any(chat.began > outage.ended for chat in receipts)
+        assert any(chat.ended > outage.ended for chat in receipts)
 
 
 def test_a_row_that_went_missing_after_the_run_is_noticed(evidence: Evidence) -> None:

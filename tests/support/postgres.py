@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.ports import free_port
 
+# fsync stays on, as it is by default: what was committed has to be there after `stop` and `start`.
 _SETTINGS = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "50"}
 
 
