@@ -44,8 +44,9 @@ class GroqClient:
                 follow_redirects=False,  # nobody else is to be sent the key
                 # What HTTP_PROXY says is meant for Groq, and not for a simulator on this machine or network.
                 trust_env=settings.groq_api_key is not None,
-                # Admission bounds the streams; a pool that queued them would hide the wait.
-                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=60),
+                # Admission bounds the streams; a pool that queued them would hide the wait. 0 is aiohttp's word for no
+                # limit: with None, the SDK's transport would keep aiohttp's own, a hundred.
+                limits=httpx2.Limits(max_connections=0, max_keepalive_connections=None, keepalive_expiry=60),
                 timeout=httpx2.Timeout(None, connect=settings.groq_connect_timeout_s),
             ),
         )

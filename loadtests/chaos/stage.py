@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,15 +35,17 @@ class Stage:
         return self.postgres.url()
 
     @contextmanager
-    def service(self) -> Iterator[Workers]:
+    def service(self, *, workers: int = 2, env: Mapping[str, str] = SERVICE) -> Iterator[Workers]:
         """What it prints goes to `service.log`."""
-        env = {**SERVICE, "GROQ_BASE_URL": self.groq.url, "SPOOL_DIR": str(self._spool)}
-        with serving(self.folder, self.http, env, database_url=self.database_url, show=self._log) as workers:
-            yield workers
+        where = {"GROQ_BASE_URL": self.groq.url, "SPOOL_DIR": str(self._spool), "GROQ_API_KEY": "any"}
+        with serving(
+            self.folder, self.http, {**where, **env}, database_url=self.database_url, workers=workers, show=self._log
+        ) as running:
+            yield running
 
     def unspooled(self) -> list[Path]:
         """Files with rows that have yet to reach the database."""
-        return [path for path in self._spool.rglob("*.jsonl") if not path.name.startswith("rejected")]
+        return list(self._spool.glob("*.jsonl"))
 
     def unspool(self, patience_s: float) -> int:
         """Starts the service once more, until its spool is empty; returns its exit code."""

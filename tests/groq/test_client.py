@@ -1,5 +1,6 @@
 """The client against real sockets: the simulator where it can fail that way, replayed bytes where it cannot."""
 
+import asyncio
 import socket
 
 import pytest
@@ -71,3 +72,12 @@ async def test_a_proxy_of_the_environment_is_for_groq_and_not_for_a_simulator(
     async with GroqClient(settings(groq.url, groq_max_attempts=1)) as client:
         with pytest.raises(UpstreamUnreachable):
             await open_stream(client)
+
+
+async def test_streams_are_not_bounded_by_the_pool_of_connections(groq: SimulatedGroq) -> None:
+    """The hundred and first chat would wait for one of the others to end, and nobody would know why."""
+    groq.fail({"silence_s": 20, "after_tokens": 5})
+    async with GroqClient(settings(groq.url, groq_max_attempts=1)) as client:
+        async with asyncio.timeout(15):
+            streams = await asyncio.gather(*[open_stream(client) for _ in range(150)])
+        await asyncio.gather(*[stream.aclose() for stream in streams])
