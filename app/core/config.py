@@ -50,6 +50,10 @@ class Settings(BaseSettings):
     """4 MiB: a long conversation with a picture in it, and no more than a row should hold."""
     body_timeout_s: Seconds = 30
     """How long a client may take to send its request."""
+    max_header_bytes: int = Field(default=2**16, gt=0)
+    """64 KiB: room for the longest cookies and tokens that proxies pass on, which are 8 to 32."""
+    header_timeout_s: Seconds = 10
+    """How long a client may take to send its headers, a packet or two; whoever takes longer only holds a connection."""
     web_concurrency: int = Field(default=2, ge=1)
     """Workers of `make serve`; each takes one core when it is busy."""
     worker_slot: int = Field(default=0, ge=0)

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from app.chat.drain import Drain
 from app.core.config import Settings
+from app.serving.protocol import limited
 
 AFTER_DRAIN_S = 5
 """How much longer each layer waits than the one inside it: streams, then uvicorn, then gunicorn, then the container."""
@@ -28,6 +29,8 @@ class Server(uvicorn.Server):
         self._drain: Drain = app.state.drain
         self._on_started = on_started
         self._loop: asyncio.AbstractEventLoop | None = None
+        config.http = limited(self._settings)  # type: ignore[assignment] # all that uvicorn does with it is to call it
+        config.ws = "none"  # no websockets here: they would leave the protocol, and its limits
         config.timeout_graceful_shutdown = math.ceil(self._settings.drain_timeout_s) + AFTER_DRAIN_S
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

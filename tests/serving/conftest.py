@@ -1,4 +1,4 @@
-"""Two workers on PostgreSQL, as in production."""
+"""Two workers on PostgreSQL, as in production; and one process that loses patience soon, for bad input."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,8 @@ import pytest
 from app.core.config import Settings
 from app.db.migrate import upgrade
 from tests.conftest import fresh_database
-from tests.support.service import SimulatedGroq
+from tests.support.processes import program
+from tests.support.service import Service, SimulatedGroq
 from tests.support.serving import Workers, serving
 
 ENV = {"GROQ_API_KEY": "test-key-of-groq", "DRAIN_TIMEOUT_S": "1", "CLIENT_STALL_TIMEOUT_S": "3"}
@@ -28,3 +29,23 @@ def workers(chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_p
     env = {**ENV, "GROQ_BASE_URL": groq.url}
     with serving(tmp_path, http, env, database_url=chats_database) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def strict_process(
+    groq_process: SimulatedGroq, http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("strict")
+    url = f"sqlite+aiosqlite:///{folder}/chats.db"
+    env = {"DATABASE_URL": url, "GROQ_API_KEY": "test", "GROQ_BASE_URL": groq_process.url, "PORT": "0"}
+    limits = {"HEADER_TIMEOUT_S": "0.5", "BODY_TIMEOUT_S": "1", "MAX_BODY_BYTES": "100000"}
+    with program(["app"], cwd=folder, env=env | limits) as running:
+        yield Service(running.url(), running, url, http)
+
+
+@pytest.fixture
+def strict(strict_process: Service, groq: SimulatedGroq) -> Iterator[Service]:
+    """The service with short time limits. Whatever a test sends it, it answers the next chat, and logged no bug."""
+    yield strict_process
+    assert strict_process.chat().done
+    assert "Traceback" not in strict_process.program.output
