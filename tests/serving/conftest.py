@@ -46,6 +46,8 @@ def strict_process(
 @pytest.fixture
 def strict(strict_process: Service, groq: SimulatedGroq) -> Iterator[Service]:
     """The service with short time limits. Whatever a test sends it, it answers the next chat, and logged no bug."""
+    groq.fail({"words": 1})
     yield strict_process
+    groq.fail({"words": 1})
     assert strict_process.chat().done
     assert "Traceback" not in strict_process.program.output
