@@ -74,6 +74,8 @@ async def _http_error(request: Request, exc: Exception) -> Response:
     if exc.status_code == ServerStopping.status:
         return _answer(request, ServerStopping("this server is stopping; try again", retry_after=1))
     message = f"{request.method} {request.url.path}: {exc.detail}"
+    if exc.status_code == 400:  # FastAPI could not read the body, and does not say why
+        message = "there was an error parsing the body; send JSON in UTF-8, not too deep, its numbers not too long"
     if exc.status_code == 404:
         message = f"there is no {request.method} {request.url.path}; GET /docs lists what there is"
     error = InvalidRequest(message)

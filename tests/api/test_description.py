@@ -10,7 +10,7 @@ def test_the_description_says_what_is_sent_and_what_comes_back(service: Service)
     assert "text/event-stream" in operation["responses"]["200"]["content"]
     assert operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/ChatRequest")
     assert "422" not in operation["responses"]
-    for status in ("400", "413", "429", "4XX", "502", "503", "504"):
+    for status in ("400", "408", "413", "429", "431", "4XX", "500", "502", "503", "504"):
         schema = operation["responses"][status]["content"]["application/json"]["schema"]
         assert set(schema["properties"]["error"]["required"]) == {"message", "type", "code", "param"}
     assert {"/healthz", "/readyz"} <= set(description["paths"])
