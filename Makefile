@@ -5,7 +5,7 @@ BIN := .venv/bin
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve chats trace migrate stack stack-down test chaos lint format dashboards lock clean
+.PHONY: help run serve chats trace migrate stack stack-down test chaos overload fuzz lint format dashboards lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ test: .venv/dev ## Run all tests; what they need (PostgreSQL, a simulated Groq),
 
 chaos: .venv/dev ## Kill workers and the database under load, and look for every receipt's row; STREAMS=2000 SEED=0
 	@$(BIN)/python -m loadtests.chaos $(if $(STREAMS),--streams $(STREAMS)) $(if $(SEED),--seed $(SEED))
+
+overload: .venv/dev ## Send three times as many clients as there are places, and see whether those let in notice
+	@$(BIN)/python -m loadtests.overload
+
+fuzz: .venv/dev ## Send it 20,000 inputs that nobody thought of, or CASES=...; it starts what it needs itself
+	@$(BIN)/python -m tests.fuzz --cases $(or $(CASES),20000)
 
 lint: .venv/dev ## Check style, types, dashboards, the Dockerfile and the compose file
 	@$(BIN)/ruff check .

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from hypothesis import given
+
 from app.schemas.chat import ChatRequest
+from tests.fuzz.bodies import REQUESTS, is_refused_or_can_travel
 
 
 def request(**body: Any) -> ChatRequest:
@@ -25,3 +28,8 @@ def test_fields_that_we_do_not_know_are_kept_as_they_are() -> None:
     assert body["logprobs"] is False
     assert body["extra"] == {"a": [1, 2.0, "x"]}
     assert "temperature" not in body
+
+
+@given(REQUESTS)
+def test_json_of_any_shape_is_refused_or_can_be_sent_on(body: Any) -> None:
+    is_refused_or_can_travel(body)

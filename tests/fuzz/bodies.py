@@ -1,0 +1,37 @@
+"""JSON of any shape, for the schema of a request."""
+
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from app.schemas.chat import ChatRequest
+
+_SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(st.characters(), max_size=20))
+JSON = st.recursive(
+    _SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=5), st.dictionaries(st.text(max_size=10), inner, max_size=5)),
+    max_leaves=20,
+)
+_MESSAGE = st.fixed_dictionaries(
+    {"role": st.one_of(st.sampled_from(["system", "user", "assistant", "tool"]), JSON)}, optional={"content": JSON}
+)
+REQUESTS = st.one_of(
+    JSON,
+    st.fixed_dictionaries(
+        {"messages": st.one_of(st.lists(_MESSAGE, max_size=4), JSON)},
+        optional={name: JSON for name in ChatRequest.model_fields if name != "messages"} | {"x": JSON},
+    ),
+)
+
+
+def is_refused_or_can_travel(body: Any) -> None:
+    """Raises for anything but a ValidationError, and for a request that is let in and cannot be sent on."""
+    try:
+        request = ChatRequest.model_validate(body)
+    except ValidationError:
+        return
+    msgspec.json.encode(request.body)
+    assert isinstance(request.prompt(), str)
+    assert request.body.keys() == body.keys()

@@ -1,0 +1,30 @@
+"""A few of the inputs of `make fuzz`, always the same."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fuzz import described, raw
+from tests.fuzz.tally import Tally
+from tests.fuzz.target import Target, under_fire
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    with under_fire(tmp_path_factory.mktemp("fuzz")) as running:
+        yield running
+
+
+def assert_clean(tally: Tally, target: Target) -> None:
+    assert tally.is_clean, "\n".join(tally.examples)
+    assert target.bugs == []
+    assert tally.ok > tally.inputs / 10, "most of it did not come far"
+
+
+def test_the_service_does_what_its_description_says(target: Target) -> None:
+    """Statuses, types and shapes, whether a request is as described or not."""
+    assert_clean(described.run(target, cases=80, seed=1), target)
+
+
+def test_no_bytes_make_the_service_fail_or_wait(target: Target) -> None:
+    assert_clean(raw.run(target, cases=300, seed=1), target)
