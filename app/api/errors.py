@@ -107,6 +107,8 @@ def _invalid(problems: Sequence[dict[str, Any]]) -> InvalidRequest:
     param = _param(problems[0])
     if problems[0]["type"] == "value_error":
         return InvalidRequest(problems[0]["msg"].removeprefix("Value error, "), param=param or None)
+    if problems[0]["type"] == "string_unicode":
+        return InvalidRequest("the body holds half of a surrogate pair (\\ud800 to \\udfff)", param=param or None)
     if not param:
         return InvalidRequest("send a JSON object, with the header 'content-type: application/json'")
     # Where a field may be a text or a list, each of the two has its complaint; the one about the content knows more.

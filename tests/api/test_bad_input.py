@@ -64,8 +64,13 @@ def test_what_is_not_json_is_said_not_to_be(service: Service, content: bytes, wo
 
 
 def test_half_a_surrogate_pair_is_refused_wherever_it_stands(service: Service) -> None:
-    for body in ({"messages": [{"role": "user", "content": "\ud800"}]}, {**HELLO, "x": "\ud800"}):
-        assert service.chat(content=json.dumps(body).encode()).status == 400
+    half = "\ud800"
+    values = [{"messages": [{"role": "user", "content": half}]}, {**HELLO, "x": half}, {**HELLO, "model": half}]
+    names = [{**HELLO, half: 1}, {"messages": [{**MESSAGE, half: 1}]}, {**HELLO, "tools": [{half: 1}]}]
+    for body in values + names:
+        reply = service.chat(content=json.dumps(body).encode())
+        assert reply.status == 400
+        assert "surrogate pair" in reply.error["message"]
 
 
 def test_numbers_of_any_size_travel_and_are_kept(service: Service) -> None:
