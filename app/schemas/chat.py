@@ -1,6 +1,7 @@
 """The body of a chat request: known fields are validated, others travel to Groq as they are."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from math import isfinite
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
@@ -58,8 +59,11 @@ class ChatRequest(BaseModel):
     def _can_travel(self) -> Self:
         """What cannot be written as JSON, or not be kept in a row, is refused before it costs anything."""
         self._body = self.model_dump(exclude_unset=True)
-        if _is_deeper_than(_MAX_DEPTH, self._body):
-            raise ValueError(f"the body is nested more than {_MAX_DEPTH} levels deep")
+        for depth, level in enumerate(_levels(self._body)):
+            if depth == _MAX_DEPTH:
+                raise ValueError(f"the body is nested more than {_MAX_DEPTH} levels deep")
+            if any(isinstance(each, float) and not isfinite(each) for each in level):
+                raise ValueError("the body holds a number that is none in JSON, or too large (NaN, Infinity, 1e999)")
         try:
             msgspec.json.encode(self._body)
         except UnicodeEncodeError as exc:
@@ -76,11 +80,12 @@ class ChatRequest(BaseModel):
         return next((message.text() for message in reversed(self.messages) if message.role == "user"), "")
 
 
-def _is_deeper_than(limit: int, value: Any) -> bool:
+def _levels(value: Any) -> Iterator[list[Any]]:
+    """What is in it, level by level."""
     level = [value]
-    for _ in range(limit):
+    while level:
+        yield level
         level = [child for each in level for child in _children(each)]
-    return bool(level)
 
 
 def _children(value: Any) -> Iterable[Any]:

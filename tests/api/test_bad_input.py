@@ -80,6 +80,13 @@ def test_numbers_of_any_size_travel_and_are_kept(service: Service) -> None:
         assert service.row(reply.id)["outcome"] == "completed"
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-1e999"])
+def test_a_number_that_json_does_not_know_is_refused_and_not_sent_on_as_null(service: Service, number: str) -> None:
+    reply = service.chat(content=b'{"messages":[{"role":"user","content":"Hi"}],"x":[%s]}' % number.encode())
+    assert reply.status == 400
+    assert "NaN" in reply.error["message"]
+
+
 def test_what_is_nested_too_deep_to_be_kept_is_refused_before_it_costs_anything(service: Service) -> None:
     def nested(depth: int) -> bytes:
         return b'{"messages":[{"role":"user","content":"Hi"}],"x":' + b"[" * depth + b"]" * depth + b"}"

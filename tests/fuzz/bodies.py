@@ -1,5 +1,6 @@
 """JSON of any shape, for the schema of a request."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -27,11 +28,10 @@ REQUESTS = st.one_of(
 
 
 def is_refused_or_can_travel(body: Any) -> None:
-    """Raises for anything but a ValidationError, and for a request that is let in and cannot be sent on."""
+    """Raises for anything but a ValidationError, and for a request that is let in and is not sent on as it came."""
     try:
         request = ChatRequest.model_validate(body)
     except ValidationError:
         return
-    msgspec.json.encode(request.body)
+    assert json.loads(msgspec.json.encode(request.body)) == body
     assert isinstance(request.prompt(), str)
-    assert request.body.keys() == body.keys()
