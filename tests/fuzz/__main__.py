@@ -29,7 +29,8 @@ def main() -> int:
     tallies += _check(cases=options.cases * 4 // 10, seed=options.seed)
     print(table(tallies))
     print(f"the service's memory (RSS): {before:.1f} MB before, {after:.1f} MB after")
-    print("\n".join([example for tally in tallies for example in tally.examples] + bugs[:5]))
+    for shown in [example for tally in tallies for example in tally.examples] + bugs[:5]:
+        print(shown)
     is_clean = all(tally.is_clean for tally in tallies) and not bugs and after - before < _GROWTH_MB
     return 0 if is_clean else 1
 

@@ -28,3 +28,12 @@ def test_the_service_does_what_its_description_says(target: Target) -> None:
 
 def test_no_bytes_make_the_service_fail_or_wait(target: Target) -> None:
     assert_clean(raw.run(target, cases=300, seed=1), target)
+
+
+def test_what_is_looked_for_is_found() -> None:
+    failed, hung, broke = Tally("failed"), Tally("hung"), Tally("broke")
+    failed.answered([200, 503], "x")
+    hung.hung("x")
+    broke.broke("x")
+    assert not any(tally.is_clean for tally in (failed, hung, broke))
+    assert [len(tally.examples) for tally in (failed, hung, broke)] == [1, 1, 1]

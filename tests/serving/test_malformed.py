@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.raw import BODY, CHAT, CLOSE, HEALTH, connect, exchange, receive_one, sized
+from tests.support.raw import BODY, CHAT, CLOSE, HEALTH, connect, exchange, receive_one, receive_until, sized
 from tests.support.service import Service
 
 CHUNKED = b"transfer-encoding: chunked\r\n"
@@ -82,7 +82,7 @@ def test_what_is_strange_has_its_answer(strict: Service, data: bytes, status: in
 def test_a_client_that_asks_first_is_told_to_go_on(strict: Service) -> None:
     with connect(strict.url) as client:
         client.sendall(CHAT + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(BODY))
-        assert client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert receive_until(client, b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(BODY)
         assert receive_one(client) == 200
 

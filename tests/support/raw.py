@@ -80,3 +80,13 @@ def receive_one(client: socket.socket) -> int:
         assert data, "the connection ended before the answer did"
         parser.feed_data(data)
     return int(parser.get_status_code())
+
+
+def receive_until(client: socket.socket, words: bytes) -> bytes:
+    """What comes until then; fails if the connection ends before."""
+    received = b""
+    while words not in received:
+        data = client.recv(65536)
+        assert data, received
+        received += data
+    return received
