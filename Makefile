@@ -5,7 +5,7 @@ BIN := .venv/bin
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve chats trace migrate stack stack-down test chaos overload fuzz lint format dashboards lock clean
+.PHONY: help run serve chats trace migrate stack stack-down test chaos endings overload fuzz lint format dashboards lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ overload: .venv/dev ## Send three times as many clients as there are places, and
 
 fuzz: .venv/dev ## Send it 20,000 inputs that nobody thought of, or CASES=...; it starts what it needs itself
 	@$(BIN)/python -m tests.fuzz --cases $(or $(CASES),20000)
+
+endings: .venv/dev ## End chats in every way there is, and look for what stays behind; CHATS=10000 SEED=0
+	@$(BIN)/python -m loadtests.endings $(if $(CHATS),--chats $(CHATS)) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/dev ## Check style, types, dashboards, the Dockerfile and the compose file
 	@$(BIN)/ruff check .

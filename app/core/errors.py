@@ -3,7 +3,9 @@
     ServiceError
     ├─ InvalidRequest              400   the caller's: the message names the field and the fix
     │  ├─ BodyTooLarge             413
-    │  └─ BodyTooSlow              408
+    │  ├─ BodyTooSlow              408
+    │  ├─ HeadersTooLarge          431
+    │  └─ HeadersTooSlow           408
     ├─ Unauthorized                401   the caller's: no key of this service, or a wrong one
     ├─ QuotaExceeded               429   the caller's: more requests than its key may make
     ├─ Overloaded                  503   ours: no room for one more stream
@@ -87,6 +89,16 @@ class BodyTooLarge(InvalidRequest):
 class BodyTooSlow(InvalidRequest):
     status = 408
     code = "body_timeout"
+
+
+class HeadersTooLarge(InvalidRequest):
+    status = 431
+    code = "headers_too_large"
+
+
+class HeadersTooSlow(InvalidRequest):
+    status = 408
+    code = "header_timeout"
 
 
 class Unauthorized(ServiceError):

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from app.api.errors import render
 from app.core.config import Settings
-from app.core.errors import InvalidRequest, ServiceError
+from app.core.errors import HeadersTooLarge, HeadersTooSlow, InvalidRequest, ServiceError
 from app.serving.upgrade import NoUpgrade
 
 _MAX_HEADERS = 100
@@ -25,16 +25,6 @@ _FAREWELL_S = 2
 """How long a client that still sends may take to read why. Closed at once, its connection would be reset before."""
 
 log = structlog.get_logger(__name__)
-
-
-class HeadersTooSlow(InvalidRequest):
-    status = 408
-    code = "header_timeout"
-
-
-class HeadersTooLarge(InvalidRequest):
-    status = 431
-    code = "headers_too_large"
 
 
 def limited(settings: Settings) -> Callable[..., "LimitedProtocol"]:
