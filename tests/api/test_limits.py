@@ -1,0 +1,159 @@
+"""What a chat may take, over real processes: time, places, models, and the memory that its client makes others keep."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.conftest import fresh_database
+from tests.support.processes import program
+from tests.support.scrape import scrape, total
+from tests.support.service import HELLO, PATH, Reply, Service, SimulatedGroq
+
+MODEL, FALLBACK = "llama-3.1-8b-instant", "openai/gpt-oss-20b"
+PLACES, QUEUED = 4, 2
+
+
+@pytest.fixture(scope="module")
+def limited_process(
+    groq_process: SimulatedGroq,
+    http: httpx2.Client,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("limited")
+    url = fresh_database("sqlite", folder, request)
+    env = {
+        "DATABASE_URL": url,
+        "GROQ_API_KEY": "test",
+        "GROQ_BASE_URL": groq_process.url,
+        "PORT": "0",
+        "GROQ_FALLBACK_MODEL": FALLBACK,
+        "GROQ_MAX_ATTEMPTS": "2",
+        "GROQ_RETRY_WAIT_S": "1",
+        "GROQ_FIRST_TOKEN_TIMEOUT_S": "0.6",
+        "CHAT_GAP_TIMEOUT_S": "1.5",
+        "CHAT_TIMEOUT_S": "4",
+        "STREAM_KEEPALIVE_S": "0.3",
+        "CLIENT_STALL_TIMEOUT_S": "1",
+        "MAX_ACTIVE_STREAMS": str(PLACES),
+        "MAX_QUEUED_CHATS": str(QUEUED),
+        "QUEUE_TIMEOUT_S": "5",
+    }
+    with program(["app"], cwd=folder, env=env) as running:
+        yield Service(running.url(), running, url, http)
+
+
+@pytest.fixture
+def limited(limited_process: Service, groq: SimulatedGroq) -> Service:
+    return limited_process
+
+
+def test_a_silence_is_bridged_with_comments_that_clients_skip(limited: Service, groq: SimulatedGroq) -> None:
+    groq.fail({"silence_s": 1, "after_tokens": 5})
+    reply = limited.chat()
+    assert reply.done
+    comments = [event for event in reply.events if event.startswith(":")]
+    assert 2 <= len(comments) <= 4
+    row = limited.row(reply.id)
+    assert (row["outcome"], row["response"]) == ("completed", reply.text)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"first_token_delay_s": 5}, "Groq sent no token within 0.6 s"),
+        ({"silence_s": 9, "after_tokens": 5}, "Groq fell silent for 1.5 s"),
+        ({"tokens_per_s": 5}, "the chat took longer than 4 s"),
+    ],
+)
+def test_each_limit_has_its_own_words(
+    limited: Service, groq: SimulatedGroq, fault: dict[str, Any], message: str
+) -> None:
+    groq.fail(fault)
+    reply = limited.chat()
+    assert (reply.status, reply.done) == (200, False)
+    assert (reply.error["code"], reply.error["message"]) == ("upstream_timeout", message)
+    row = limited.row(reply.id)
+    assert (row["outcome"], row["error_code"], row["attempts"]) == ("upstream_timeout", "upstream_timeout", 1)
+
+
+def test_a_first_byte_that_does_not_come_is_tried_again_and_then_a_status(
+    limited: Service, groq: SimulatedGroq
+) -> None:
+    groq.fail({"first_byte_delay_s": 5})
+    reply = limited.chat()
+    assert (reply.status, reply.error["message"]) == (504, "Groq sent nothing within 0.6 s")
+    assert limited.row(reply.id)["attempts"] == 3  # two, and one more with the other model
+
+
+def test_the_fallback_model_answers_and_every_attempt_is_told(limited: Service, groq: SimulatedGroq) -> None:
+    before = attempts(limited)
+    groq.fail({"status": 503, "model": MODEL})
+    reply = limited.chat({**HELLO, "model": MODEL})
+    assert reply.done
+    row = limited.row(reply.id)
+    assert (row["requested_model"], row["model_name"], row["attempts"]) == (MODEL, FALLBACK, 3)
+    told = limited.finished_line(reply.id)["attempt_results"]
+    assert told == ["upstream_unavailable", "upstream_unavailable", "ok"]
+    counted = attempts(limited)
+    assert counted["failed"] - before["failed"] == 2
+    assert counted["other"] - before["other"] == 1
+
+
+def attempts(service: Service) -> dict[str, float]:
+    """As the worker's metrics count them; the fallback model is not on the price list."""
+    (line,) = {line for line in service.program.lines if '"metrics.served"' in line}
+    samples = scrape(service.http, json.loads(line)["port"])
+    name = "chat_upstream_attempts_total"
+    return {
+        "failed": total(samples, name, model=MODEL, result="upstream_unavailable"),
+        "other": total(samples, name, model="other", result="ok"),
+    }
+
+
+def test_beyond_the_places_and_the_queue_a_chat_is_refused_at_once(limited: Service, groq: SimulatedGroq) -> None:
+    groq.fail({"silence_s": 1, "after_tokens": 5})
+    with ThreadPoolExecutor(PLACES + QUEUED + 6) as pool:
+        chats = [pool.submit(one, limited) for _ in range(PLACES + QUEUED + 6)]
+        replies = [chat.result() for chat in chats]
+    taken = [reply for reply, _ in replies if reply.status == 200]
+    refused = [(reply, seconds) for reply, seconds in replies if reply.status == 503]
+    assert all(reply.done for reply in taken)
+    assert (len(taken), len(refused)) == (PLACES + QUEUED, 6)
+    for reply, seconds in refused:
+        assert reply.error["code"] == "overloaded"
+        assert reply.headers["retry-after"] in {"1", "2", "3"}
+        assert seconds < 1  # those inside take longer
+    waited = sorted(limited.row(reply.id)["queue_ms"] for reply in taken)
+    assert max(waited[:PLACES]) < 500 < min(waited[PLACES:])
+
+
+def one(service: Service) -> tuple[Reply, float]:
+    began = time.monotonic()
+    with httpx2.Client(timeout=30, trust_env=False) as client:
+        reply = Service(service.url, service.program, service.database_url, client).chat()
+    return reply, time.monotonic() - began
+
+
+def test_a_client_that_takes_nothing_makes_groq_wait_and_is_ended(limited: Service, groq: SimulatedGroq) -> None:
+    """An answer of 6 MB: what is kept for the client is a fraction of it, in the service and in the kernel."""
+    groq.fail({"tokens_per_s": 20_000, "words": 30_000, "times": 1})
+    host, port = limited.url.removeprefix("http://").split(":")
+    body = json.dumps(HELLO).encode()
+    head = [f"POST {PATH} HTTP/1.1", "host: x", "content-type: application/json", f"content-length: {len(body)}"]
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect((host, int(port)))
+        reader.sendall("\r\n".join([*head, "", ""]).encode() + body)
+        begun = reader.recv(1000).decode()
+        chat_id = begun.partition("x-request-id: ")[2][:36]
+        row = limited.row_in_time(chat_id, 15)
+    assert row["outcome"] == "client_stalled"
+    line = limited.finished_line(chat_id)
+    assert line["bytes"] < 2_000_000
