@@ -41,14 +41,14 @@ test: .venv/dev ## Run all tests; what they need (PostgreSQL, a simulated Groq),
 chaos: .venv/dev ## Kill workers and the database under load, and look for every receipt's row; STREAMS=2000 SEED=0
 	@$(BIN)/python -m loadtests.chaos $(if $(STREAMS),--streams $(STREAMS)) $(if $(SEED),--seed $(SEED))
 
+endings: .venv/dev ## End chats in every way there is, and look for what stays behind; CHATS=10000 SEED=0
+	@$(BIN)/python -m loadtests.endings $(if $(CHATS),--chats $(CHATS)) $(if $(SEED),--seed $(SEED))
+
 overload: .venv/dev ## Send three times as many clients as there are places, and see whether those let in notice
 	@$(BIN)/python -m loadtests.overload
 
 fuzz: .venv/dev ## Send it 20,000 inputs that nobody thought of, or CASES=...; it starts what it needs itself
 	@$(BIN)/python -m tests.fuzz --cases $(or $(CASES),20000)
-
-endings: .venv/dev ## End chats in every way there is, and look for what stays behind; CHATS=10000 SEED=0
-	@$(BIN)/python -m loadtests.endings $(if $(CHATS),--chats $(CHATS)) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/dev ## Check style, types, dashboards, the Dockerfile and the compose file
 	@$(BIN)/ruff check .
