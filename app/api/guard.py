@@ -10,7 +10,10 @@ from app.api.state import RequestState
 
 
 class GuardedRoute(APIRoute):
-    """An endpoint for those who have a key, and requests left on it. Raises Unauthorized or QuotaExceeded."""
+    """An endpoint for those who have a key, and requests left on it, while the service has room.
+
+    Raises Unauthorized, QuotaExceeded, Overloaded, RowsUnavailable or ServerStopping.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -18,6 +21,7 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             state: RequestState = request.scope["state"]
             state["client"] = state["keys"].name_of(request.headers.get("authorization"))
+            state["chats"].refuse_if_full()
             await state["quota"].spend(state["client"])
             return await handle(request)
 

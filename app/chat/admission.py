@@ -30,8 +30,15 @@ class Admission:
         self._idle.set()
         self.active = 0
 
+    def refuse_if_full(self) -> None:
+        """What `enter` would raise at once, for those who need not read a request to know."""
+        self._check(0)
+        if self.active >= self._max_active and len(self._queue) >= self._max_queued:
+            raise self._overloaded()
+
     async def enter(self, row_bytes: int) -> None:
         """A place for one stream, and room for its row. Raises Overloaded, RowsUnavailable or ServerStopping."""
+        self.refuse_if_full()
         self._check(row_bytes)
         if self.active < self._max_active:
             self.active += 1
@@ -57,8 +64,6 @@ class Admission:
             raise RowsUnavailable("chats cannot be recorded at the moment; try again", retry_after=_RETRY_AFTER_S)
 
     async def _wait_for_a_place(self) -> None:
-        if len(self._queue) >= self._max_queued:
-            raise self._overloaded()
         place = asyncio.get_running_loop().create_future()
         self._queue.append(place)
         try:
@@ -69,6 +74,7 @@ class Admission:
             elif not place.cancelled():  # it came at the same moment
                 self._pass_on()
             if isinstance(exc, TimeoutError):
+                self._check(0)
                 raise self._overloaded() from exc
             raise
 

@@ -41,6 +41,10 @@ class ChatService:
         """The streams that run, and those whose rows are being kept."""
         return self._admission.active
 
+    def refuse_if_full(self) -> None:
+        """Raises Overloaded, RowsUnavailable or ServerStopping where a chat would be turned away at once."""
+        self._admission.refuse_if_full()
+
     async def wait_idle(self, timeout_s: float) -> None:
         """Waits for the streams that still run and the rows that are being kept, but not for ever."""
         with anyio.move_on_after(timeout_s):
