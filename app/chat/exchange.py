@@ -126,6 +126,7 @@ class Exchange:
         self.error = self.error or lost
 
     def _finish(self, outcome: Outcome, now: float) -> None:
+        self.pace.resume(now)
         self.outcome, self.pace.finished = outcome, now
 
     def record(self, prices: Mapping[str, ModelPrice]) -> ChatRecord:

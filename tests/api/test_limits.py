@@ -157,3 +157,4 @@ def test_a_client_that_takes_nothing_makes_groq_wait_and_is_ended(limited: Servi
     assert row["outcome"] == "client_stalled"
     line = limited.finished_line(chat_id)
     assert line["bytes"] < 2_000_000
+    assert line["backpressure_ms"] >= 900

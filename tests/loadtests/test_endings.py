@@ -1,0 +1,84 @@
+"""A short run of all endings: nothing stays behind, and a client that leaves lets go of Groq."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.core.outcomes import Outcome
+from loadtests.endings.endings import BLOCKED, ENDINGS, READING, WAITING
+from loadtests.endings.leavers import BLOCKED_S
+from loadtests.endings.plan import Plan
+from loadtests.endings.run import run
+from loadtests.endings.table import table
+from loadtests.endings.verdict import HELD, Evidence, judge
+from tests.conftest import open_folder
+
+PLAN = Plan(chats=300, warm_up=100, closings=3)
+CLOSED_S = 5
+"""Generous: other tests may run beside; `make endings` tells how long it takes."""
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    return run(PLAN, open_folder(tmp_path_factory, "endings"))
+
+
+def test_nothing_is_left_behind_however_chats_end(evidence: Evidence) -> None:
+    problems = judge(evidence, memory=False)  # a run this short says nothing of it
+    assert problems == [], table(evidence, problems)
+
+
+def test_every_ending_was_there(evidence: Evidence) -> None:
+    assert {ending.name for ending in evidence.asked.values()} == {ending.name for ending in ENDINGS}
+    assert set(evidence.counted) == {
+        Outcome.COMPLETED,
+        Outcome.CLIENT_DISCONNECTED,
+        Outcome.CLIENT_STALLED,
+        Outcome.UPSTREAM_ERROR,
+        Outcome.UPSTREAM_RATE_LIMITED,
+        Outcome.UPSTREAM_TIMEOUT,
+        Outcome.UPSTREAM_REJECTED,
+        Outcome.INVALID_REQUEST,
+    }
+
+
+def test_groq_is_let_go_of_when_a_client_leaves(evidence: Evidence) -> None:
+    assert set(evidence.closings) == {WAITING.name, READING.name, BLOCKED.name}
+    for seconds in evidence.closings.values():
+        assert len(seconds) == PLAN.closings
+        assert max(seconds) < CLOSED_S
+
+
+def test_clients_that_stopped_reading_had_blocked_the_service(evidence: Evidence) -> None:
+    """Much less was taken from Groq than it would have said until they left."""
+    taken = [row.tokens for row in evidence.rows if evidence.asked[row.asked_as] is BLOCKED]
+    assert taken
+    assert max(taken) < BLOCKED.fault["tokens_per_s"] * BLOCKED_S[0]
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_one_more_of_anything_is_noticed(evidence: Evidence, held: str) -> None:
+    more = replace(evidence.end, **{held: getattr(evidence.start, held) + 1})
+    noticed = judge(replace(evidence, looks={**evidence.looks, PLAN.chats: more}), memory=False)
+    assert [problem for problem in noticed if held in problem]
+
+
+@pytest.mark.parametrize(
+    ("changes", "noticed"),
+    [
+        ({"upstream": 1}, "connections to Groq"),
+        ({"gauges": {"active streams": 1.0}}, "active streams"),
+        ({"rows": ()}, "requests are not 0 rows"),
+        ({"spans": ()}, "0 spans"),
+        ({"counted": {}}, "0 in the metrics"),
+    ],
+)
+def test_what_does_not_add_up_is_noticed(evidence: Evidence, changes: dict[str, Any], noticed: str) -> None:
+    problems = judge(replace(evidence, **changes), memory=False)
+    assert [problem for problem in problems if noticed in problem], problems
+
+
+def test_memory_that_grows_is_noticed(evidence: Evidence) -> None:
+    looks = {500: evidence.start, 1000: replace(evidence.end, rss_mb=evidence.start.rss_mb * 1.2)}
+    assert [problem for problem in judge(replace(evidence, looks=looks)) if "memory grew" in problem]
