@@ -30,10 +30,11 @@ class Patience:
     async def next_block(self, upstream: UpstreamStream, pace: Pace) -> Block:
         """What comes next: Groq's words, a comment over a long silence, or the error that ends it.
 
-        After the first token, blocks gather for a frame of a screen.
+        After the first token, blocks gather for a frame of a screen, unless the stream is slower than that anyway.
         """
-        if pace.first_token_at is not None:
-            await upstream.pause(self._settings.stream_flush_ms / 1000)
+        frame_s = self._settings.stream_flush_ms / 1000
+        if pace.first_token_at is not None and pace.last_wait_s < frame_s:
+            await upstream.pause(frame_s)
         began = time.monotonic()
         left_s, why = self._left(pace, began)
         keepalive_s = self._settings.stream_keepalive_s

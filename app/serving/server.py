@@ -1,6 +1,7 @@
 """uvicorn's server, and how it stops: told so, it lets nobody in, and lets those who are in finish."""
 
 import asyncio
+import gc
 import math
 import signal
 import socket
@@ -39,6 +40,9 @@ class Server(uvicorn.Server):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._settings.client_buffer_bytes)
             _give_up_on_dead_peers(listener, self._settings.client_stall_timeout_s + _BURIAL_S)
         await super().startup(sockets)
+        # What was made at the start stays: the collector need not look through it again and again while streams wait.
+        gc.collect()
+        gc.freeze()
         self._on_started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -10,9 +10,9 @@ from loadtests.chaos.stage import Stage, stage
 from loadtests.overload.crowd import Seen, crowd
 from loadtests.overload.table import table
 
-TOKENS = 80
-PACE = {"tokens_per_s": 10, "words": TOKENS, "first_token_delay_s": 0.2}
-"""Answers of eight seconds: as fast as people read, and slow enough for a worker to be full of."""
+TOKENS = 40
+PACE = {"tokens_per_s": 5, "words": TOKENS, "first_token_delay_s": 0.2}
+"""Answers of eight seconds, as fast as people read: what a worker can be full of without being out of breath."""
 
 _CALM = 20
 _CALM_S = 20

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import re
 import time
 from collections.abc import Callable
@@ -12,6 +13,9 @@ from tests.support.service import PATH
 _BODY = json.dumps({"messages": [{"role": "user", "content": "How long is a piece of string?"}]}).encode()
 _HEAD = [f"POST {PATH} HTTP/1.1", "host: overload", "content-type: application/json", f"content-length: {len(_BODY)}"]
 _REQUEST = "\r\n".join([*_HEAD, "", ""]).encode() + _BODY
+
+_THINK_S = 2
+"""Nobody asks again at the very moment of an answer: those whose rows shared a commit would stay together for ever."""
 
 _STATUS = re.compile(rb"HTTP/1\.1 (\d+)")
 _RETRY_AFTER = re.compile(rb"retry-after: (\d+)", re.IGNORECASE)
@@ -68,7 +72,7 @@ class Client(asyncio.Protocol):
         self._tail = (self._tail + data)[-40:]
         if answer.status == 200 and self._tail.endswith(_LAST_CHUNK):
             answer.done = b"data: [DONE]" in self._tail
-            self._end(answer, 0)
+            self._end(answer, come_back_s=0)
 
     def _begin(self, answer: Answer, data: bytes) -> None:
         """Until the first token there is little to look through."""
@@ -84,4 +88,4 @@ class Client(asyncio.Protocol):
     def _end(self, answer: Answer, come_back_s: float) -> None:
         answer.ended_s = time.monotonic() - answer.asked
         self._note(answer)
-        self._loop.call_later(come_back_s, self.ask)
+        self._loop.call_later(come_back_s + random.uniform(0, _THINK_S), self.ask)
