@@ -17,6 +17,11 @@ SERVE = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py")]
         ({"GROQ_API_KEY": "k", "DRAIN_TIMEOUT_S": "long"}, "DRAIN_TIMEOUT_S: Input should be a valid number"),
         ({"GROQ_API_KEY": "k", "API_KEYS": "nameless"}, "API_KEYS: use name:secret"),
         ({"GROQ_API_KEY": "k", "APP_ENV": "production", "API_KEYS": "me:secret"}, "DATABASE_URL: set it to a Post"),
+        (
+            {"GROQ_API_KEY": "k", "SPOOL_DIR": "/dev/null"},
+            "SPOOL_DIR: no rows can be written to /dev/null (File exists)",
+        ),
+        ({"GROQ_API_KEY": "k", "SPOOL_MAX_BYTES": "9"}, "SPOOL_MAX_BYTES: the largest chat may need 10485760"),
     ],
 )
 def test_what_cannot_run_is_one_sentence_before_anything_is_forked(
