@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from app.serving.checks import check_ports, settings_or_exit
+from app.serving.checks import check_ports, check_spool, settings_or_exit
 from app.serving.server import AFTER_DRAIN_S
 
 _settings = settings_or_exit()
@@ -43,6 +43,7 @@ control_socket_disable = True
 
 def on_starting(server: Any) -> None:
     """Once, before anything is forked; a reload does not come by here."""
+    check_spool(_settings)
     check_ports(_settings)
 
 

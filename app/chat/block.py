@@ -3,7 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from app.core.errors import ServiceError
+
+_LONGEST_ESCAPE = len("\\u0000")
 
 
 @dataclass(slots=True)
@@ -46,10 +50,13 @@ class Block:
 
     @property
     def answer_bytes(self) -> int:
-        """The size of what it adds to the answer; tool calls count as the whole block that they came in."""
-        size = sum(_bytes(piece) for pieces in (self.text, self.reasoning) for piece in pieces)
-        return size + (len(self.data) if self.tool_calls else 0)
+        """The size of what it adds to the answer, as JSON; tool calls count as the whole block that they came in."""
+        return _as_json(self.text) + _as_json(self.reasoning) + (len(self.data) if self.tool_calls else 0)
 
 
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+def _as_json(pieces: list[str]) -> int:
+    text = "".join(pieces)
+    try:
+        return len(msgspec.json.encode(text)) - len('""')
+    except UnicodeEncodeError:  # half a surrogate pair, which becomes another character
+        return _LONGEST_ESCAPE * len(text)

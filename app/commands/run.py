@@ -14,7 +14,7 @@ from app.core.config import Settings
 from app.main import create_app
 from app.observability import logs
 from app.observability.trace_file import TRACE_FILE
-from app.serving.checks import cannot_listen, missing_in_production, reason, unwritable_spool, why_not
+from app.serving.checks import cannot_listen, check_spool, missing_in_production, reason, why_not
 from app.serving.server import Server
 
 
@@ -29,9 +29,7 @@ def run(settings: Settings) -> int:
         return 1
     with ExitStack() as stack:
         stack.enter_context(listener)
-        if problems := unwritable_spool(settings):
-            sys.stderr.write("\n".join([*problems, ""]))
-            return 2
+        check_spool(settings)
         logs.configure(settings.log_format)
         code = migrate(settings, quiet=True)
         if code:
@@ -44,7 +42,9 @@ def run(settings: Settings) -> int:
         config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
         server = Server(config, app, on_started=lambda: _greet(settings, listener))
         signal.signal(signal.SIGHUP, server.handle_exit)  # a terminal that is closed is a reason to stop in good order
-        with suppress(KeyboardInterrupt):  # uvicorn has stopped in good order, and passes the signal on
+        # uvicorn stops in good order, and then passes the signal on to whoever had it before.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        with suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
     return 0 if server.started else 1
 

@@ -29,8 +29,8 @@ _EMBEDDED_DATABASE = "sqlite+aiosqlite:///data/chats.db"
 
 
 def _row_bytes(body_bytes: int, answer_bytes: int) -> int:
-    """The last message stands in a row twice, and writing an answer as JSON can double it."""
-    return 2 * (body_bytes + answer_bytes)
+    """The last message stands in a row twice, and numbers may be written at greater length than they came."""
+    return 4 * body_bytes + answer_bytes
 
 
 class Settings(BaseSettings):

@@ -8,6 +8,7 @@ import structlog
 
 _ASK_AGAIN_S = 0.5
 _ASK_AGAIN_AT_LEAST_EVERY_S = 16
+_DOUBLINGS = 8
 _ANSWER_WITHIN_S = 2
 
 log = structlog.get_logger(__name__)
@@ -41,7 +42,8 @@ class Availability:
 
     async def _recover(self) -> None:
         """What answers and then fails again is given more time before the next chats are risked."""
-        pause_s = min(_ASK_AGAIN_S * 2**self._relapses, _ASK_AGAIN_AT_LEAST_EVERY_S)
+        doublings = min(self._relapses, _DOUBLINGS)
+        pause_s = min(_ASK_AGAIN_S * 2**doublings, _ASK_AGAIN_AT_LEAST_EVERY_S)
         self._relapses += 1
         while not self.well:
             await asyncio.sleep(pause_s)

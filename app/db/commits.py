@@ -37,7 +37,10 @@ class Probe(Protocol):
 
 
 class Commits:
-    """One per process; those who write, and those who bring back what was spooled, share what it knows."""
+    """One per process; those who write, and those who bring back what was spooled, share what it knows.
+
+    `made`: how many commits there were.
+    """
 
     def __init__(self, rows: Rows, *, timeout_s: float, probe: Probe) -> None:
         self._rows = rows
@@ -45,14 +48,18 @@ class Commits:
         self._probe = probe
         self._database = Availability(rows.ping)
         self._inserting: set[asyncio.Task[None]] = set()
+        self.made = 0
 
     @property
     def well(self) -> bool:
         """False from a commit that failed until the database answers again."""
         return self._database.well
 
-    async def commit(self, records: Sequence[ChatRecord]) -> None:
-        """Raises RowsRefused, or DatabaseAway: then the database may have taken them all the same."""
+    async def commit(self, records: Sequence[ChatRecord], *, live: bool = True) -> None:
+        """Raises RowsRefused, or DatabaseAway: then the database may have taken them all the same.
+
+        The rows of chats that end now are `live`, and speak for the database; old ones may be what is wrong themselves.
+        """
         began_ns, began = time.time_ns(), time.monotonic()
         inserting = self._insert(records)
         try:
@@ -64,10 +71,12 @@ class Commits:
         took_s = time.monotonic() - began
         self._probe.rows_committed(records, began_ns=began_ns, took_s=took_s, failure=_failure(error))
         if error is None:
-            self._database.kept()
+            self.made += 1
+            if live:
+                self._database.kept()
             return
         log.error("chat_log.commit_failed", rows=len(records), error=f"{type(error).__name__}: {error}")
-        if not isinstance(error, RowsRefused):
+        if live and not isinstance(error, RowsRefused):
             self._database.lost()
         raise error if isinstance(error, CommitError) else DatabaseAway(str(error)) from error
 

@@ -5,7 +5,8 @@ import re
 import asyncpg
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
-_SQLSTATES_ABOUT_DATA = ("22", "23")
+# Data, constraints, a view's check; what is too long for an index; what a trigger raises.
+_SQLSTATES_ABOUT_DATA = ("22", "23", "44", "54", "P0")
 _ARGUMENT = re.compile(r"(query argument \$\d+): .*")
 
 
@@ -37,6 +38,6 @@ def _is_about_data(exc: Exception) -> bool:
         return True
     if not isinstance(exc, DBAPIError) or exc.orig is None:
         return isinstance(exc, StatementError)  # SQLAlchemy itself could not make a statement of the row
-    # asyncpg checks arguments before it sends them; what the server refuses has a state of class 22 or 23.
+    # asyncpg checks arguments before it sends them; what the server refuses has a state of such a class.
     sqlstate = str(getattr(exc.orig, "sqlstate", None) or "")
     return isinstance(exc.orig.__cause__, asyncpg.DataError) or sqlstate.startswith(_SQLSTATES_ABOUT_DATA)

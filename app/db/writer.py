@@ -65,12 +65,10 @@ class ChatLogWriter:
 
     @property
     def room(self) -> int:
-        """The bytes of rows for which there is a place, whatever becomes of the database. A disk that takes nothing
-        is no reason to refuse chats while the database does.
+        """The bytes of rows that have a place. As long as the database takes rows, a disk that takes nothing, or
+        not enough, is no reason to refuse chats.
         """
-        if self._spool.broken and not self._commits.well:
-            return 0
-        return self._spool.room
+        return self._spool.room if self._commits.well else self._spool.room_on_disk
 
     def add(self, record: ChatRecord) -> asyncio.Future[Kept]:
         durable = asyncio.get_running_loop().create_future()

@@ -22,7 +22,7 @@ def settings_or_exit() -> Settings:
         sys.exit(".env is not a text file in UTF-8")
     except ValueError as exc:
         sys.exit(str(exc))
-    if problems := [*missing_in_production(settings), *unwritable_spool(settings)]:
+    if problems := missing_in_production(settings):
         sys.exit("\n".join(problems))
     return settings
 
@@ -40,14 +40,16 @@ def missing_in_production(settings: Settings) -> list[str]:
     return [sentence for sentence, missing in sentences.items() if missing]
 
 
-def unwritable_spool(settings: Settings) -> list[str]:
-    """Rows need a place to wait in while the database is away: a sentence if there is none."""
+def check_spool(settings: Settings) -> None:
+    """Rows need a place to wait in while the database is away. Stops if there is none.
+
+    Only at the start: a worker that is replaced may find its disk full, and the database well.
+    """
     try:
         Folder(settings.spool_dir).check()
     except OSError as exc:
         where = f"{settings.spool_dir.absolute()} ({exc.strerror})"
-        return [f"SPOOL_DIR: no rows can be written to {where}; set it to a folder on a disk of this machine"]
-    return []
+        sys.exit(f"SPOOL_DIR: no rows can be written to {where}; set it to a folder on a disk of this machine")
 
 
 def check_ports(settings: Settings) -> None:

@@ -61,7 +61,7 @@ def test_an_unreachable_database_is_one_sentence(tmp_path: Path, command: str, h
 def test_a_spool_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     code, output = run(["app"], cwd=tmp_path, env={"SPOOL_DIR": "file", **FREE_PORT})
-    assert code == 2
+    assert code == 1
     assert output.startswith(f"SPOOL_DIR: no rows can be written to {tmp_path}/file (File exists); set it to a folder")
     assert output.count("\n") == 1
 

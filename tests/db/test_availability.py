@@ -74,6 +74,16 @@ async def test_what_answers_and_fails_again_is_given_more_and_more_time() -> Non
     assert database.asked == 5
 
 
+async def test_it_asks_on_however_often_it_was_disappointed() -> None:
+    state = Availability(Database().ping)
+    state._relapses = 5000
+    state.lost()
+    await asyncio.sleep(0)
+    assert state._recovering
+    assert not state._recovering.done()
+    await state.aclose()
+
+
 async def test_it_stops_asking_when_it_is_closed() -> None:
     database = Database()
     database.well = False

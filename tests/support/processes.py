@@ -1,5 +1,6 @@
 """The programs under test, each in a process of its own, as a person would start them."""
 
+import io
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[2]
 _URL = re.compile(r"http://(?:[\w.]+|\[::1\]):\d+[\w/]*")
 _START_S = 30
+_PIPE_BYTES = 2**20
 
 
 class Program:
@@ -27,7 +29,7 @@ class Program:
             env=inherited | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", "METRICS_PORT": "0"} | dict(env),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            pipesize=_PIPE_BYTES,
         )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -79,9 +81,15 @@ class Program:
             self._reader.join(timeout=5)
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
+        """In large pieces: a program whose pipe is full waits for whoever reads it, and is measured meanwhile."""
+        assert isinstance(self._process.stdout, io.BufferedReader)
+        rest = b""
         with self._process.stdout as output:
-            self.lines.extend(iter(output.readline, ""))
+            while data := output.read1(_PIPE_BYTES):
+                *lines, rest = (rest + data).split(b"\n")
+                self.lines.extend(line.decode(errors="replace") + "\n" for line in lines)
+        if rest:
+            self.lines.append(rest.decode(errors="replace"))
 
 
 @contextmanager

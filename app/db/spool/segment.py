@@ -3,10 +3,12 @@
 The lock goes with the process that holds it, however that ends: what it leaves is for others to take.
 """
 
+import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -15,9 +17,11 @@ from uuid_utils.compat import uuid7
 
 from app.core.record import ChatRecord
 
-_PRIVATE = 0o600  # prompts and answers are nobody else's
-
 SUFFIX = ".jsonl"
+
+_PRIVATE = 0o600  # prompts and answers are nobody else's
+_LONGEST_LINE = 2**28  # longer than any row: something else has written there
+_STILL_COPIED_S = 10
 
 Line = bytes
 """A row as it is written: JSON, with the line's end."""
@@ -41,20 +45,22 @@ def to_record(line: Line) -> ChatRecord:
 
 
 class Segment:
-    """`oldest` is when its first chat arrived, as Unix time. A torn last line is one whose writer never said that it
-    was written: it is left out.
+    """`moved` are the bytes that are elsewhere already. `oldest` is when its first chat arrived, as Unix time.
+
+    A torn last line is one whose writer never said that it was written: it is left out.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self.rows = 0
         self.bytes = 0
+        self.moved = 0
         self.oldest: float | None = None
         self._descriptor = descriptor
 
     @classmethod
     def create(cls, folder: Path) -> Self:
-        """A new one, that nobody else can have taken: it gets its name when it is locked."""
+        """A new one, that nobody else can have taken: it gets its name when it is locked. Raises OSError."""
         name = str(uuid7())
         hidden = folder / f".{name}"
         descriptor = os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_RDWR, _PRIVATE)
@@ -63,33 +69,41 @@ class Segment:
             path = hidden.rename(folder / (name + SUFFIX))
             sync_folder(folder)
         except OSError:
+            hidden.unlink(missing_ok=True)
+            (folder / (name + SUFFIX)).unlink(missing_ok=True)
             os.close(descriptor)
             raise
         return cls(path, descriptor)
 
     @classmethod
     def adopt(cls, path: Path) -> Self | None:
-        """One that a dead process has left; None if its owner lives, or somebody else was faster."""
+        """One that a dead process has left; None if its owner lives, or somebody else was faster. Raises OSError."""
         try:
             descriptor = os.open(path, os.O_RDWR)
         except FileNotFoundError:
             return None
+        segment = cls(path, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(descriptor).st_nlink:
-                segment = cls(path, descriptor)
                 segment._count()
                 return segment
         except BlockingIOError:
             pass
-        os.close(descriptor)
+        except BaseException:
+            segment.close()
+            raise
+        segment.close()
         return None
 
     def append(self, lines: Sequence[Line], oldest: datetime) -> None:
         """Returns when they are on the disk. Raises OSError; then it is as it was, and nothing more goes into it."""
         try:
-            _write_all(self._descriptor, b"".join(lines))
+            for line in lines:
+                _write_all(self._descriptor, line)
             os.fsync(self._descriptor)
+            if not os.fstat(self._descriptor).st_nlink:
+                raise OSError(errno.ENOENT, "somebody has removed the file")
         except OSError:
             os.ftruncate(self._descriptor, self.bytes)
             raise
@@ -97,24 +111,32 @@ class Segment:
         self.bytes += sum(map(len, lines))
         self.oldest = self.oldest or oldest.timestamp()
 
-    def read(self, offset: int, *, max_rows: int, max_bytes: int) -> list[Line]:
-        """The next lines, one at the least; none at the end."""
+    def read(self, *, max_rows: int, max_bytes: int) -> list[Line]:
+        """The next lines that have not been moved, one at the least; none at the end. Raises OSError."""
         lines: list[Line] = []
         size = 0
-        for line in self._lines(offset):
+        for line in self._lines(self.moved):
             size += len(line)
             if lines and (size > max_bytes or len(lines) == max_rows):
                 break
             lines.append(line)
         return lines
 
+    @property
+    def still_copied(self) -> bool:
+        """There is more behind its whole lines, and it was written just now: somebody may be at it."""
+        facts = os.fstat(self._descriptor)
+        return facts.st_size > self.moved and time.time() - facts.st_mtime < _STILL_COPIED_S
+
     def _lines(self, offset: int) -> Iterator[Line]:
-        with self.path.open("rb") as file:
+        """By its descriptor: a file that was removed by hand has its rows until it is closed."""
+        with os.fdopen(os.dup(self._descriptor), "rb") as file:
             file.seek(offset)
-            for line in file:
-                if not line.endswith(b"\n"):
+            while line := file.readline(_LONGEST_LINE):
+                if line.endswith(b"\n") or _is_row(line):  # an editor may have left the end out
+                    yield line
+                else:
                     return
-                yield line
 
     def _count(self) -> None:
         for line in self._lines(0):
@@ -124,12 +146,10 @@ class Segment:
             self.bytes += len(line)
 
     def remove(self) -> None:
-        """All of it is elsewhere. Raises OSError; then it is left to whoever takes it next."""
-        try:
-            self.path.unlink(missing_ok=True)
-            sync_folder(self.path.parent)
-        finally:
-            self.close()
+        """All of it is elsewhere. Raises OSError, and can be asked again then."""
+        self.path.unlink(missing_ok=True)
+        sync_folder(self.path.parent)
+        self.close()
 
     def close(self) -> None:
         """Leaves it to whoever takes it next."""
@@ -151,8 +171,12 @@ def _write_all(descriptor: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
+def _is_row(line: Line) -> bool:
+    return _arrival(line) is not None
+
+
 def _arrival(line: Line) -> float | None:
     try:
-        return to_record(line).created_at.astimezone(UTC).timestamp()
+        return to_record(line).created_at.timestamp()
     except Unreadable:
         return None

@@ -44,10 +44,10 @@ class Spool:
         self.max_bytes = max_bytes
         self._probe = probe
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
-        self.broken = True
+        self.broken = False
 
     async def __aenter__(self) -> Self:
-        await self.look()
+        await self._check()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -75,6 +75,11 @@ class Spool:
         """How many bytes it may still grow by."""
         return max(0, self.max_bytes - self.bytes)
 
+    @property
+    def room_on_disk(self) -> int:
+        """… and how many of them the disk has."""
+        return 0 if self.broken else min(self.room, self._folder.free_bytes)
+
     async def append(self, records: Sequence[ChatRecord]) -> None:
         """Returns when they are on the disk. Raises SpoolBroken, or what an encoder raises."""
         began_ns, failed = time.time_ns(), True
@@ -87,39 +92,49 @@ class Spool:
     def _append(self, records: Sequence[ChatRecord]) -> None:
         self._folder.append([to_line(record) for record in records], min(record.created_at for record in records))
 
-    async def reject(self, name: str, line: Line, *, error: Exception) -> None:
-        """Puts a row aside that the database refuses for what is in it. Raises SpoolBroken."""
+    async def reject(self, name: str | None, line: Line, *, error: Exception) -> None:
+        """Puts a row aside that the database refuses for what is in it, or a line that is none. Raises SpoolBroken."""
         await self._write(self._folder.reject, name, line)
         log.error("chat_log.row_rejected", row=name, error=str(error))
         self._probe.row_rejected()
 
     async def look(self) -> None:
         """Takes over what dead processes have left; sees whether a broken disk takes rows again."""
+        if self.broken:
+            await self._check()
         try:
-            if self.broken:
-                await self._in_thread(self._folder.check)
-            adopted = await self._in_thread(self._folder.adopt)
+            orphans = await self._in_thread(self._folder.orphans)
         except OSError as exc:
             self._break(exc)
             return
-        self.broken = False
+        adopted = 0
+        for path in orphans:  # one at a time: a row that is written meanwhile waits for one of them at the most
+            adopted += await self._in_thread(self._folder.adopt, path)
         if adopted:
             log.info("spool.adopted", segments=adopted, rows=self.rows)
+
+    async def _check(self) -> None:
+        try:
+            await self._in_thread(self._folder.check)
+        except OSError as exc:
+            self._break(exc)
+        else:
+            self.broken = False
 
     async def next_to_drain(self) -> Segment | None:
         """A segment that is written no longer."""
         return await self._in_thread(self._folder.next_to_drain)
 
-    async def read(self, segment: Segment, offset: int, *, max_rows: int, max_bytes: int) -> list[Line]:
+    async def read(self, segment: Segment, *, max_rows: int, max_bytes: int) -> list[Line]:
         """The next lines of it; none at the end. Raises OSError."""
-        return await self._in_thread(segment.read, offset, max_rows=max_rows, max_bytes=max_bytes)
+        return await self._in_thread(segment.read, max_rows=max_rows, max_bytes=max_bytes)
 
     async def remove(self, segment: Segment) -> None:
         """All of its rows are in the database or put aside. Raises OSError."""
         await self._in_thread(self._folder.remove, segment)
 
     async def put_off(self, segment: Segment) -> None:
-        """It cannot be read now; the others come first."""
+        """It cannot be moved now; the others come first."""
         await self._in_thread(self._folder.put_off, segment)
 
     async def _write(
@@ -133,7 +148,8 @@ class Spool:
         self.broken = False
 
     def _break(self, exc: OSError) -> None:
-        log.error("spool.broken", error=str(exc))
+        if not self.broken:
+            log.error("spool.broken", error=str(exc))
         self.broken = True
 
     async def _in_thread(

@@ -23,7 +23,7 @@ LINES = [to_line(record(prompt=prompt)) for prompt in ("one", "two", "three")]
 
 
 def lines_of(segment: Segment) -> list[Line]:
-    return segment.read(0, max_rows=1000, max_bytes=10**9)
+    return segment.read(max_rows=1000, max_bytes=10**9)
 
 
 def test_a_row_comes_back_from_its_line_as_it_was() -> None:
@@ -52,10 +52,12 @@ def test_any_text_survives(prompt: str, response: str) -> None:
 def test_it_can_be_read_in_portions_each_of_one_line_at_the_least(tmp_path: Path) -> None:
     segment = Segment.create(tmp_path)
     segment.append(LINES, NOW)
-    assert segment.read(0, max_rows=2, max_bytes=10**9) == LINES[:2]
-    assert segment.read(0, max_rows=9, max_bytes=len(LINES[0]) + 1) == LINES[:1]
-    assert segment.read(len(LINES[0]), max_rows=9, max_bytes=1) == LINES[1:2]
-    assert segment.read(segment.bytes, max_rows=9, max_bytes=9) == []
+    assert segment.read(max_rows=2, max_bytes=10**9) == LINES[:2]
+    assert segment.read(max_rows=9, max_bytes=len(LINES[0]) + 1) == LINES[:1]
+    segment.moved = len(LINES[0])
+    assert segment.read(max_rows=9, max_bytes=1) == LINES[1:2]
+    segment.moved = segment.bytes
+    assert segment.read(max_rows=9, max_bytes=9) == []
 
 
 def test_nobody_else_takes_it_while_its_owner_lives(tmp_path: Path) -> None:
@@ -70,7 +72,7 @@ def test_nobody_else_takes_it_while_its_owner_lives(tmp_path: Path) -> None:
     assert lines_of(adopted) == LINES
 
 
-@pytest.mark.parametrize("torn", [b"{", LINES[0][:-1], b"\xff" * 100])
+@pytest.mark.parametrize("torn", [b"{", LINES[0][:-2], b"\xff" * 100])
 def test_a_torn_last_line_is_no_error_and_no_row(tmp_path: Path, torn: bytes) -> None:
     path = tmp_path / "left.jsonl"
     path.write_bytes(b"".join(LINES) + torn)
@@ -78,6 +80,24 @@ def test_a_torn_last_line_is_no_error_and_no_row(tmp_path: Path, torn: bytes) ->
     assert adopted
     assert adopted.rows == 3
     assert lines_of(adopted) == LINES
+
+
+def test_a_last_line_that_only_lacks_its_end_is_a_row(tmp_path: Path) -> None:
+    """An editor may have left it out, of a row that was mended."""
+    path = tmp_path / "mended.jsonl"
+    path.write_bytes(LINES[0] + LINES[1][:-1])
+    adopted = Segment.adopt(path)
+    assert adopted
+    assert (adopted.rows, lines_of(adopted)) == (2, [LINES[0], LINES[1][:-1]])
+
+
+def test_a_file_that_somebody_removed_takes_no_more_rows_and_still_has_those_it_had(tmp_path: Path) -> None:
+    segment = Segment.create(tmp_path)
+    segment.append(LINES[:1], NOW)
+    segment.path.unlink()
+    with pytest.raises(OSError, match="removed"):
+        segment.append(LINES[1:], NOW)
+    assert lines_of(segment) == LINES[:1]
 
 
 def test_what_a_killed_process_left_is_whole_and_free(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ async def test_what_is_spooled_takes_room_and_is_told(tmp_path: Path) -> None:
         assert disk.bytes == sum(path.stat().st_size for path in tmp_path.glob("*.jsonl"))
         assert disk.room == 10_000 - disk.bytes
         assert disk.age_s > 3600
+        assert 0 < disk.room_on_disk <= disk.room
         await disk.reject(str(row.id), to_line(row), error=ValueError("no"))
         assert disk.room == 10_000 - disk.bytes < 10_000 - len(to_line(row))
     assert (watch.spooled, watch.rejected) == ([(2, False)], 1)
@@ -40,10 +41,32 @@ async def test_what_a_dead_process_left_is_taken_over_by_one_alone(tmp_path: Pat
     async with spool(tmp_path) as first:
         await first.append([record(prompt="left")])
     async with spool(tmp_path) as second, spool(tmp_path) as third:
+        await second.look()
+        await third.look()
         assert (second.rows, third.rows) == (1, 0)
         await third.append([record(prompt="mine")])
         await second.look()
         assert (second.rows, third.rows) == (1, 1)
+
+
+async def test_what_cannot_be_opened_harms_nobody_else(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").mkdir()
+    (tmp_path / "b.jsonl").write_bytes(to_line(record()))
+    async with spool(tmp_path) as disk:
+        await disk.look()
+        await disk.look()
+        assert (disk.rows, disk.broken) == (1, False)
+
+
+async def test_of_many_leftovers_a_few_are_held_at_a_time(tmp_path: Path) -> None:
+    """Each is an open file; there may be thousands, when somebody moves what was rejected back."""
+    for number in range(200):
+        (tmp_path / f"{number}.jsonl").write_bytes(to_line(record()))
+    async with spool(tmp_path) as disk:
+        await disk.look()
+        assert disk.rows == 64
+        await disk.look()
+        assert disk.rows == 64
 
 
 async def test_one_that_has_nothing_leaves_nothing(tmp_path: Path) -> None:
