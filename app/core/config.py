@@ -107,8 +107,8 @@ class Settings(BaseSettings):
     """Per worker."""
     max_queued_chats: Annotated[int, Field(ge=0)] = 32
     """Those that wait for a free place; one more is refused with 503 and `Retry-After`."""
-    queue_timeout_s: Seconds = 0.1
-    """How long they wait: about as long as a first token takes, so that whoever is let in does not feel it."""
+    queue_timeout_s: Seconds = 0.05
+    """How long they wait: a fraction of what a first token takes, so that whoever is let in does not feel it."""
 
     # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────
     database_url: DatabaseUrl = SecretStr(_EMBEDDED_DATABASE)

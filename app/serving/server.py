@@ -75,11 +75,11 @@ class Server(uvicorn.Server):
 
 def _spare_the_collector() -> None:
     """What was made at the start stays: the collector need not look through it again and again while streams wait. And
-    of what a stream makes, next to nothing is in a cycle, so it may look seldom.
+    of what streams make, next to nothing is in a cycle that lives for long: it may look through all of them seldom.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 10, 20)
+    gc.set_threshold(700, 10, 1000)
 
 
 def _give_up_on_dead_peers(listener: socket.socket, seconds: float) -> None:
