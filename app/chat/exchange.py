@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, overload
+from typing import Any
 
 from app.chat.block import Block, Usage
 from app.chat.caller import Caller
-from app.chat.pace import Pace
+from app.chat.pace import Pace, milliseconds
 from app.chat.pricing import cost_usd
 from app.core.attempt import Attempt
 from app.core.errors import NotRecorded, ServiceError, UpstreamBroken
@@ -157,9 +157,9 @@ class Exchange:
             cached_tokens=usage.cached_tokens if usage else None,
             usage_source=usage_source,
             cost_usd=cost_usd(usage, prices.get(self.model)) if usage else None,
-            ttft_ms=_ms(pace.first_token_s),
-            duration_ms=_ms(pace.finished - pace.arrived),
-            queue_ms=_ms(pace.queue_s),
+            ttft_ms=milliseconds(pace.first_token_s),
+            duration_ms=milliseconds(pace.finished - pace.arrived),
+            queue_ms=milliseconds(pace.queue_s),
             attempts=self.attempts,
             groq_request_id=self._groq_request_id or (self.error.groq_request_id if self.error else None),
             trace_id=self.traceparent.split("-")[1] if self.traceparent else None,
@@ -172,16 +172,16 @@ class Exchange:
         pace = self.pace
         return Details(
             groq_response_id=self._groq_response_id,
-            groq_first_chunk_ms=_ms(pace.first_chunk_s),
-            time_per_output_token_ms=_ms(pace.per_output_token_s(self._streamed_tokens(usage))),
-            overhead_ms=_ms(pace.overhead_s()),
-            longest_silence_ms=_ms(pace.longest_silence_s),
-            stalls=tuple((_ms(at_s), _ms(silence_s)) for at_s, silence_s in pace.stalls),
-            backpressure_ms=_ms(pace.backpressure_s),
-            retry_wait_ms=_ms(pace.retry_wait_s),
-            groq_queue_ms=_ms(usage.queue_s if usage else None),
-            groq_prompt_ms=_ms(usage.prompt_s if usage else None),
-            groq_completion_ms=_ms(usage.completion_s if usage else None),
+            groq_first_chunk_ms=milliseconds(pace.first_chunk_s),
+            time_per_output_token_ms=milliseconds(pace.per_output_token_s(self._streamed_tokens(usage))),
+            overhead_ms=milliseconds(pace.overhead_s()),
+            longest_silence_ms=milliseconds(pace.longest_silence_s),
+            stalls=tuple((milliseconds(at_s), milliseconds(silence_s)) for at_s, silence_s in pace.stalls),
+            backpressure_ms=milliseconds(pace.backpressure_s),
+            retry_wait_ms=milliseconds(pace.retry_wait_s),
+            groq_queue_ms=milliseconds(usage.queue_s if usage else None),
+            groq_prompt_ms=milliseconds(usage.prompt_s if usage else None),
+            groq_completion_ms=milliseconds(usage.completion_s if usage else None),
             chunks=pace.chunks,
             bytes=pace.bytes,
         )
@@ -205,11 +205,3 @@ class Exchange:
             return None, None
         prompt_characters = sum(len(message.text()) for message in self._request.messages)
         return Usage(prompt_characters // _CHARACTERS_PER_TOKEN, self.pace.deltas), "estimated"
-
-
-@overload
-def _ms(seconds: float) -> float: ...
-@overload
-def _ms(seconds: float | None) -> float | None: ...
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 3)

@@ -1,5 +1,7 @@
 """When things came, in one chat. Nothing here waits; `now` is in seconds on a clock that only goes forward."""
 
+from typing import overload
+
 from app.chat.block import Block
 from app.core.attempt import Attempt
 
@@ -105,3 +107,12 @@ class Pace:
         if self.first_token_at is None or tokens < 2 or self._last_token_at == self.first_token_at:
             return None
         return (self._last_token_at - self.first_token_at) / (tokens - 1)
+
+
+@overload
+def milliseconds(seconds: float) -> float: ...
+@overload
+def milliseconds(seconds: float | None) -> float | None: ...
+def milliseconds(seconds: float | None) -> float | None:
+    """As rows and signals tell times."""
+    return None if seconds is None else round(seconds * 1000, 3)

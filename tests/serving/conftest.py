@@ -1,5 +1,6 @@
 """Two workers on PostgreSQL, as in production; and one process that loses patience soon, for bad input."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,12 +9,18 @@ import pytest
 
 from app.core.config import Settings
 from app.db.migrate import upgrade
-from tests.conftest import fresh_database
+from tests.conftest import fresh_database, open_folder
+from tests.serving.outage import ENV as OUTAGE_ENV
+from tests.support import postgres as postgres_server
+from tests.support.database import execute
+from tests.support.postgres import Postgres
 from tests.support.processes import program
 from tests.support.service import Service, SimulatedGroq
 from tests.support.serving import Workers, serving
 
 ENV = {"GROQ_API_KEY": "test-key-of-groq", "DRAIN_TIMEOUT_S": "1", "CLIENT_STALL_TIMEOUT_S": "3"}
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture
@@ -51,3 +58,26 @@ def strict(strict_process: Service, groq: SimulatedGroq) -> Iterator[Service]:
     groq.fail({"words": 1})
     assert strict_process.chat().done
     assert "Traceback" not in strict_process.program.output
+
+
+@pytest.fixture(scope="module")
+def hurt_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL that may be hurt."""
+    with postgres_server.running(open_folder(tmp_path_factory, "hurt")) as running:
+        yield running
+
+
+@pytest.fixture
+def outage_database(hurt_postgres: Postgres) -> str:
+    """A migrated database of its own."""
+    name = f"outage_{next(_numbers)}"
+    execute(hurt_postgres.url(), f"CREATE DATABASE {name}")
+    upgrade(Settings(_env_file=None, database_url=hurt_postgres.url(name)))
+    return hurt_postgres.url(name)
+
+
+@pytest.fixture
+def hurt_workers(outage_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path) -> Iterator[Workers]:
+    """Two workers on it, which soon give a commit up."""
+    with serving(tmp_path, http, {**OUTAGE_ENV, "GROQ_BASE_URL": groq.url}, database_url=outage_database) as running:
+        yield running

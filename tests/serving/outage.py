@@ -1,0 +1,48 @@
+"""Chats while the database is hurt, and what becomes of their rows."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+
+from tests.support.database import query
+from tests.support.scrape import scrape, total
+from tests.support.serving import Workers
+
+ENV = {"GROQ_API_KEY": "test", "COMMIT_TIMEOUT_S": "0.5", "DRAIN_TIMEOUT_S": "1", "MAX_BODY_BYTES": "200000"}
+
+
+def chat(workers: Workers, count: int = 1, content: str = "Hello") -> list[str]:
+    """So many chats on connections of their own, over both workers; the ids of those with a receipt."""
+
+    def one(_: int) -> str:
+        with httpx2.Client(timeout=30, trust_env=False) as client:
+            body = {"messages": [{"role": "user", "content": content}]}
+            reply = Workers(**{**vars(workers), "http": client}).chat(body)
+        assert reply.done, reply.body[-300:]
+        return reply.id
+
+    with ThreadPoolExecutor(min(count, 16)) as pool:
+        return list(pool.map(one, range(count)))
+
+
+def ready(workers: Workers) -> dict[str, object]:
+    answer: dict[str, object] = workers.http.get(f"{workers.url}/readyz").json()
+    return answer
+
+
+def spooled(workers: Workers) -> float:
+    return total(scrape(workers.http, *workers.ports), "chat_log_spooled_rows")
+
+
+def all_are_rows_in_the_end(workers: Workers, ids: list[str], seconds: float = 30) -> None:
+    """Each once, and nothing waits any longer."""
+    deadline = time.monotonic() + seconds
+    while spooled(workers) or set(rows(workers)) < set(ids):
+        assert time.monotonic() < deadline, f"{spooled(workers)} rows wait"
+        time.sleep(0.1)
+    assert sorted(rows(workers)) == sorted(ids)
+
+
+def rows(workers: Workers) -> list[str]:
+    return [str(row["id"]) for row in query(workers.database_url, "SELECT id FROM chat_logs")]
