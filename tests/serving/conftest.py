@@ -13,6 +13,7 @@ from tests.conftest import fresh_database, open_folder
 from tests.serving.outage import ENV as OUTAGE_ENV
 from tests.support import postgres as postgres_server
 from tests.support.database import execute
+from tests.support.otlp import Collector, collecting
 from tests.support.postgres import Postgres
 from tests.support.processes import program
 from tests.support.service import Service, SimulatedGroq
@@ -80,4 +81,11 @@ def outage_database(hurt_postgres: Postgres) -> str:
 def hurt_workers(outage_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path) -> Iterator[Workers]:
     """Two workers on it, which soon give a commit up."""
     with serving(tmp_path, http, {**OUTAGE_ENV, "GROQ_BASE_URL": groq.url}, database_url=outage_database) as running:
+        yield running
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """Takes all spans."""
+    with collecting() as running:
         yield running

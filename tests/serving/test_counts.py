@@ -18,19 +18,13 @@ from tests.serving.conftest import ENV
 from tests.serving.mix import KEYS, SECRET_KEY, SECRET_PROMPT, Mix
 from tests.serving.with_a_bug import MODEL as BUGGY_MODEL
 from tests.support.database import execute, query
-from tests.support.otlp import Collector, collecting
+from tests.support.otlp import Collector
 from tests.support.scrape import scrape, total
 from tests.support.service import SimulatedGroq
 from tests.support.serving import Workers, serving
 
 QUOTA = 8
 MAX_ACTIVE = 3
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    with collecting() as running:
-        yield running
 
 
 @pytest.fixture

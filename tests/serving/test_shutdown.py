@@ -15,17 +15,11 @@ import pytest
 
 from tests.serving.conftest import ENV
 from tests.support.database import query
-from tests.support.otlp import Collector, collecting
+from tests.support.otlp import Collector
 from tests.support.service import HELLO, PATH, Reply, SimulatedGroq
 from tests.support.serving import Workers, serving
 
 CLIENTS = 30
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    with collecting() as running:
-        yield running
 
 
 @pytest.fixture
