@@ -4,6 +4,7 @@ What goes wrong here is the backlog's alone: an old row neither holds up the cha
 """
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Self
 from uuid import UUID
@@ -33,6 +34,7 @@ class Backlog:
         self._commits = commits
         self._rows_at_once = _MAX_ROWS
         self._rest_s: float = _LOOK_EVERY_S
+        self._rested_at = 0.0
         self._failed_alone: dict[UUID, tuple[int, int]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -48,17 +50,23 @@ class Backlog:
 
     async def _run(self) -> None:
         while True:
-            await self._spool.look()
             try:
-                while self._commits.well and (segment := await self._spool.next_to_drain()):
-                    await self._drain(segment)
-                if not self._spool.rows:
-                    self._failed_alone.clear()
+                await self._spool.look()
+                if time.monotonic() >= self._rested_at:
+                    await self._drain_all()
             except Exception as exc:
                 self._rest_s = min(2 * self._rest_s, _REST_AT_MOST_S)
+                self._rested_at = time.monotonic() + self._rest_s
                 if not isinstance(exc, DatabaseAway | SpoolBroken):  # both have said so in the log
                     log.exception("spool.drain_failed")
-            await asyncio.sleep(self._rest_s)
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _drain_all(self) -> None:
+        while self._commits.well and (segment := await self._spool.next_to_drain()):
+            await self._drain(segment)
+        if not self._spool.rows:
+            self._rest_s = _LOOK_EVERY_S
+            self._failed_alone.clear()
 
     async def _drain(self, segment: Segment) -> None:
         """A crash on the way does no harm: the rows that are there already are left as they are."""

@@ -196,3 +196,20 @@ async def test_a_file_that_is_still_copied_is_not_removed(tmp_path: Path) -> Non
                 file.write(line[50:])
         await until_empty(log, tmp_path)
     assert rows.kept == [f"{number}" for number in range(10)]
+
+
+async def test_resting_from_the_database_is_no_rest_from_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a worker leaves that dies meanwhile is taken over all the same."""
+    monkeypatch.setattr(backlog, "_REST_AT_MOST_S", 60)
+    monkeypatch.setattr(backlog, "_LOOK_EVERY_S", 0.05)
+    (tmp_path / "left.jsonl").write_bytes(to_line(record()))
+    rows = GatedRows()
+    rows.error = DatabaseAway("it answers a ping")
+    async with keeping(rows, tmp_path) as log, asyncio.timeout(10):
+        while rows.tries < 6:
+            await asyncio.sleep(0.01)
+        (tmp_path / "later.jsonl").write_bytes(to_line(record()))
+        while log.spooled_rows < 2:
+            await asyncio.sleep(0.01)
