@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, closing, suppress
 
 import anyio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.chat.waiting import WaitLimit
 from app.core.errors import ClientStalled
 
 _HEADERS = [
@@ -37,16 +38,20 @@ class EventStream(Response):
             first = await anext(blocks)
             await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
             await send({"type": "http.response.body", "body": first, "more_body": True})
-            async for block in blocks:
-                try:
-                    async with asyncio.timeout(self._stall_timeout_s):
-                        await send({"type": "http.response.body", "body": block, "more_body": True})
-                except TimeoutError:
-                    # What the generator would still say to its client has nobody to hear it.
-                    with suppress(ClientStalled, StopAsyncIteration):
-                        await blocks.athrow(ClientStalled(f"the client took nothing for {self._stall_timeout_s:g} s"))
-                    return
+            with closing(WaitLimit()) as limit:
+                async for block in blocks:
+                    try:
+                        with limit.of(self._stall_timeout_s):
+                            await send({"type": "http.response.body", "body": block, "more_body": True})
+                    except TimeoutError:
+                        await self._give_up()
+                        return
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _give_up(self) -> None:
+        """What the generator would still say to its client has nobody to hear it."""
+        with suppress(ClientStalled, StopAsyncIteration):
+            await self._blocks.athrow(ClientStalled(f"the client took nothing for {self._stall_timeout_s:g} s"))
 
 
 @asynccontextmanager

@@ -72,15 +72,16 @@ class RequestState(AppState):
     body_bytes: int
 
 
-# Both are async, or FastAPI would run them in a thread.
-
-
-async def _app_state(request: Request) -> AppState:
+async def _app_state(request: Request) -> AppState:  # async, or FastAPI would run it in a thread
     state: AppState = request.scope["state"]
     return state
 
 
-async def _caller(request: Request) -> Caller:
+App = Annotated[AppState, Depends(_app_state)]
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks for a chat."""
     state: RequestState = request.scope["state"]
     return Caller(
         state["request_id"],
@@ -90,7 +91,3 @@ async def _caller(request: Request) -> Caller:
         arrived=state["arrived"],
         body_bytes=state["body_bytes"],
     )
-
-
-App = Annotated[AppState, Depends(_app_state)]
-RequestCaller = Annotated[Caller, Depends(_caller)]

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from app.chat.waiting import WaitLimit
+
 _Result = TypeVar("_Result")
 
 
@@ -13,7 +15,7 @@ class Drain:
     def __init__(self) -> None:
         self.begun = False
         self.over = False
-        self._waits: set[asyncio.Timeout] = set()
+        self._limits: set[WaitLimit] = set()
 
     def begin(self, grace_s: float) -> None:
         """Called in the event loop, at once when the process is told to stop."""
@@ -24,16 +26,25 @@ class Drain:
     def end(self) -> None:
         """Every wait that is under way times out, and every later one at once."""
         self.over = True
-        now = asyncio.get_running_loop().time()
-        for wait in self._waits:
-            if not wait.expired():
-                wait.reschedule(now)
+        for limit in self._limits:
+            limit.expire()
+
+    def limit(self) -> WaitLimit:
+        """For waits that the end of the drain is to end too, until it is released."""
+        limit = WaitLimit()
+        self._limits.add(limit)
+        return limit
+
+    def release(self, limit: WaitLimit) -> None:
+        """No wait will follow."""
+        self._limits.discard(limit)
+        limit.close()
 
     async def within(self, seconds: float, awaitable: Awaitable[_Result]) -> _Result:
         """Waits that long at the most. Raises TimeoutError, early if the drain is over."""
-        async with asyncio.timeout(0 if self.over else seconds) as wait:
-            self._waits.add(wait)
-            try:
+        limit = self.limit()
+        try:
+            with limit.of(0 if self.over else seconds):
                 return await awaitable
-            finally:
-                self._waits.discard(wait)
+        finally:
+            self.release(limit)

@@ -28,7 +28,6 @@ class Pace:
         self.bytes = 0
         self._last_token_at = arrived
         self.silence_s = 0.0
-        self.last_wait_s = 0.0
         self._handed_over_at: float | None = None
         self._attempting_since: float | None = None
         self._last_attempt_began: float | None = None
@@ -67,7 +66,6 @@ class Pace:
 
     def add(self, block: Block, now: float, *, waited_s: float) -> None:
         """A block has come, after waiting that long with nothing to relay."""
-        self.last_wait_s = waited_s
         if self.first_token_at is None:
             self._waited_for_groq_s += waited_s
         self._note_silence(block, now, waited_s)

@@ -16,12 +16,8 @@ class UpstreamStream(Protocol):
     async def read(self) -> Block:
         """Everything that has come since the last read; waits for more if nothing has.
 
-        A stream that breaks off is a block with an error.
+        What comes fast comes in larger blocks. A stream that breaks off is a block with an error.
         """
-        ...
-
-    async def pause(self, seconds: float) -> None:
-        """Lets bytes gather for that long, or until the stream has ended."""
         ...
 
     async def aclose(self) -> None:

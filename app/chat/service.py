@@ -32,7 +32,6 @@ class ChatService:
         self._log = log
         self._probe = probe
         self._drain = drain
-        self._patience = Patience(settings, drain)
         self._admission = Admission(settings, drain=drain, log=log)
         self._beside: set[asyncio.Task[None]] = set()
 
@@ -58,11 +57,12 @@ class ChatService:
         Raises a ServiceError while nothing has been sent. Later a failure is an `event: error`, without `[DONE]`.
         """
         exchange, watch = await self._admit(request, caller)
+        patience = Patience(self._settings, self._drain, exchange.pace)
         upstream: UpstreamStream | None = None
         try:
-            upstream = await self._open(exchange, watch)
+            upstream = await patience.opening(self._open(exchange, watch))
             while not exchange.upstream_ended:
-                block = await self._read(upstream, exchange)
+                block = await self._read(upstream, exchange, patience)
                 if block.data:
                     yield block.data
                 if block.error:
@@ -79,6 +79,7 @@ class ChatService:
                 exchange.leave(time.monotonic())
             raise
         finally:
+            patience.end()
             saving = self._save(exchange, watch)
             if upstream is not None:
                 _ = self._run_beside(upstream.aclose())  # Groq is let go of meanwhile
@@ -112,13 +113,13 @@ class ChatService:
             exchange.attempted(attempt)
             watch.attempted(attempt)
 
-        return await self._patience.opening(self._groq.open(exchange.payload, on_attempt=on_attempt))
+        return await self._groq.open(exchange.payload, on_attempt=on_attempt)
 
-    async def _read(self, upstream: UpstreamStream, exchange: Exchange) -> Block:
+    async def _read(self, upstream: UpstreamStream, exchange: Exchange, patience: Patience) -> Block:
         """The next block, and what it means for the chat."""
         exchange.pace.resume(time.monotonic())
         began = time.monotonic()
-        block = await self._patience.next_block(upstream, exchange.pace)
+        block = await patience.next_block(upstream)
         now = time.monotonic()
         exchange.add(block, now, waited_s=now - began)
         if exchange.answer_bytes > (limit := self._settings.chat_max_answer_bytes):

@@ -1,18 +1,16 @@
-"""Groq's chat completions through the openai SDK, as blocks of bytes.
-
-The SDK builds the request and maps the errors; its typed objects, one per token, stay out of the path.
-"""
+"""Groq's chat completions as blocks of bytes: attempts, until one is answered."""
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Self, cast
+from typing import Any, Self
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
 import msgspec
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient
+from yarl import URL
 
 from app.core.attempt import Attempt
 from app.core.config import Settings
@@ -20,42 +18,40 @@ from app.core.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from app.groq.errors import error_from
 from app.groq.ratelimits import rate_limits
 from app.groq.retry import retrying
+from app.groq.sdk import Sdk
 from app.groq.stream import GroqStream
 
-_HEADERS = {
-    "accept": "text/event-stream",
-    # Compressed events would have to be unpacked before they could be relayed.
-    "accept-encoding": "identity",
-    "content-type": "application/json",
-}
+_KEEPALIVE_S = 60
 
 
 class GroqClient:
-    """One pool of connections to Groq, for the life of the process."""
+    """One pool of connections to Groq, for the life of the process; it is open while its context is entered."""
+
+    _session: aiohttp.ClientSession
+    _url: URL
 
     def __init__(self, settings: Settings) -> None:
         base_url, api_key = settings.groq_endpoint
         self._settings = settings
-        self._sdk = AsyncOpenAI(
-            api_key=api_key,
-            base_url=base_url,
-            max_retries=0,  # tenacity retries; twice would multiply
-            http_client=DefaultAioHttpClient(
-                follow_redirects=False,  # nobody else is to be sent the key
-                # What HTTP_PROXY says is meant for Groq, and not for a simulator on this machine or network.
-                trust_env=settings.groq_api_key is not None,
-                # Admission bounds the streams; a pool that queued them would hide the wait. 0 is aiohttp's word for no
-                # limit: with None, the SDK's transport would keep aiohttp's own, a hundred.
-                limits=httpx2.Limits(max_connections=0, max_keepalive_connections=None, keepalive_expiry=60),
-                timeout=httpx2.Timeout(None, connect=settings.groq_connect_timeout_s),
-            ),
-        )
+        self._sdk = Sdk(base_url=base_url, api_key=api_key)
 
     async def __aenter__(self) -> Self:
+        url, headers = await self._sdk.request()
+        self._url = URL(url)
+        self._session = aiohttp.ClientSession(
+            # Admission bounds the streams; a pool that queued them would hide the wait.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S, ssl=httpx2.create_ssl_context()),
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            # What HTTPS_PROXY says is meant for Groq, and not for a simulator on this machine or network.
+            proxy=_proxy_of(self._url) if self._settings.groq_api_key is not None else None,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.groq_connect_timeout_s),
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._sdk.close()
+        await self._session.close()
 
     async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[Attempt], None]) -> GroqStream:
         """An answer whose first byte is here, after as many attempts as the settings allow.
@@ -105,58 +101,48 @@ class GroqClient:
         try:
             async with asyncio.timeout(limit_s):
                 response = await self._post(body, attempt)
-                stream = GroqStream(response, max_event_bytes=self._settings.groq_max_event_bytes)
+                stream = GroqStream(
+                    response,
+                    max_event_bytes=self._settings.groq_max_event_bytes,
+                    frame_s=self._settings.stream_flush_ms / 1000,
+                )
                 await stream.await_first()
                 return stream
         except TimeoutError as exc:
             raise UpstreamTimeout(f"Groq sent nothing within {round(limit_s, 1):g} s") from exc
 
-    async def _post(self, body: bytes, attempt: Attempt) -> httpx2.Response:
+    async def _post(self, body: bytes, attempt: Attempt) -> aiohttp.ClientResponse:
         try:
-            answer = await self._sdk.post(
-                "/chat/completions",
-                cast_to=httpx2.Response,
-                content=body,
-                options={"headers": _HEADERS},
-                stream=True,
-                stream_cls=AsyncStream[object],
-            )
-        except APIStatusError as exc:
-            _note_headers(exc.response, attempt)
-            raise _refusal(exc) from exc
-        except APIConnectionError as exc:
-            if _timed_out(exc):
-                limit_s = self._settings.groq_connect_timeout_s
-                raise UpstreamTimeout(f"no connection to Groq within {limit_s:g} s") from exc
+            # Nobody else is to be sent the key: redirects are not followed.
+            response = await self._session.post(self._url, data=body, allow_redirects=False)
+        except aiohttp.ServerTimeoutError as exc:
+            limit_s = self._settings.groq_connect_timeout_s
+            raise UpstreamTimeout(f"no connection to Groq within {limit_s:g} s") from exc
+        except (aiohttp.ClientError, OSError) as exc:
             raise UpstreamUnreachable("Groq cannot be reached") from exc
-        except (httpx2.HTTPError, aiohttp.ClientError) as exc:  # while the body of an error was read
-            raise UpstreamUnreachable("the connection to Groq broke off") from exc
-        response = cast("httpx2.Response", answer)  # what cast_to asks for; the SDK's types know only the stream
-        _note_headers(response, attempt)
+        attempt.headers_at = time.monotonic()
+        attempt.status = response.status
+        attempt.rate_limits = rate_limits(response.headers)
+        if not 200 <= response.status < 300:
+            raise await self._refusal(response)
         return response
 
+    async def _refusal(self, response: aiohttp.ClientResponse) -> UpstreamError:
+        try:
+            async with response:
+                exc = self._sdk.refusal(response.status, response.headers, await response.read())
+        except (aiohttp.ClientError, OSError) as broken:
+            raise UpstreamUnreachable("the connection to Groq broke off") from broken
+        said = exc.body if isinstance(exc.body, Mapping) else {}
+        error = error_from(exc.status_code, said, retry_after=_seconds(response.headers.get("retry-after")))
+        error.groq_request_id = exc.request_id
+        error.__cause__ = exc
+        return error
 
-def _note_headers(response: httpx2.Response, attempt: Attempt) -> None:
-    attempt.headers_at = time.monotonic()
-    attempt.status = response.status_code
-    attempt.rate_limits = rate_limits(response.headers)
 
-
-def _refusal(exc: APIStatusError) -> UpstreamError:
-    said = exc.body if isinstance(exc.body, Mapping) else {}
-    error = error_from(exc.status_code, said, retry_after=_seconds(exc.response.headers.get("retry-after")))
-    error.groq_request_id = exc.response.headers.get("x-request-id")
-    return error
-
-
-def _timed_out(exc: APIConnectionError) -> bool:
-    """The SDK's aiohttp transport calls every failed connection a timeout; its causes tell whether time ran out."""
-    cause: BaseException | None = exc
-    while cause is not None:
-        if isinstance(cause, TimeoutError):
-            return True
-        cause = cause.__cause__
-    return False
+def _proxy_of(url: URL) -> str | None:
+    """As the environment says. aiohttp's own way of asking it reads ~/.netrc for each request, in a thread."""
+    return None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
 
 
 def _seconds(header: str | None) -> float | None:

@@ -2,13 +2,12 @@
 
 import asyncio
 from contextlib import suppress
-from typing import cast
 
 import aiohttp
-import httpx2
 
 from app.chat.block import Block
 from app.core.errors import UpstreamBroken, UpstreamUnreachable
+from app.groq.gather import Gatherer
 from app.groq.wire import Decoder
 
 _END_OF_BODY_S = 0.05
@@ -18,15 +17,15 @@ _CLOSING_S = 1
 class GroqStream:
     """Satisfies `chat.ports.UpstreamStream`."""
 
-    def __init__(self, response: httpx2.Response, *, max_event_bytes: int) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, *, max_event_bytes: int, frame_s: float) -> None:
         self._response = response
-        self._body = _body_of(response)
+        self._body = response.content
         self._decoder = Decoder(max_event_bytes=max_event_bytes)
+        self._frame_s = frame_s
+        self._gatherer: Gatherer | None = None
         self._first: Block | None = None
-        self._waiting: asyncio.Future[None] | None = None
         self._ended = False
         self._finished = False
-        self._body.on_eof(self._wake_up)
 
     async def await_first(self) -> None:
         """Returns when there is something to relay. An error that comes first is raised: nothing was sent yet.
@@ -57,10 +56,17 @@ class GroqStream:
 
     async def _receive(self) -> Block:
         try:
-            data = await self._body.readany()
+            data = await _all_that_came(self._body)
         except (aiohttp.ClientError, OSError) as exc:
             return self._broken_off(exc)
         return self._note(self._decoder.feed(data) if data else self._decoder.finish(), at_end=not data)
+
+    def _gather(self) -> None:
+        """From the first token on."""
+        connection = self._response.connection  # none, if the answer has ended
+        if self._frame_s and connection is not None and connection.transport is not None:
+            self._gatherer = Gatherer(connection.transport, frame_s=self._frame_s)
+            self._body.on_eof(self._gatherer.stop)
 
     def _note(self, block: Block, *, at_end: bool) -> Block:
         """Once Groq has said why it stopped, the answer is whole, however the connection ends."""
@@ -68,19 +74,12 @@ class GroqStream:
         if at_end and self._finished and not block.ended:
             block.ended, block.error = True, None
         self._ended = block.ended
+        if self._gatherer is None:
+            if block.deltas:
+                self._gather()
+        elif block.ended or block.error:
+            self._gatherer.stop()
         return block
-
-    async def pause(self, seconds: float) -> None:
-        if self._body.is_eof() or self._body.exception():
-            return
-        loop = asyncio.get_running_loop()
-        self._waiting = loop.create_future()
-        timer = loop.call_later(seconds, self._wake_up)
-        try:
-            await self._waiting
-        finally:
-            timer.cancel()
-            self._waiting = None
 
     async def aclose(self) -> None:
         """Frees the connection: for the next chat if the answer was read to its end, else by closing it."""
@@ -89,29 +88,39 @@ class GroqStream:
             with suppress(aiohttp.ClientError, OSError):
                 async with asyncio.timeout(_END_OF_BODY_S):
                     await self._body.readany()
-        with suppress(httpx2.HTTPError, aiohttp.ClientError, OSError):
+        with suppress(aiohttp.ClientError, OSError):
             async with asyncio.timeout(_CLOSING_S):
-                await self._response.aclose()
-
-    def _wake_up(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+                self._response.release()
+                await self._response.wait_for_close()
 
     def _broken_off(self, exc: Exception) -> Block:
         """What came before the connection broke is still the client's; aiohttp's own reads would throw it away."""
-        rest = self._body._read_nowait(-1) if self._body._buffer else b""  # noqa: SLF001
-        block = self._decoder.feed(rest)
+        block = self._decoder.feed(_take(self._body))
         if not (block.ended or block.error):
             block.error = UpstreamBroken("the connection to Groq broke off")
             block.error.__cause__ = exc
         return self._note(block, at_end=True)
 
 
-def _body_of(response: httpx2.Response) -> aiohttp.StreamReader:
-    """The aiohttp reader under the SDK's response: it hands over all that has come in one piece, and knows its end.
+async def _all_that_came(body: aiohttp.StreamReader) -> bytes:
+    """Waits for something to come; empty at the end. Raises what broke the connection."""
+    if (broken := body.exception()) is not None:
+        raise broken
+    while not body._buffer and not body.is_eof():  # noqa: SLF001
+        await body._wait("read")  # noqa: SLF001
+    return _take(body)
 
-    httpx2 wraps the stream of its transport once, and the SDK's aiohttp transport keeps the response in its own.
+
+def _take(body: aiohttp.StreamReader) -> bytes:
+    """What aiohttp's reader holds, in one step: its own reads take HTTP chunks one by one, and there is one for each
+    token. Nothing else reads from it, so that the first piece is always whole.
     """
-    stream = response.stream
-    stream = getattr(stream, "_stream", stream)
-    return cast("aiohttp.ClientResponse", stream._aiohttp_response).content  # type: ignore[union-attr]  # noqa: SLF001
+    data = b"".join(body._buffer)  # noqa: SLF001
+    body._buffer.clear()  # noqa: SLF001
+    body._size = 0  # noqa: SLF001
+    body._cursor += len(data)  # noqa: SLF001
+    if body._http_chunk_splits:  # noqa: SLF001
+        body._http_chunk_splits.clear()  # noqa: SLF001
+    if body._protocol._reading_paused:  # noqa: SLF001
+        body._protocol.resume_reading()  # noqa: SLF001
+    return data

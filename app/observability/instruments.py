@@ -6,7 +6,7 @@ once Groq has said so.)
 
 from collections.abc import Sequence
 from itertools import product
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
@@ -31,11 +31,20 @@ _ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 _Instrument = TypeVar("_Instrument", Counter, Gauge, Histogram)
 
 
-def _with_children(instrument: _Instrument, *values: Sequence[str]) -> _Instrument:
-    """The instrument, with a child for every combination of the values that its labels may have."""
-    for combination in product(*values):
-        instrument.labels(*combination)
-    return instrument
+class Family(Generic[_Instrument]):
+    """The children of an instrument, one for every combination of the values that its labels may have.
+
+    The library's own `labels` checks and locks each time, and a chat asks for twenty children.
+    """
+
+    def __init__(self, instrument: _Instrument, *values: Sequence[str]) -> None:
+        self._children: dict[tuple[str, ...], _Instrument] = {
+            combination: instrument.labels(*combination) for combination in product(*values)
+        }
+
+    def labels(self, *values: str) -> _Instrument:
+        """The child for these values; KeyError for any that no label may have."""
+        return self._children[values]
 
 
 class ChatMetrics:
@@ -44,12 +53,12 @@ class ChatMetrics:
     def __init__(self, registry: CollectorRegistry, models: Sequence[str]) -> None:
         with_row = [outcome for outcome in Outcome if outcome not in WITHOUT_ROW]
 
-        def by_model(name: str, told: str, buckets: Sequence[float]) -> Histogram:
-            return _with_children(Histogram(name, told, ["model"], buckets=buckets, registry=registry), models)
+        def by_model(name: str, told: str, buckets: Sequence[float]) -> Family[Histogram]:
+            return Family(Histogram(name, told, ["model"], buckets=buckets, registry=registry), models)
 
         told = "Requests for a chat, by how they ended."
         requests = Counter("chat_requests", told, ["model", "outcome"], registry=registry)
-        self.requests = _with_children(requests, models, tuple(Outcome))
+        self.requests = Family(requests, models, tuple(Outcome))
         self.active_streams = Gauge("chat_active_streams", "Chats that run.", registry=registry)
         told = "From the request's last byte to the first token, retries included."
         self.time_to_first_token = by_model("chat_time_to_first_token_seconds", told, _TTFT)
@@ -59,12 +68,12 @@ class ChatMetrics:
         told = "Whole chats with a row, until their end was known."
         labels = ["model", "outcome"]
         duration = Histogram("chat_duration_seconds", told, labels, buckets=_WHOLE_CHAT, registry=registry)
-        self.duration = _with_children(duration, models, with_row)
+        self.duration = Family(duration, models, with_row)
         told = "Tokens; cached_input is part of input, reasoning of output."
         tokens = Counter("chat_tokens", told, ["model", "type"], registry=registry)
-        self.tokens = _with_children(tokens, models, TOKEN_TYPES)
+        self.tokens = Family(tokens, models, TOKEN_TYPES)
         cost = Counter("chat_cost_usd", "What Groq charges, by the price list.", ["model"], registry=registry)
-        self.cost = _with_children(cost, models)
+        self.cost = Family(cost, models)
         told = "Our part of the time to first token: all of it but the waits for Groq and for a free place."
         self.overhead = Histogram("chat_overhead_seconds", told, buckets=_OURS, registry=registry)
 
@@ -75,12 +84,12 @@ class GroqMetrics:
     def __init__(self, registry: CollectorRegistry, models: Sequence[str]) -> None:
         told = "Requests to Groq, by their result."
         attempts = Counter("chat_upstream_attempts", told, ["model", "result"], registry=registry)
-        self.attempts = _with_children(attempts, models, ATTEMPT_RESULTS)
+        self.attempts = Family(attempts, models, ATTEMPT_RESULTS)
         told = "Attempts that followed a failed one, by why it failed."
-        self.retries = _with_children(Counter("chat_retries", told, ["reason"], registry=registry), RETRY_REASONS)
+        self.retries = Family(Counter("chat_retries", told, ["reason"], registry=registry), RETRY_REASONS)
         told = "What Groq says it took."
         phase = Histogram("groq_phase_seconds", told, ["phase"], buckets=_TTFT, registry=registry)
-        self.phase = _with_children(phase, PHASES)
+        self.phase = Family(phase, PHASES)
 
         labels = ["model", "kind"]
         told = "Groq's limit: requests a day, tokens a minute."
@@ -101,7 +110,7 @@ class RowMetrics:
         self.batch = Histogram("chat_log_batch_rows", told, buckets=_ROWS, registry=registry)
         told = "Commits that failed, by why."
         failures = Counter("chat_log_commit_failures", told, ["reason"], registry=registry)
-        self.failures = _with_children(failures, COMMIT_FAILURES)
+        self.failures = Family(failures, COMMIT_FAILURES)
         told = "Rows of this worker on the disk that wait for the database."
         self.spooled = Gauge("chat_log_spooled_rows", told, registry=registry)
         told = "What they take on the disk, and what the rejected ones take."
@@ -115,7 +124,7 @@ class RowMetrics:
         told = "Rows that the database refused for what is in them."
         self.rejected = Counter("chat_log_rejected_rows", told, registry=registry)
         pool = Gauge("db_pool_connections", "Connections to the database.", ["state"], registry=registry)
-        self.pool = _with_children(pool, POOL_STATES)
+        self.pool = Family(pool, POOL_STATES)
 
 
 class WorkerMetrics:

@@ -79,7 +79,7 @@ def _spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(700, 10, 1000)
+    gc.set_threshold(10_000, 10, 100)
 
 
 def _give_up_on_dead_peers(listener: socket.socket, seconds: float) -> None:

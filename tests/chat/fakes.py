@@ -30,7 +30,6 @@ class FakeGroq:
     answer: list[Block | Exception | asyncio.Event]
     payload: Mapping[str, Any] = field(default_factory=dict)
     closed: bool = False
-    pauses: int = 0
 
     async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[Attempt], None]) -> "FakeGroq":
         self.payload = payload
@@ -50,10 +49,6 @@ class FakeGroq:
         if isinstance(item, Exception):
             raise item
         return item
-
-    async def pause(self, seconds: float) -> None:
-        self.pauses += 1
-        await asyncio.sleep(0)
 
     async def aclose(self) -> None:
         self.closed = True

@@ -37,12 +37,6 @@ async def test_the_receipt_waits_until_the_row_is_durable() -> None:
         assert await receipt == DONE
 
 
-async def test_blocks_are_paced_only_after_the_first_token() -> None:
-    stage = Stage(OPENING, OPENING, WORD, WORD, END)
-    await stage.run()
-    assert stage.groq.pauses == 2
-
-
 async def test_a_row_that_is_lost_means_no_receipt() -> None:
     stage = Stage(WORD, END)
     stage.log.lose = True
@@ -188,14 +182,3 @@ async def test_waiting_for_idle_is_waiting_for_the_last_stream() -> None:
         await asyncio.sleep(0.02)
         assert not idle.done()
     await asyncio.wait_for(idle, 1)
-
-
-async def test_a_stream_that_is_slower_than_the_pace_is_not_paced() -> None:
-    """Its blocks go out as they come; a pause for each would be work for nothing."""
-    speak = [asyncio.Event() for _ in range(3)]
-    loop = asyncio.get_running_loop()
-    for number, event in enumerate(speak):
-        loop.call_later(0.03 * (number + 1), event.set)
-    stage = Stage(WORD, speak[0], WORD, speak[1], WORD, speak[2], WORD, END, stream_flush_ms=5)
-    await stage.run()
-    assert stage.groq.pauses == 1

@@ -1,31 +1,25 @@
 """An answer as it arrives, over real sockets."""
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
 
-from app.chat.block import Block
 from app.core.attempt import Attempt
-from app.core.errors import UpstreamBroken, UpstreamUnavailable
+from app.core.errors import UpstreamUnavailable
 from app.groq.client import GroqClient
 from tests.groq.clients import blocks, open_stream, settings
-from tests.groq.shapes import DONE, STREAM, chunk
+from tests.groq.shapes import DONE, STREAM
 from tests.support.replay import OK, chunked, replaying
 from tests.support.service import SimulatedGroq
 
 
-async def test_opening_waits_for_the_first_byte_and_a_pause_ends_with_the_stream(groq: SimulatedGroq) -> None:
+async def test_opening_waits_for_the_first_byte(groq: SimulatedGroq) -> None:
     async with GroqClient(settings(groq.url)) as client:
         stream = await open_stream(client)
-        first = await stream.read()
+        first = await asyncio.wait_for(stream.read(), 0.01)
         assert first.data.startswith(b"data: {")
-        started = time.monotonic()
-        await stream.pause(30)
-        assert time.monotonic() - started < 10
         rest = [block async for block in blocks(stream)]
-        assert len(rest) <= 2
         assert rest[-1].ended
         await stream.aclose()
 
@@ -69,17 +63,14 @@ async def test_a_connection_serves_one_chat_after_the_other() -> None:
         [*chunked(STREAM, DONE[:8])],
     ],
 )
-@pytest.mark.parametrize("pause_s", [0, 0.1])
+@pytest.mark.parametrize("flush_ms", [0, 16, 1000])
 async def test_an_answer_that_said_why_it_stopped_is_whole_however_the_connection_ends(
-    writes: list[bytes], pause_s: float
+    writes: list[bytes], flush_ms: float
 ) -> None:
     with replaying([OK, *writes], reset=True) as url:
-        async with GroqClient(settings(url)) as client:
+        async with GroqClient(settings(url, stream_flush_ms=flush_ms)) as client:
             stream = await open_stream(client)
-            read: list[Block] = []
-            while not read or not (read[-1].ended or read[-1].error):
-                await stream.pause(pause_s)
-                read.append(await stream.read())
+            read = [block async for block in blocks(stream)]
             await stream.aclose()
     assert [block.error for block in read if block.error] == []
     assert read[-1].ended
@@ -95,18 +86,3 @@ async def test_comments_before_the_first_chunk_do_not_stand_in_the_way_of_a_retr
             with pytest.raises(UpstreamUnavailable):
                 await open_stream(client, attempts)
     assert len(attempts) == 3
-
-
-async def test_what_came_before_the_connection_broke_is_not_lost() -> None:
-    """Blocks that gathered during a pause are relayed, then the failure is told."""
-    pieces = [OK, *chunked(chunk({"content": "one"}), chunk({"content": "two"}), end=False)]
-    with replaying(pieces, pause_s=0.02) as url:
-        async with GroqClient(settings(url)) as client:
-            stream = await open_stream(client)
-            first = await stream.read()
-            await stream.pause(0.2)
-            last = await stream.read()
-            await stream.aclose()
-    assert first.text == ["one"]
-    assert last.text == ["two"]
-    assert isinstance(last.error, UpstreamBroken)

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from app.api.errors import CHAT_TAG, ENVELOPE_SCHEMA
 from app.api.guard import GuardedRoute
 from app.api.sse import EventStream
-from app.api.state import App, RequestCaller
+from app.api.state import AppState, caller_of
 from app.schemas.chat import ChatRequest
 
 router = APIRouter(prefix="/api/v1/chat", tags=[CHAT_TAG], route_class=GuardedRoute)
@@ -46,6 +46,9 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/stream", status_code=200, response_class=EventStream, responses=_RESPONSES)
-async def stream_chat(body: ChatRequest, caller: RequestCaller, app: App) -> EventStream:
+async def stream_chat(body: ChatRequest, request: Request) -> EventStream:
     """Streams a chat completion in OpenAI's format."""
-    return EventStream(app["chats"].stream(body, caller), stall_timeout_s=app["settings"].client_stall_timeout_s)
+    app: AppState = request.scope["state"]
+    return EventStream(
+        app["chats"].stream(body, caller_of(request)), stall_timeout_s=app["settings"].client_stall_timeout_s
+    )
