@@ -57,9 +57,13 @@ def serving(
     database_url: str,
     workers: int = 2,
     app: str = "",
+    metered: bool = True,
     show: Callable[[str], object] = print,
 ) -> Iterator[Workers]:
-    """The production settings, with gunicorn, ready to answer: `app` replaces the application."""
+    """The production settings, with gunicorn, ready to answer: `app` replaces the application.
+
+    Whoever starts one that serves no metrics, not `metered`, has to wait for it.
+    """
     port, metrics_base = free_port(), free_ports(2 * workers)
     settings = {
         "PORT": str(port),
@@ -70,5 +74,6 @@ def serving(
     }
     command = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py"), *([app] if app else [])]
     with program(command, cwd=folder, env={**settings, **env}, stop_with=signal.SIGTERM, show=show) as running:
-        wait_until_answering(http, *range(metrics_base, metrics_base + workers))
+        if metered:
+            wait_until_answering(http, *range(metrics_base, metrics_base + workers))
         yield Workers(f"http://127.0.0.1:{port}", running, database_url, http, metrics_base, workers)
