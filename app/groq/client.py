@@ -16,6 +16,7 @@ from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from app.groq.errors import error_from
+from app.groq.frames import Frames
 from app.groq.ratelimits import rate_limits
 from app.groq.retry import retrying
 from app.groq.sdk import Sdk
@@ -33,6 +34,7 @@ class GroqClient:
     def __init__(self, settings: Settings) -> None:
         base_url, api_key = settings.groq_endpoint
         self._settings = settings
+        self._frames = Frames(settings.stream_flush_ms / 1000)
         self._sdk = Sdk(base_url=base_url, api_key=api_key)
 
     async def __aenter__(self) -> Self:
@@ -48,10 +50,12 @@ class GroqClient:
             proxy=_proxy_of(self._url) if self._settings.groq_api_key is not None else None,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.groq_connect_timeout_s),
         )
+        self._frames.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
+        await self._frames.stop()
 
     async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[Attempt], None]) -> GroqStream:
         """An answer whose first byte is here, after as many attempts as the settings allow.
@@ -104,7 +108,7 @@ class GroqClient:
                 stream = GroqStream(
                     response,
                     max_event_bytes=self._settings.groq_max_event_bytes,
-                    frame_s=self._settings.stream_flush_ms / 1000,
+                    frames=self._frames,
                 )
                 await stream.await_first()
                 return stream

@@ -7,9 +7,10 @@ does. Nobody sees the difference, if the end and an error are not held back.
 import asyncio
 from typing import cast
 
+from app.groq.frames import Frames
+
 _END_OF_BODY = b"0\r\n\r\n"
 _ERROR = b'"error"'
-_ROUNDING = 1e-3  # a timer that goes off in time may find itself a hair early
 _MAX_BYTES = 2**16
 """A piece of this size is worth handing on by itself."""
 
@@ -17,17 +18,17 @@ _MAX_BYTES = 2**16
 class Gatherer(asyncio.Protocol):
     """Stands in for the protocol of a connection from when it is made until `stop`, or the connection is lost.
 
-    `frame_s`: two pieces are handed on at least so far apart; a stream that is slower is passed on as it comes.
+    One piece is handed on for each of the `frames`; a stream that is slower is passed on as it comes.
     """
 
-    def __init__(self, transport: asyncio.Transport, *, frame_s: float) -> None:
+    def __init__(self, transport: asyncio.Transport, *, frames: Frames) -> None:
         self._transport = transport
         self._parser = cast("asyncio.Protocol", transport.get_protocol())
-        self._frame_s = frame_s
+        self._frames = frames
         self._loop = asyncio.get_running_loop()
         self._pieces: list[bytes] = []
         self._size = 0
-        self._due = self._next_frame()
+        self._due = frames.next()
         self._timer: asyncio.TimerHandle | None = None
         transport.set_protocol(self)
 
@@ -66,13 +67,9 @@ class Gatherer(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._due = self._next_frame()
+        self._due = self._frames.next()
         if self._pieces:
             data = b"".join(self._pieces)
             self._pieces.clear()
             self._size = 0
             self._parser.data_received(data)
-
-    def _next_frame(self) -> float:
-        """Frames begin at the same moments for all streams: what is done for one is still at hand for the next."""
-        return (int(self._loop.time() / self._frame_s + _ROUNDING) + 1) * self._frame_s

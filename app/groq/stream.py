@@ -7,6 +7,7 @@ import aiohttp
 
 from app.chat.block import Block
 from app.core.errors import UpstreamBroken, UpstreamUnreachable
+from app.groq.frames import Frames
 from app.groq.gather import Gatherer
 from app.groq.wire import Decoder
 
@@ -17,11 +18,11 @@ _CLOSING_S = 1
 class GroqStream:
     """Satisfies `chat.ports.UpstreamStream`."""
 
-    def __init__(self, response: aiohttp.ClientResponse, *, max_event_bytes: int, frame_s: float) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, *, max_event_bytes: int, frames: Frames) -> None:
         self._response = response
         self._body = response.content
         self._decoder = Decoder(max_event_bytes=max_event_bytes)
-        self._frame_s = frame_s
+        self._frames = frames
         self._gatherer: Gatherer | None = None
         self._first: Block | None = None
         self._ended = False
@@ -64,8 +65,8 @@ class GroqStream:
     def _gather(self) -> None:
         """From the first token on."""
         connection = self._response.connection  # none, if the answer has ended
-        if self._frame_s and connection is not None and connection.transport is not None:
-            self._gatherer = Gatherer(connection.transport, frame_s=self._frame_s)
+        if self._frames.wanted and connection is not None and connection.transport is not None:
+            self._gatherer = Gatherer(connection.transport, frames=self._frames)
             self._body.on_eof(self._gatherer.stop)
 
     def _note(self, block: Block, *, at_end: bool) -> Block:

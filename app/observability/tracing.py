@@ -83,11 +83,9 @@ class Tracing:
 
     def _processor(self) -> BatchSpanProcessor | None:
         if _otlp_is_set():
-            from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - slow to import
-                OTLPSpanExporter,
-            )
+            from app.observability.otlp import Exporter  # noqa: PLC0415 - slow to import
 
-            return _Batches(OTLPSpanExporter(meter_provider=NoOpMeterProvider()), self._on_dropped)
+            return _Batches(Exporter(meter_provider=NoOpMeterProvider()), self._on_dropped)
         if self._settings.trace_file is not None:
             return _Batches(TraceFile(self._settings.trace_file), self._on_dropped, every_ms=_TRACE_FILE_EVERY_MS)
         return None

@@ -117,7 +117,7 @@ def settings(stage: Stage, *, signals: bool) -> Mapping[str, str]:
     traces = {
         "OTEL_TRACES_SAMPLER": "always_on",
         "OTEL_EXPORTER_OTLP_ENDPOINT": stage.receiver_url,
-        "OTEL_BSP_SCHEDULE_DELAY": "500",
+        "OTEL_BSP_SCHEDULE_DELAY": "2000",
     }
     return service | traces if signals else service
 

@@ -1,6 +1,6 @@
 """`python -m loadtests.bench.receiver`: takes spans over OTLP and counts them, and scrapes metrics as Prometheus does.
 
-`GET /` tells how many spans of each name have come, `PUT /scrape` which ports are to be scraped once a second.
+`GET /` tells how many spans of each name have come, `PUT /scrape` which ports are to be scraped, every five seconds.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-_EVERY_S = 1
+_EVERY_S = 5  # as deploy/prometheus does
 _OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0"}
 
 _spans: Counter[str] = Counter()

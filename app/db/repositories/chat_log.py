@@ -1,10 +1,11 @@
 """The queries on `chat_logs`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Insert, Row, desc, false, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.record import ChatRecord
@@ -26,10 +27,18 @@ class ChatLogRepository:
         """Commits all of them or none; a row that is there already is left as it is. Raises a CommitError."""
         try:
             rows = [{name: getattr(record, name) for name in _COLUMNS} for record in records]
-            async with self._engine.begin() as connection:
-                await connection.execute(self._insert, rows)
+            try:
+                await self._execute(rows)
+            except DBAPIError as exc:
+                if not exc.connection_invalidated:
+                    raise
+                await self._execute(rows)  # the connection had ended meanwhile; asking each time would take longer
         except Exception as exc:
             raise commit_error(exc) from exc
+
+    async def _execute(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(self._insert, rows)
 
     async def recent(self, limit: int) -> Sequence[Row[Any]]:
         """The newest rows first."""
