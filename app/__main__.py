@@ -1,6 +1,7 @@
 """`python -m app`: the service with one command, and the few commands beside it."""
 
 import argparse
+import gc
 import sys
 
 from pydantic import ValidationError
@@ -36,6 +37,7 @@ def main() -> int:
 
             return migrate(settings)
         case _:
+            gc.disable()  # until the server runs: imports make objects that stay
             from app.commands.run import run  # noqa: PLC0415
 
             return run(settings)

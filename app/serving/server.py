@@ -84,6 +84,7 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 100)
+    gc.enable()
 
 
 def _give_up_on_dead_peers(listener: socket.socket, seconds: float) -> None:
