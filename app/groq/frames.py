@@ -15,13 +15,13 @@ _ROUNDING = 1e-3  # a timer that goes off in time may find itself a hair early
 
 
 class Frames:
-    """`frame_s` long as long as the worker keeps up. When it does not, frames grow: larger blocks are fewer blocks, and
+    """`length_s` is how long they are now: `least_s` as long as the worker keeps up. When it does not, frames grow: larger blocks are fewer blocks, and
     fewer blocks are less work for the same tokens. A quarter of a second is the most that a reader is made to wait.
     """
 
-    def __init__(self, frame_s: float) -> None:
-        self._least_s = frame_s
-        self._frame_s = frame_s
+    def __init__(self, least_s: float) -> None:
+        self._least_s = least_s
+        self.length_s = least_s
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -32,7 +32,7 @@ class Frames:
     def next(self) -> float:
         """When the next frame begins, on the event loop's clock."""
         now = asyncio.get_running_loop().time()
-        return (int(now / self._frame_s + _ROUNDING) + 1) * self._frame_s
+        return (int(now / self.length_s + _ROUNDING) + 1) * self.length_s
 
     def start(self) -> None:
         """Looks at how well the event loop keeps up, until `stop`."""
@@ -48,7 +48,7 @@ class Frames:
     def note(self, late_s: float) -> None:
         """The event loop came so much later than it was asked to."""
         needed_s = min(_LONGEST_S, _WORTH * late_s)
-        self._frame_s = max(self._least_s, needed_s, self._frame_s * _CALMER)
+        self.length_s = max(self._least_s, needed_s, self.length_s * _CALMER)
 
     async def _watch(self) -> None:
         while True:

@@ -1,6 +1,7 @@
 """The narrow door to all signals: facts go in, and whatever becomes of them, nothing comes back."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
@@ -31,13 +32,25 @@ def _unfailing() -> Iterator[None]:
 
 
 class Probe:
-    """Satisfies `chat.ports.Probe` and those of `db/`. `server` and `database` are as on spans."""
+    """Satisfies `chat.ports.Probe` and those of `db/`. `server` and `database` are as on spans.
 
-    def __init__(self, metrics: Metrics, tracer: Tracer, *, server: Mapping[str, Any], database: str) -> None:
+    `soon` is given what is told of chats that have ended; it may let that wait.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        tracer: Tracer,
+        *,
+        server: Mapping[str, Any],
+        database: str,
+        soon: Callable[[Callable[[], None]], None] = lambda work: work(),
+    ) -> None:
         self._metrics = metrics
         self._tracer = tracer
         self._server = server
         self._database = database
+        self._soon = soon
 
     def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, arrived: float, queue_s: float) -> "ChatWatch":
         """A chat was let in. Its span begins here."""
@@ -47,7 +60,7 @@ class Probe:
             span = ChatSpan(
                 self._tracer, chat_id, asked, model=model, arrived=arrived, queue_s=queue_s, server=self._server
             )
-        return ChatWatch(self._metrics, span)
+        return ChatWatch(self._metrics, span, soon=self._soon)
 
     def chat_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:
         """A request for a chat that none began for: no row, no span of its own."""
@@ -60,11 +73,22 @@ class Probe:
         self, records: Sequence[ChatRecord], *, began_ns: int, took_s: float, failure: str | None
     ) -> None:
         """One commit, or the attempt at it."""
-        with _unfailing():
-            self._metrics.committed(len(records), took_s=took_s, failure=failure)
-        with _unfailing():
-            parents = [record.traceparent for record in records]
-            commit_span(self._tracer, parents, database=self._database, began_ns=began_ns, failure=failure)
+
+        def tell() -> None:
+            with _unfailing():
+                self._metrics.committed(len(records), took_s=took_s, failure=failure)
+            with _unfailing():
+                parents, ended_ns = [record.traceparent for record in records], began_ns + round(took_s * 1e9)
+                commit_span(
+                    self._tracer,
+                    parents,
+                    database=self._database,
+                    began_ns=began_ns,
+                    ended_ns=ended_ns,
+                    failure=failure,
+                )
+
+        self._soon(tell)
 
     def rows_spooled(self, records: Sequence[ChatRecord], *, began_ns: int, failed: bool) -> None:
         """One batch that was written to the disk, or could not be."""
@@ -74,7 +98,9 @@ class Probe:
         with _unfailing():
             parents = [record.traceparent for record in records]
             failure = "disk" if failed else None
-            commit_span(self._tracer, parents, database=None, began_ns=began_ns, failure=failure)
+            commit_span(
+                self._tracer, parents, database=None, began_ns=began_ns, ended_ns=time.time_ns(), failure=failure
+            )
 
     def row_rejected(self) -> None:
         """The database refused a row for what is in it."""
@@ -85,9 +111,10 @@ class Probe:
 class ChatWatch:
     """Satisfies `chat.ports.ChatWatch`. `span` is None if it could not be made."""
 
-    def __init__(self, metrics: Metrics, span: ChatSpan | None) -> None:
+    def __init__(self, metrics: Metrics, span: ChatSpan | None, *, soon: Callable[[Callable[[], None]], None]) -> None:
         self._metrics = metrics
         self._span = span
+        self._soon = soon
         self._attempts: list[Attempt] = []
 
     @property
@@ -97,11 +124,7 @@ class ChatWatch:
     def attempted(self, attempt: Attempt) -> None:
         before = self._attempts[-1] if self._attempts else None
         self._attempts.append(attempt)
-        with _unfailing():
-            self._metrics.attempted(attempt, before=before)
-        with _unfailing():
-            if self._span:
-                self._span.attempted(attempt)
+        self._soon(lambda: self._tell_of_attempt(attempt, before))
 
     def finished(
         self,
@@ -111,6 +134,23 @@ class ChatWatch:
         commit_s: float,
         kept: Kept | None,
         lost: ServiceError | None = None,
+    ) -> None:
+        self._soon(lambda: self._tell(record, error, commit_s, kept, lost))
+
+    def _tell_of_attempt(self, attempt: Attempt, before: Attempt | None) -> None:
+        with _unfailing():
+            self._metrics.attempted(attempt, before=before)
+        with _unfailing():
+            if self._span:
+                self._span.attempted(attempt)
+
+    def _tell(
+        self,
+        record: ChatRecord,
+        error: ServiceError | None,
+        commit_s: float,
+        kept: Kept | None,
+        lost: ServiceError | None,
     ) -> None:
         with _unfailing():
             self._metrics.chat_finished(record, exemplar=exemplar(record.traceparent))

@@ -102,7 +102,7 @@ class ChatSpan:
             self._add_events(record, commit_s, kept)
             if record.outcome in _FAILED:
                 self._span.set_status(StatusCode.ERROR, record.outcome)
-        self._span.end()
+        self._span.end(self._arrived_ns + round((record.duration_ms + commit_s * 1000) * 1e6))
 
     def _add_events(self, record: ChatRecord, commit_s: float, kept: Kept | None) -> None:
         if record.ttft_ms is not None:
@@ -124,7 +124,13 @@ class ChatSpan:
 
 
 def commit_span(
-    tracer: Tracer, traceparents: Sequence[str | None], *, database: str | None, began_ns: int, failure: str | None
+    tracer: Tracer,
+    traceparents: Sequence[str | None],
+    *,
+    database: str | None,
+    began_ns: int,
+    ended_ns: int,
+    failure: str | None,
 ) -> None:
     """`chat_logs.commit`: a trace of its own, as one commit serves many chats; its links lead to those.
 
@@ -141,4 +147,4 @@ def commit_span(
     if failure is not None:
         span.set_attribute(names.ERROR_TYPE, failure)
         span.set_status(StatusCode.ERROR)
-    span.end()
+    span.end(ended_ns)

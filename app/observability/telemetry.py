@@ -14,6 +14,7 @@ from app.observability.loop_lag import watching_loop
 from app.observability.metrics import Metrics
 from app.observability.metrics_server import serving
 from app.observability.probe import Probe
+from app.observability.soon import Soon
 from app.observability.tracing import Tracing
 
 
@@ -30,11 +31,13 @@ class Telemetry:
         self._tracing = Tracing(
             settings, identity=_resource(settings), on_dropped=self.metrics.worker.spans_dropped.inc
         )
+        self._soon = Soon()
         self.probe = Probe(
             self.metrics,
             self._tracing.tracer,
             server=_address(settings.groq_endpoint[0]),
             database="sqlite" if settings.embedded_database else "postgresql",
+            soon=self._soon,
         )
 
     def instrument(self, app: FastAPI) -> None:
@@ -47,6 +50,7 @@ class Telemetry:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(serving(self.metrics.registry, self._settings))
             await stack.enter_async_context(self._tracing.exporting())
+            stack.callback(self._soon.run)
             await stack.enter_async_context(watching_loop(self.metrics.worker.loop_lag.observe))
             yield
 

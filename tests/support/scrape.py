@@ -7,11 +7,13 @@ import httpx2
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+_TOLD_AFTER_S = 0.15
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0"}
 
 
 def scrape(http: httpx2.Client, *ports: int) -> list[Sample]:
-    """All samples of these workers."""
+    """All samples of these workers, when they have told of the chats that have just ended."""
+    time.sleep(_TOLD_AFTER_S)
     samples: list[Sample] = []
     for port in ports:
         text = http.get(f"http://127.0.0.1:{port}/metrics", headers=OPENMETRICS).raise_for_status().text

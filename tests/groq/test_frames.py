@@ -1,0 +1,39 @@
+"""When blocks are due."""
+
+import asyncio
+
+import pytest
+
+from app.groq.frames import Frames
+
+
+async def test_frames_begin_at_the_same_moments_for_all() -> None:
+    frames, now = Frames(0.016), asyncio.get_running_loop().time()
+    assert 0 < frames.next() - now <= 0.0161
+    assert frames.next() / 0.016 == pytest.approx(round(frames.next() / 0.016))
+
+
+async def test_a_worker_that_falls_behind_has_longer_frames_until_it_has_caught_up() -> None:
+    frames = Frames(0.016)
+    frames.note(0.001)
+    assert frames.length_s == 0.016
+    frames.note(0.03)
+    assert frames.length_s == pytest.approx(0.12)
+    frames.note(5)
+    assert frames.length_s == 0.25
+    for _ in range(20):
+        frames.note(0.001)
+    assert frames.length_s == 0.016
+
+
+async def test_it_looks_by_itself_while_it_runs() -> None:
+    frames = Frames(0.016)
+    frames.start()
+    await asyncio.sleep(0.12)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + 0.3
+    while asyncio.get_running_loop().time() < until:
+        pass
+    await asyncio.sleep(0.06)
+    assert frames.length_s > 0.1
+    await frames.stop()
