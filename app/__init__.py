@@ -18,7 +18,7 @@ receipt: a client that has read `data: [DONE]` knows that its chat is on disk.
     serving/        uvicorn and gunicorn: how the service is served, and how it stops
     api/            HTTP: endpoints, the SSE response, errors rendered, health
     chat/           the story; it states the protocols that groq/ and db/ satisfy, and imports neither
-    groq/           Groq over the openai SDK: bytes and facts, retries; it knows no database
+    groq/           Groq, as the openai SDK asks it: bytes and facts, retries; it knows no database
     db/             engine, model, repository, and the writer that commits many chats at once
     observability/  traces, metrics and logs behind one probe; it imports none of the rooms above
     schemas/        the request, in OpenAI's field names

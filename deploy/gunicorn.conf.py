@@ -61,6 +61,7 @@ def when_ready(server: Any) -> None:
 
 def on_reload(server: Any) -> None:
     """Says what many would expect to be otherwise."""
+    gc.enable()  # this file was read once more
     server.log.info("workers are replaced; settings and code are those of the start")
 
 

@@ -102,7 +102,8 @@ class Settings(BaseSettings):
     """128 KiB: what the kernel holds for a client that takes its time; beyond it, Groq is made to wait. By default the
     kernel would hold 4 MB, which is more than most answers: nobody would notice a client that reads nothing."""
     stream_flush_ms: Annotated[float, Field(ge=0, le=1000)] = 16
-    """After its first token a stream is relayed at most this often: one frame of a screen; 0 relays every read."""
+    """After its first token a stream is relayed at most this often: one frame of a screen; 0 relays every read. Ends
+    and errors do not wait. A worker that falls behind makes it longer, up to 250, until it has caught up."""
     max_active_streams: Count = 512
     """Per worker."""
     max_queued_chats: Annotated[int, Field(ge=0)] = 32

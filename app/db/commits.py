@@ -11,6 +11,8 @@ from app.core.record import ChatRecord
 from app.db.availability import Availability
 from app.db.errors import CommitError, CommitTimedOut, DatabaseAway, RowsRefused
 
+_AGAIN_S = 1
+
 log = structlog.get_logger(__name__)
 
 
@@ -66,7 +68,7 @@ class Commits:
             await asyncio.wait((inserting,), timeout=self._timeout_s)
         finally:
             # A driver may need long to give up a connection that does not answer; nobody waits for that.
-            inserting.cancel()
+            self._give_up(inserting)
         error = _error_of(inserting)
         took_s = time.monotonic() - began
         self._probe.rows_committed(records, began_ns=began_ns, took_s=took_s, failure=_failure(error))
@@ -91,6 +93,12 @@ class Commits:
         self._inserting.add(inserting)
         inserting.add_done_callback(self._over)
         return inserting
+
+    def _give_up(self, inserting: asyncio.Task[None]) -> None:
+        """Asyncpg may miss it once, where it waits for room to send a large batch."""
+        if not inserting.done():
+            inserting.cancel()
+            asyncio.get_running_loop().call_later(_AGAIN_S, self._give_up, inserting)
 
     def _over(self, inserting: asyncio.Task[None]) -> None:
         self._inserting.discard(inserting)

@@ -23,9 +23,6 @@ def create_engine(settings: Settings) -> AsyncEngine:
         url,
         pool_size=_POOL_SIZE,
         max_overflow=0,
-        # One statement is a transaction of its own, and asyncpg sends all rows of a batch in one round trip. In SQLite
-        # each row would be one of its own.
-        **({"isolation_level": "AUTOCOMMIT"} if file is None else {}),
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,
         connect_args={"timeout": timeout_s},

@@ -1,1 +1,1 @@
-"""Groq over the openai SDK: bytes and facts. It satisfies `chat.ports.Upstream` and knows no database."""
+"""Groq, as the openai SDK asks it: bytes and facts. It satisfies `chat.ports.Upstream` and knows no database."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Self
 from urllib.request import getproxies, proxy_bypass
 
@@ -23,6 +24,7 @@ from app.groq.sdk import Sdk
 from app.groq.stream import GroqStream
 
 _KEEPALIVE_S = 60
+_MAX_REFUSAL_BYTES = 2**16
 
 
 class GroqClient:
@@ -127,14 +129,14 @@ class GroqClient:
         attempt.headers_at = time.monotonic()
         attempt.status = response.status
         attempt.rate_limits = rate_limits(response.headers)
-        if not 200 <= response.status < 300:
+        if response.status != HTTPStatus.OK:
             raise await self._refusal(response)
         return response
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> UpstreamError:
         try:
             async with response:
-                exc = self._sdk.refusal(response.status, response.headers, await response.read())
+                exc = self._sdk.refusal(response.status, response.headers, await _beginning_of(response.content))
         except (aiohttp.ClientError, OSError) as broken:
             raise UpstreamUnreachable("the connection to Groq broke off") from broken
         said = exc.body if isinstance(exc.body, Mapping) else {}
@@ -144,9 +146,21 @@ class GroqClient:
         return error
 
 
+async def _beginning_of(body: aiohttp.StreamReader) -> bytes:
+    """As much as an error may need."""
+    data = b""
+    while len(data) < _MAX_REFUSAL_BYTES and (more := await body.readany()):
+        data += more
+    return data
+
+
 def _proxy_of(url: URL) -> str | None:
     """As the environment says. aiohttp's own way of asking it reads ~/.netrc for each request, in a thread."""
-    return None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if proxy is None or proxy_bypass(url.host or ""):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def _seconds(header: str | None) -> float | None:

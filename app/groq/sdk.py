@@ -38,7 +38,9 @@ class Sdk:
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> APIStatusError:
         """The SDK's exception for an answer that is no success."""
-        response = httpx2.Response(status, headers=dict(headers), content=body, request=self._kept.request)
+        # As they came they may hold what httpx2 refuses, or unpacks.
+        told = {name: _ascii(headers[name]) for name in ("content-type", "x-request-id") if name in headers}
+        response = httpx2.Response(status, headers=told, content=body, request=self._kept.request)
         return self._sdk._make_status_error_from_response(response)  # noqa: SLF001
 
 
@@ -50,3 +52,7 @@ class _Kept(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         self.request = request
         return httpx2.Response(200, request=request)
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "replace").decode()

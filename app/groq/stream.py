@@ -9,6 +9,7 @@ from app.chat.block import Block
 from app.core.errors import UpstreamBroken, UpstreamUnreachable
 from app.groq.frames import Frames
 from app.groq.gather import Gatherer
+from app.groq.reader import all_that_came, take
 from app.groq.wire import Decoder
 
 _END_OF_BODY_S = 0.05
@@ -57,16 +58,23 @@ class GroqStream:
 
     async def _receive(self) -> Block:
         try:
-            data = await _all_that_came(self._body)
+            data = await all_that_came(self._body)
         except (aiohttp.ClientError, OSError) as exc:
             return self._broken_off(exc)
         return self._note(self._decoder.feed(data) if data else self._decoder.finish(), at_end=not data)
 
-    def _gather(self) -> None:
-        """From the first token on."""
-        connection = self._response.connection  # none, if the answer has ended
-        if self._frames.wanted and connection is not None and connection.transport is not None:
-            self._gatherer = Gatherer(connection.transport, frames=self._frames)
+    def _gather_or_stop(self, block: Block) -> None:
+        """From the first token on, until the last."""
+        over = block.ended or block.error is not None
+        if self._gatherer is not None:
+            if over:
+                self._gatherer.stop()
+            return
+        connection = self._response.connection  # none, if the body has ended
+        if not (self._frames.wanted and block.deltas) or over:
+            return
+        if connection is not None and connection.transport is not None:
+            self._gatherer = Gatherer(connection.transport, self._body, frames=self._frames)
             self._body.on_eof(self._gatherer.stop)
 
     def _note(self, block: Block, *, at_end: bool) -> Block:
@@ -75,11 +83,7 @@ class GroqStream:
         if at_end and self._finished and not block.ended:
             block.ended, block.error = True, None
         self._ended = block.ended
-        if self._gatherer is None:
-            if block.deltas:
-                self._gather()
-        elif block.ended or block.error:
-            self._gatherer.stop()
+        self._gather_or_stop(block)
         return block
 
     async def aclose(self) -> None:
@@ -96,32 +100,8 @@ class GroqStream:
 
     def _broken_off(self, exc: Exception) -> Block:
         """What came before the connection broke is still the client's; aiohttp's own reads would throw it away."""
-        block = self._decoder.feed(_take(self._body))
+        block = self._decoder.feed(take(self._body))
         if not (block.ended or block.error):
             block.error = UpstreamBroken("the connection to Groq broke off")
             block.error.__cause__ = exc
         return self._note(block, at_end=True)
-
-
-async def _all_that_came(body: aiohttp.StreamReader) -> bytes:
-    """Waits for something to come; empty at the end. Raises what broke the connection."""
-    if (broken := body.exception()) is not None:
-        raise broken
-    while not body._buffer and not body.is_eof():  # noqa: SLF001
-        await body._wait("read")  # noqa: SLF001
-    return _take(body)
-
-
-def _take(body: aiohttp.StreamReader) -> bytes:
-    """What aiohttp's reader holds, in one step: its own reads take HTTP chunks one by one, and there is one for each
-    token. Nothing else reads from it, so that the first piece is always whole.
-    """
-    data = b"".join(body._buffer)  # noqa: SLF001
-    body._buffer.clear()  # noqa: SLF001
-    body._size = 0  # noqa: SLF001
-    body._cursor += len(data)  # noqa: SLF001
-    if body._http_chunk_splits:  # noqa: SLF001
-        body._http_chunk_splits.clear()  # noqa: SLF001
-    if body._protocol._reading_paused:  # noqa: SLF001
-        body._protocol.resume_reading()  # noqa: SLF001
-    return data

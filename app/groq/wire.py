@@ -114,7 +114,7 @@ def _read_together(data: bytes, block: Block) -> int:
     end, so that what looks like the start of an event is one.
     """
     end = data.rfind(b"\n\n")
-    if end < 0 or data[end - 1] == ord("\n") or not data.startswith(_START):
+    if end <= 0 or data[end - 1] == ord("\n") or not data.startswith(_START):
         return 0
     try:
         chunks = _decode_all(b"[" + data[6:end].replace(b"\n\ndata: {", b",{") + b"]")

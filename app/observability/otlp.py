@@ -22,7 +22,7 @@ _double = struct.Struct("<d").pack
 
 
 class Exporter(OTLPSpanExporter):
-    """OpenTelemetry's exporter over HTTP, with all of its variables."""
+    """OpenTelemetry's exporter over HTTP, set by its variables."""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         if self._shutdown:

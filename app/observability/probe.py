@@ -34,7 +34,7 @@ def _unfailing() -> Iterator[None]:
 class Probe:
     """Satisfies `chat.ports.Probe` and those of `db/`. `server` and `database` are as on spans.
 
-    `soon` is given what is told of chats that have ended; it may let that wait.
+    `soon` is given what is told of attempts, commits and chats that have ended; it may let that wait.
     """
 
     def __init__(

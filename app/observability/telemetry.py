@@ -50,7 +50,7 @@ class Telemetry:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(serving(self.metrics.registry, self._settings))
             await stack.enter_async_context(self._tracing.exporting())
-            stack.callback(self._soon.run)
+            stack.callback(self._soon.close)
             await stack.enter_async_context(watching_loop(self.metrics.worker.loop_lag.observe))
             yield
 

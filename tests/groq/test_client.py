@@ -9,9 +9,11 @@ from app.core.config import Settings
 from app.core.errors import (
     UpstreamBroken,
     UpstreamTimeout,
+    UpstreamUnavailable,
     UpstreamUnreachable,
 )
 from app.groq.client import GroqClient
+from app.groq.sdk import Sdk
 from tests.groq.clients import open_stream, settings
 from tests.support.replay import replaying
 from tests.support.service import SimulatedGroq
@@ -81,3 +83,35 @@ async def test_streams_are_not_bounded_by_the_pool_of_connections(groq: Simulate
         async with asyncio.timeout(15):
             streams = await asyncio.gather(*[open_stream(client) for _ in range(150)])
         await asyncio.gather(*[stream.aclose() for stream in streams])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 503 Busy\r\nserver: caf\xc3\xa9\r\ncontent-length: 2\r\n\r\n{}",
+        b"HTTP/1.1 503 Busy\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}",
+        b"HTTP/1.1 503 Busy\r\ntransfer-encoding: chunked\r\n\r\n20000\r\n" + b"x" * 2**17 + b"\r\n",
+    ],
+    ids=["a header that is not ASCII", "a body that is not what it says", "a body without end"],
+)
+async def test_a_refusal_is_one_whatever_comes_with_it(head: bytes) -> None:
+    with replaying([head], pause_s=0.1) as url:
+        async with GroqClient(settings(url, groq_max_attempts=1)) as client:
+            with pytest.raises(UpstreamUnavailable):
+                await open_stream(client)
+
+
+async def test_success_without_an_answer_is_none() -> None:
+    with replaying([b"HTTP/1.1 204 No Content\r\n\r\n"]) as url:
+        async with GroqClient(settings(url)) as client:
+            with pytest.raises(UpstreamBroken, match="204"):
+                await open_stream(client)
+
+
+async def test_the_sdk_says_what_a_request_looks_like() -> None:
+    url, headers = await Sdk(base_url="http://127.0.0.1:9/openai/v1", api_key="secret").request()
+    assert url == "http://127.0.0.1:9/openai/v1/chat/completions"
+    assert headers["authorization"] == "Bearer secret"
+    assert headers["accept"] == "text/event-stream"
+    assert "openai" in headers["user-agent"].lower()
+    assert not {"host", "content-length"} & set(headers)

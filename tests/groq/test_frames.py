@@ -9,8 +9,15 @@ from app.groq.frames import Frames
 
 async def test_frames_begin_at_the_same_moments_for_all() -> None:
     frames, now = Frames(0.016), asyncio.get_running_loop().time()
-    assert 0 < frames.next() - now <= 0.0161
-    assert frames.next() / 0.016 == pytest.approx(round(frames.next() / 0.016))
+    for turn in (0, 0.25, 0.5, 0.75):
+        due = frames.next(turn)
+        assert 0 < due - now <= 0.0161
+        assert due / 0.016 - turn == pytest.approx(round(due / 0.016 - turn))
+
+
+def test_streams_take_turns() -> None:
+    frames = Frames(0.016)
+    assert sorted(frames.phase() for _ in range(8)) == [0, 0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75]
 
 
 async def test_a_worker_that_falls_behind_has_longer_frames_until_it_has_caught_up() -> None:

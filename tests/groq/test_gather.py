@@ -50,9 +50,11 @@ async def test_nothing_is_gathered_where_that_is_switched_off() -> None:
     [
         [*chunked(_STOP, DONE)],
         [*chunked(b'event: error\ndata: {"error":{"message":"no","status_code":400}}\n\n', end=False)],
+        [*chunked(_STOP, DONE, end=False)],
         [b""],
+        [b"ZZZ\r\n"],
     ],
-    ids=["end", "error", "cut"],
+    ids=["end", "error", "end of the events", "cut", "nonsense"],
 )
 async def test_the_end_and_an_error_are_not_held_back(last: list[bytes]) -> None:
     started = time.monotonic()
@@ -86,3 +88,10 @@ async def test_a_stream_that_is_left_takes_its_connection_along() -> None:
             second = await open_stream(client)
             assert (await second.read()).text == ["0 "]
             await second.aclose()
+
+
+async def test_an_answer_that_comes_at_once_leaves_its_connection_alone() -> None:
+    whole = b"".join(chunked(*_WORDS[:3], _STOP, DONE))
+    answer = await read([OK + whole], flush_ms=1000)
+    assert "".join(text for block in answer for text in block.text) == "0 1 2 "
+    assert answer[-1].ended

@@ -22,23 +22,29 @@ class ChatLogRepository:
         self._engine = engine
         dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
         self._insert: Insert = dialect.insert(ChatLog).on_conflict_do_nothing(index_elements=["id"])
+        # asyncpg sends all rows of a batch in one round trip, which is a transaction of its own. In SQLite, each row
+        # would be one.
+        self._writing = engine.execution_options(isolation_level="AUTOCOMMIT") if dialect is postgresql else engine
 
     async def insert(self, records: Sequence[ChatRecord]) -> None:
         """Commits all of them or none; a row that is there already is left as it is. Raises a CommitError."""
         try:
             rows = [{name: getattr(record, name) for name in _COLUMNS} for record in records]
-            try:
-                await self._execute(rows)
-            except DBAPIError as exc:
-                if not exc.connection_invalidated:
-                    raise
-                await self._execute(rows)  # the connection had ended meanwhile; asking each time would take longer
+            await self._execute(rows)
         except Exception as exc:
             raise commit_error(exc) from exc
 
     async def _execute(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        async with self._engine.begin() as connection:
-            await connection.execute(self._insert, rows)
+        """Once more if the connection had ended meanwhile: asking it each time would take longer."""
+        for may_repeat in (True, False):
+            try:
+                async with self._writing.begin() as connection:
+                    await connection.execute(self._insert, rows)
+            except DBAPIError as exc:
+                if not (may_repeat and exc.connection_invalidated):
+                    raise
+            else:
+                return
 
     async def recent(self, limit: int) -> Sequence[Row[Any]]:
         """The newest rows first."""
