@@ -1,6 +1,7 @@
 """Whether the signals were on: after a run, every chat has to have its row and its spans."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from loadtests.bench.contenders import Contender
@@ -32,13 +33,20 @@ class Witness:
         self._service = contender.service
         self._before = self._count()
 
+    def wait_for_spans(self, chats: int) -> None:
+        """Until those of so many chats have come, or should have; the service is not asked, as that would cost it."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while self._service is not None and time.monotonic() < deadline:
+            spans = self._stage.spans()
+            if min(_requests(spans) - self._before.requests, _chats(spans) - self._before.chats) >= chats:
+                return
+            time.sleep(0.1)
+
     def problem(self, chats: int) -> str | None:
-        """What is missing of so many chats, once the last spans have had the time to come."""
+        """What is missing of so many chats."""
         if self._service is None:
             return None
-        deadline = time.monotonic() + _PATIENCE_S
-        while (missing := self._missing(chats)) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        missing = self._missing(chats)
         return missing and f"all on: after {chats} chats there were {missing}"
 
     def _missing(self, chats: int) -> str | None:
@@ -61,10 +69,18 @@ class Witness:
         rows = query(self._stage.database_url, "SELECT count(*) AS rows FROM chat_logs")
         return Counts(
             rows=rows[0]["rows"],
-            requests=sum(count for name, count in spans.items() if name.startswith("POST ")),
-            chats=sum(count for name, count in spans.items() if name.startswith("chat ")),
+            requests=_requests(spans),
+            chats=_chats(spans),
             attempts=spans.get("groq.attempt", 0),
             commits=spans.get("chat_logs.commit", 0),
             commits_by_metrics=int(total(samples, "chat_log_commit_seconds_count")),
             dropped=int(total(samples, "otel_spans_dropped_total")),
         )
+
+
+def _requests(spans: Mapping[str, int]) -> int:
+    return sum(count for name, count in spans.items() if name.startswith("POST "))
+
+
+def _chats(spans: Mapping[str, int]) -> int:
+    return sum(count for name, count in spans.items() if name.startswith("chat "))

@@ -50,12 +50,14 @@ def measure(stage: Stage, contender: Contender, load: Load, watch: Callable[[], 
     began, before, upstream_before = time.monotonic(), _cpu_s(contender), sum(stage.upstream.cpu_times()[:2])
     seen = Crowd(("127.0.0.1", contender.port), contender.path, load, watch).run()
     took, upstream_s = time.monotonic() - began, sum(stage.upstream.cpu_times()[:2]) - upstream_before
+    witness.wait_for_spans(len(seen.chats))
+    spent_s = _cpu_s(contender) - before
     if seen.errors:
         told = ", ".join(f"{count} times {error}" for error, count in seen.errors.items())
         stage.problems.append(f"{contender.name}: of {len(seen.chats)} chats ({load.text}), {told}.")
     elif problem := witness.problem(len(seen.chats)):
         stage.problems.append(f"{problem}.")
-    return Run(seen, _cpu_s(contender) - before, upstream_s / took, seen.cpu_s / took)
+    return Run(seen, spent_s, upstream_s / took, seen.cpu_s / took)
 
 
 def interleaved(
