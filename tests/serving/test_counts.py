@@ -91,7 +91,7 @@ def lose_a_row(mix: Mix, workers: Workers, spool: Path) -> None:
 
 def counts_of_a_drain(mix: Mix, workers: Workers, groq: SimulatedGroq, collector: Collector) -> list[Sample]:
     """Streams on each worker outlast the drain. A slow collector keeps the workers up for long enough to be asked."""
-    groq.fail({"silence_s": 60, "after_tokens": 5})
+    groq.fail({"tokens_per_s": 5, "words": 600})  # never silent: it is the drain that ends them, not the gap's limit
     collector.delay_s = 2
 
     def running() -> list[float]:
