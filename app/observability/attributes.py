@@ -7,6 +7,8 @@ from app.core.errors import ServiceError
 from app.core.record import ChatRecord
 from app.observability import names
 
+MAX_LENGTH = 256
+"""Of a text: clients and Groq may send longer ones, and spans wait in memory."""
 _REQUEST = {
     names.REQUEST_MODEL: "model",
     names.REQUEST_STREAM: "stream",
@@ -54,11 +56,16 @@ def of_outcome(record: ChatRecord, error: ServiceError | None) -> dict[str, Any]
 
 
 def known(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Without those whose value nobody knows, or no exporter can write: an integer has 64 bits there."""
-    return {name: value for name, value in attributes.items() if value is not None and not _is_too_large(value)}
+    """Without those whose value nobody knows, or no exporter can write; long texts are cut."""
+    return {name: _cut(value) for name, value in attributes.items() if value is not None and not _is_too_large(value)}
+
+
+def _cut(value: Any) -> Any:
+    return value[:MAX_LENGTH] if isinstance(value, str) else value
 
 
 def _is_too_large(value: Any) -> bool:
+    """An integer has 64 bits on the wire."""
     return isinstance(value, int) and value.bit_length() > 63
 
 

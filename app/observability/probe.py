@@ -7,15 +7,16 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from opentelemetry.trace import Tracer
+from opentelemetry.sdk.trace import Tracer
 
 from app.core.attempt import Attempt
 from app.core.errors import ServiceError
 from app.core.record import ChatRecord, Kept
 from app.observability import lines
+from app.observability.commit_span import commit_span
 from app.observability.labels import OTHER_MODEL
 from app.observability.metrics import Metrics
-from app.observability.spans import ChatSpan, commit_span
+from app.observability.spans import ChatSpans
 from app.observability.trace_context import exemplar, ids, traceparent
 
 log = structlog.get_logger("app.chat")
@@ -54,13 +55,13 @@ class Probe:
 
     def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, arrived: float, queue_s: float) -> "ChatWatch":
         """A chat was let in. Its span begins here."""
-        model, span = OTHER_MODEL, None
+        model, spans = OTHER_MODEL, None
         with _unfailing():
             model = self._metrics.model(str(asked["model"]))
-            span = ChatSpan(
+            spans = ChatSpans(
                 self._tracer, chat_id, asked, model=model, arrived=arrived, queue_s=queue_s, server=self._server
             )
-        return ChatWatch(self._metrics, span, soon=self._soon)
+        return ChatWatch(self._metrics, spans, soon=self._soon)
 
     def chat_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:
         """A request for a chat that none began for: no row, no span of its own."""
@@ -109,17 +110,19 @@ class Probe:
 
 
 class ChatWatch:
-    """Satisfies `chat.ports.ChatWatch`. `span` is None if it could not be made."""
+    """Satisfies `chat.ports.ChatWatch`. `spans` is None if they could not be made."""
 
-    def __init__(self, metrics: Metrics, span: ChatSpan | None, *, soon: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self, metrics: Metrics, spans: ChatSpans | None, *, soon: Callable[[Callable[[], None]], None]
+    ) -> None:
         self._metrics = metrics
-        self._span = span
+        self._spans = spans
         self._soon = soon
         self._attempts: list[Attempt] = []
 
     @property
     def traceparent(self) -> str | None:
-        return traceparent(self._span.context) if self._span else None
+        return traceparent(self._spans.context) if self._spans else None
 
     def attempted(self, attempt: Attempt) -> None:
         before = self._attempts[-1] if self._attempts else None
@@ -140,9 +143,6 @@ class ChatWatch:
     def _tell_of_attempt(self, attempt: Attempt, before: Attempt | None) -> None:
         with _unfailing():
             self._metrics.attempted(attempt, before=before)
-        with _unfailing():
-            if self._span:
-                self._span.attempted(attempt)
 
     def _tell(
         self,
@@ -155,8 +155,8 @@ class ChatWatch:
         with _unfailing():
             self._metrics.chat_finished(record, exemplar=exemplar(record.traceparent))
         with _unfailing():
-            if self._span:
-                self._span.end(record, lost or error, commit_s=commit_s, kept=kept)
+            if self._spans:
+                self._spans.end(record, self._attempts, lost or error, commit_s=commit_s, kept=kept)
         with _unfailing():
             facts = lines.of_chat(record, self._attempts, commit_s=commit_s, kept=kept) | ids(record.traceparent)
             lines.tell(log, facts, error, lost)

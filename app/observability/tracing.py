@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from fastapi import FastAPI
@@ -17,16 +17,17 @@ from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.propagate import set_global_textmap
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, Tracer, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import Span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app.core.config import Settings
+from app.observability.attributes import MAX_LENGTH
+from app.observability.spans import SCOPE
 from app.observability.trace_file import TraceFile
 
-_MAX_ATTRIBUTE = 256
 _NOT_TRACED = "/healthz,/readyz"
 _TRACE_FILE_EVERY_MS = 200  # `make trace` comes right after a chat
 
@@ -46,9 +47,9 @@ class Tracing:
             resource=Resource.create(identity).merge(OTELResourceDetector().detect()),  # what operators say wins
             shutdown_on_exit=False,  # it would wait for a collector that is away
             # Headers are as long as a client likes, and spans wait in memory. A commit links to all of its chats.
-            span_limits=SpanLimits(max_span_attribute_length=_MAX_ATTRIBUTE, max_links=settings.commit_max_rows),
+            span_limits=SpanLimits(max_span_attribute_length=MAX_LENGTH, max_links=settings.commit_max_rows),
         )
-        self.tracer = self._provider.get_tracer("app")
+        self.tracer = cast("Tracer", self._provider.get_tracer(SCOPE.name))
 
     def instrument(self, app: FastAPI) -> None:
         """One SERVER span for each request; none for what is sent and received, which would be one per block."""

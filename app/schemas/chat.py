@@ -1,13 +1,14 @@
 """The body of a chat request: known fields are validated, others travel to Groq as they are."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
-from math import isfinite
 from typing import Annotated, Any, Literal, Self
 
-import msgspec
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 _MAX_DEPTH = 64
+_TOO_DEEP = f"the body is nested more than {_MAX_DEPTH} levels deep"
+_as_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
 
 class Message(BaseModel):
@@ -53,22 +54,17 @@ class ChatRequest(BaseModel):
     stream_options: dict[str, Any] | None = None
     user: str | None = None
 
-    _body: dict[str, Any] = PrivateAttr()
+    _body: dict[str, Any] = PrivateAttr(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _can_travel(self) -> Self:
+    @model_validator(mode="wrap")
+    @classmethod
+    def _can_travel(cls, asked: Any, validated: ModelWrapValidatorHandler[Self]) -> Self:
         """What cannot be written as JSON, or not be kept in a row, is refused before it costs anything."""
-        self._body = self.model_dump(exclude_unset=True)
-        for depth, level in enumerate(_levels(self._body)):
-            if depth == _MAX_DEPTH:
-                raise ValueError(f"the body is nested more than {_MAX_DEPTH} levels deep")
-            if any(isinstance(each, float) and not isfinite(each) for each in level):
-                raise ValueError("the body holds a number that is none in JSON, or too large (NaN, Infinity, 1e999)")
-        try:
-            msgspec.json.encode(self._body)
-        except UnicodeEncodeError as exc:
-            raise ValueError("the body holds half of a surrogate pair (\\ud800 to \\udfff)") from exc
-        return self
+        request = validated(asked)
+        if isinstance(asked, dict):
+            _check(asked)
+            request._body = asked  # noqa: SLF001 - its own
+        return request
 
     @property
     def body(self) -> Mapping[str, Any]:
@@ -78,6 +74,21 @@ class ChatRequest(BaseModel):
     def prompt(self) -> str:
         """The last user message, as text; empty where there is none."""
         return next((message.text() for message in reversed(self.messages) if message.role == "user"), "")
+
+
+def _check(body: dict[str, Any]) -> None:
+    """Raises ValueError for what is no JSON, or nested too deep."""
+    try:
+        written = _as_json(body).encode()
+    except RecursionError as exc:
+        raise ValueError(_TOO_DEEP) from exc
+    except UnicodeEncodeError as exc:
+        raise ValueError("the body holds half of a surrogate pair (\\ud800 to \\udfff)") from exc
+    except ValueError as exc:
+        raise ValueError("the body holds a number that is none in JSON, or too large (NaN, Infinity, 1e999)") from exc
+    brackets = written.count(b"[") + written.count(b"{")
+    if brackets > _MAX_DEPTH and sum(1 for _ in _levels(body)) > _MAX_DEPTH:
+        raise ValueError(_TOO_DEEP)
 
 
 def _levels(value: Any) -> Iterator[list[Any]]:

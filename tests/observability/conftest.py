@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 import structlog
+from opentelemetry.trace import use_span
 from structlog.testing import capture_logs
 
 from tests.observability.room import Room
@@ -56,8 +57,10 @@ def observed(observed_process: Observed, groq: SimulatedGroq) -> Observed:
 
 
 @pytest.fixture
-def room() -> Room:
-    return Room()
+def room() -> Iterator[Room]:
+    room = Room()
+    with use_span(room.request):
+        yield room
 
 
 @pytest.fixture

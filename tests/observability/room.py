@@ -1,10 +1,10 @@
 """A probe, and what becomes of the facts that it is told."""
 
 import time
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, Tracer, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -18,7 +18,7 @@ ASKED = {"model": "m", "stream": True, "temperature": 0.5, "max_tokens": 9, "mes
 
 
 class Room:
-    """A probe, and what becomes of the facts that it is told."""
+    """A probe, and what becomes of the facts that it is told. A chat is below `request` if that is current."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
@@ -26,7 +26,9 @@ class Room:
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.metrics = Metrics(models=["m"], info={"version": "1"}, workers=1)
         server = {"server.address": "api.groq.com", "server.port": 443}
-        self.probe = Probe(self.metrics, provider.get_tracer("test"), server=server, database="sqlite")
+        tracer = cast("Tracer", provider.get_tracer("test"))
+        self.probe = Probe(self.metrics, tracer, server=server, database="sqlite")
+        self.request = tracer.start_span("POST")
 
     def chat(
         self,

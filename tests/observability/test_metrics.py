@@ -23,6 +23,7 @@ def test_no_request_can_make_a_series(observed: Observed, groq: SimulatedGroq) -
     """Made-up models, paths, methods, callers and endings leave the number of series as it was."""
     groq.fail({"status": 503, "times": 1})
     assert observed.chat().done
+    observed.chat({**HELLO, "model": "made-up"})
     before = series(scrape(observed.http, observed.metrics_port))
     for number in range(30):
         made_up = secrets.token_hex(4)

@@ -3,7 +3,15 @@
 from uuid import uuid4
 
 import pytest
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    StatusCode,
+    TraceFlags,
+    use_span,
+)
 
 from app.core.attempt import Attempt, RateLimit
 from app.core.errors import UpstreamRateLimited, UpstreamUnavailable
@@ -19,6 +27,25 @@ def test_what_no_exporter_can_write_is_left_out(room: Room) -> None:
     attributes = room.spans["chat m"].attributes
     assert attributes is not None
     assert not {"gen_ai.request.seed", "gen_ai.request.max_tokens"} & set(attributes)
+
+
+def test_a_long_text_is_cut(room: Room) -> None:
+    room.chat(groq_request_id="x" * 10_000)
+    assert room.spans["chat m"].attributes
+    assert room.spans["chat m"].attributes["groq.request_id"] == "x" * 256
+
+
+_NOT_SAMPLED = NonRecordingSpan(SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(TraceFlags.DEFAULT)))
+
+
+@pytest.mark.parametrize("request_span", [_NOT_SAMPLED, INVALID_SPAN])
+def test_a_chat_is_sampled_as_its_request_is(room: Room, request_span: Span) -> None:
+    """Where nobody makes a span for the request, none is made for its chat."""
+    with use_span(request_span):
+        told = room.chat(queue_s=0.5)
+    assert not room.spans
+    assert (told.traceparent is None) == (request_span is INVALID_SPAN)
+    assert told.traceparent is None or told.traceparent.startswith(f"00-{1:032x}-")
 
 
 def test_each_attempt_is_a_span_and_a_repeat_an_event(room: Room) -> None:
