@@ -5,7 +5,7 @@ BIN := .venv/bin
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve chats trace migrate stack stack-down test chaos endings overload bench fuzz lint format dashboards lock clean
+.PHONY: help run serve chats trace migrate prune stack stack-down test chaos endings overload bench fuzz lint format dashboards lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ trace: .venv/run ## Draw the last chat's trace, or with ID=... that of another
 
 migrate: .venv/run ## Bring the database in DATABASE_URL up to date
 	@$(BIN)/python -m app migrate
+
+prune: .venv/run ## Delete the chats that are older than OLDER_THAN=90d, while the service runs
+	@$(BIN)/python -m app prune --older-than $(OLDER_THAN)
 
 stack: ## Run it all in Docker: the service, PostgreSQL, Prometheus, Grafana and Jaeger
 	@docker compose up --build --wait --wait-timeout 300

@@ -2,13 +2,17 @@
 
 import argparse
 import gc
+import re
 import sys
+from datetime import timedelta
 
 from pydantic import ValidationError
 
 from app.core.config import explain, read_settings
 
 _MOST_CHATS = 100_000
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+_NUMBER = re.compile("[1-9][0-9]{0,3}")
 
 
 def main() -> int:
@@ -32,6 +36,10 @@ def main() -> int:
             from app.commands.trace import trace  # noqa: PLC0415
 
             return trace(settings, options.id)
+        case "prune":
+            from app.commands.prune import prune  # noqa: PLC0415
+
+            return prune(settings, options.older_than)
         case "migrate":
             from app.commands.migrate import migrate  # noqa: PLC0415
 
@@ -48,12 +56,21 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("run", help="serve, with an embedded database and a simulated Groq where none is set (default)")
     commands.add_parser("migrate", help="bring the database in DATABASE_URL up to date")
+    prune = commands.add_parser("prune", help="delete old chats")
+    prune.add_argument("--older-than", type=_age, required=True, metavar="AGE", help="such as 36h, 90d or 12w")
     chats = commands.add_parser("chats", help="show the last chats")
     chats.add_argument("--json", action="store_true", help="one JSON object a line, with every column")
     chats.add_argument("--limit", type=_count, default=10, metavar="N", help="how many (default: %(default)s)")
     trace = commands.add_parser("trace", help="draw the last chat's trace")
     trace.add_argument("id", nargs="?", help="of another chat, or of a trace")
     return parser
+
+
+def _age(text: str) -> timedelta:
+    number, unit = text[:-1], _UNITS.get(text[-1:])
+    if unit is None or not _NUMBER.fullmatch(number):
+        raise argparse.ArgumentTypeError(f"'{text}' is no age; give one such as 36h, 90d or 12w")
+    return timedelta(**{unit: int(number)})
 
 
 def _count(text: str) -> int:

@@ -1,9 +1,11 @@
 """The queries on `chat_logs`."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Insert, Row, desc, false, insert, select
+from sqlalchemy import Insert, Row, delete, desc, false, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -54,8 +56,20 @@ class ChatLogRepository:
             )
             return result.all()
 
+    async def delete_older(self, moment: datetime, *, limit: int) -> int:
+        """Deletes the rows of chats that came before it, no more than so many at once; returns how many those were."""
+        older = select(ChatLog.id).where(ChatLog.id < _first_id(moment)).order_by(ChatLog.id).limit(limit)
+        async with self._engine.begin() as connection:
+            result = await connection.execute(delete(ChatLog).where(ChatLog.id.in_(older)))
+            return result.rowcount
+
     async def ping(self) -> None:
         """Raises what the driver raises if the database takes no rows: it is away, read-only, or lacks the table."""
         none = select(*ChatLog.__table__.columns).where(false())
         async with self._engine.begin() as connection:
             await connection.execute(insert(ChatLog).from_select(_COLUMNS, none))
+
+
+def _first_id(moment: datetime) -> UUID:
+    """Less than every UUIDv7 that is made from then on: those begin with the milliseconds of Unix time."""
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)

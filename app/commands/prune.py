@@ -1,0 +1,48 @@
+"""`python -m app prune`: deletes old chats, while the service runs."""
+
+import asyncio
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.config import Settings
+from app.db.engine import create_engine
+from app.db.repositories.chat_log import ChatLogRepository
+
+_AT_ONCE = 2_000
+"""A transaction of some hundredths of a second, so that a commit of the service's never waits for long."""
+
+
+def prune(settings: Settings, older_than: timedelta) -> int:
+    """It deletes for half of the time, and leaves the database to others for the other half.
+
+    Stopping it loses nothing: what it has deleted is deleted, and it can be run again.
+    """
+    moment = datetime.now(UTC) - older_than
+    try:
+        deleted = asyncio.run(_delete(settings, moment))
+    except (OSError, SQLAlchemyError) as exc:
+        cause = str(getattr(exc, "orig", None) or exc).partition("\n")[0]
+        sys.stderr.write(f"cannot delete chats from {settings.database_name}: {cause}\n")
+        return 1
+    print(f"deleted {deleted:,} chats from before {moment:%Y-%m-%d %H:%M} UTC")
+    return 0
+
+
+async def _delete(settings: Settings, moment: datetime) -> int:
+    if settings.embedded_database and not settings.embedded_database.exists():
+        raise FileNotFoundError("there is no such file")
+    engine, deleted = create_engine(settings), 0
+    try:
+        rows = ChatLogRepository(engine)
+        while True:
+            began = time.monotonic()
+            count = await rows.delete_older(moment, limit=_AT_ONCE)
+            deleted += count
+            if count < _AT_ONCE:
+                return deleted
+            await asyncio.sleep(time.monotonic() - began)
+    finally:
+        await engine.dispose()
