@@ -5,7 +5,7 @@ BIN := .venv/bin
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve chats trace migrate prune stack stack-down test chaos endings overload bench fuzz lint format dashboards lock clean
+.PHONY: help run serve chats trace migrate prune stack stack-down test chaos endings overload bench rows fuzz lint format dashboards lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ overload: .venv/dev ## Send three times as many clients as there are places, and
 
 bench: .venv/dev ## Measure what it costs beside nginx and itself without signals, into docs/performance.md; ONLY=cost,ttft
 	@$(BIN)/python -m loadtests.bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
+
+rows: .venv/dev ## Fill PostgreSQL with ROWS=1000000 chats in several shapes, and measure writing, reading, deleting
+	@$(BIN)/python -m loadtests.rows $(if $(ROWS),--rows $(ROWS))
 
 fuzz: .venv/dev ## Send it 20,000 inputs that nobody thought of, or CASES=...; it starts what it needs itself
 	@$(BIN)/python -m tests.fuzz --cases $(or $(CASES),20000)

@@ -22,7 +22,7 @@ def prune(settings: Settings, older_than: timedelta) -> int:
     """
     moment = datetime.now(UTC) - older_than
     try:
-        deleted = asyncio.run(_delete(settings, moment))
+        deleted = asyncio.run(delete_before(settings, moment))
     except (OSError, SQLAlchemyError) as exc:
         cause = str(getattr(exc, "orig", None) or exc).partition("\n")[0]
         sys.stderr.write(f"cannot delete chats from {settings.database_name}: {cause}\n")
@@ -31,7 +31,8 @@ def prune(settings: Settings, older_than: timedelta) -> int:
     return 0
 
 
-async def _delete(settings: Settings, moment: datetime) -> int:
+async def delete_before(settings: Settings, moment: datetime) -> int:
+    """Returns how many there were. Raises what the driver raises."""
     if settings.embedded_database and not settings.embedded_database.exists():
         raise FileNotFoundError("there is no such file")
     engine, deleted = create_engine(settings), 0

@@ -57,7 +57,9 @@ def on_terminal(sections: Iterable[Section]) -> str:
     parts = [
         f"{each.title}\n{_wrapped(each.told)}\n\n{_aligned(each.columns, each.rows)}".rstrip() for each in sections
     ]
-    return "\n\n".join([*parts, f"Targets\n\n{_aligned(*_summary(sections))}"])
+    if any(each.targets for each in sections):
+        parts.append(f"Targets\n\n{_aligned(*_summary(sections))}")
+    return "\n\n".join(parts)
 
 
 def as_markdown(sections: Iterable[Section], head: Sequence[str]) -> str:
