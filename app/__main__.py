@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
-from app.core.config import explain, read_settings
+from app.core.config import Settings, explain, read_settings
 
 _MOST_CHATS = 100_000
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -26,7 +26,11 @@ def main() -> int:
     except UnicodeDecodeError:
         sys.stderr.write(".env is not a text file in UTF-8\n")
         return 2
-    # Each command imports what it needs: `chats` does not wait for the openai SDK.
+    return _run(options, settings)
+
+
+def _run(options: argparse.Namespace, settings: Settings) -> int:
+    """Each command imports what it needs: `chats` does not wait for the openai SDK."""
     match options.command:
         case "chats":
             from app.commands.chats import chats  # noqa: PLC0415
