@@ -29,7 +29,7 @@ def reading(filled: Sequence[Filled]) -> Section:
 
 
 def _questions(filled: Filled) -> dict[str, str]:
-    outcomes = [*(set(Outcome) - WITHOUT_ROW)]
+    outcomes: list[str] = [*(set(Outcome) - WITHOUT_ROW)]
     found = {"the last ten rows": "SELECT * FROM chat_logs ORDER BY id DESC LIMIT 10"}
     for told, length in _RANGES.items():
         for each in statements():
