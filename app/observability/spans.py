@@ -121,15 +121,15 @@ class ChatSpans:
     def _events(self, record: ChatRecord, commit_s: float, kept: Kept | None) -> list[Event]:
         events = []
         if record.ttft_ms is not None:
-            events.append(Event(names.FIRST_TOKEN, None, self._at(record.ttft_ms)))
+            events.append(Event(names.FIRST_TOKEN, {}, self._at(record.ttft_ms)))
         for at_ms, silence_ms in record.details.stalls:
             events.append(Event(names.STALL, {names.GAP_S: silence_ms / 1000}, self._at(at_ms)))
         if record.outcome is Outcome.CLIENT_DISCONNECTED:
-            events.append(Event(names.CLIENT_DISCONNECTED, None, self._at(record.duration_ms)))
+            events.append(Event(names.CLIENT_DISCONNECTED, {}, self._at(record.duration_ms)))
         if record.outcome is Outcome.DRAINING:
-            events.append(Event(names.DRAINING, None, self._at(record.duration_ms)))
+            events.append(Event(names.DRAINING, {}, self._at(record.duration_ms)))
         if kept is not None:
-            events.append(Event(names.KEPT[kept], None, self._at(record.duration_ms + commit_s * 1000)))
+            events.append(Event(names.KEPT[kept], {}, self._at(record.duration_ms + commit_s * 1000)))
         return events
 
     def _tell(
