@@ -9,8 +9,13 @@ from app.core.config import Settings, read_settings
 from app.db.engine import create_engine
 from app.db.models import Base
 
+_LOCK_TIMEOUT = "2s"
+"""A statement that waits for a table keeps all waiting who come after it: it is better given up, and tried again."""
+
 
 def _migrate(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,

@@ -1,13 +1,23 @@
 """The migrations, on both databases."""
 
+import asyncio
 from pathlib import Path
 
+import asyncpg
+import pytest
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
 
 from app.core.config import Settings
+from app.core.record import ChatRecord
+from app.db.engine import create_engine
+from app.db.repositories.chat_log import ChatLogRepository
+from tests.conftest import fresh_database
 from tests.support.database import query
 from tests.support.processes import PROJECT, run
+from tests.support.records import record
 
 
 def config(url: str) -> Config:
@@ -23,6 +33,44 @@ def test_up_is_what_the_models_say_and_down_is_nothing(empty_database: str) -> N
     command.downgrade(config(empty_database), "base")
     command.upgrade(config(empty_database), "head")
     assert query(empty_database, "SELECT * FROM chat_logs") == []
+
+
+def test_rows_stay_on_every_step_back_and_forth(empty_database: str) -> None:
+    """From the newest version of the table to the first and back; before the first there is no table."""
+    first = list(ScriptDirectory.from_config(config(empty_database)).walk_revisions())[-1].revision
+    command.upgrade(config(empty_database), "head")
+    asyncio.run(insert(empty_database, *[record() for _ in range(3)]))
+    kept = "SELECT id, created_at, prompt, response FROM chat_logs ORDER BY id"
+    before = query(empty_database, kept)
+    for step in (command.downgrade, command.upgrade):
+        step(config(empty_database), first if step is command.downgrade else "head")
+        assert query(empty_database, kept) == before
+
+
+def test_a_migration_that_has_to_wait_gives_up_before_it_keeps_writers_waiting(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Somebody reads for long; a DROP behind that would keep every INSERT behind itself."""
+    url = fresh_database("postgres", tmp_path, request)
+    command.upgrade(config(url), "head")
+
+    async def while_somebody_reads() -> None:
+        reader = await asyncpg.connect(url.replace("+asyncpg", ""))
+        async with reader.transaction():
+            await reader.fetch("SELECT * FROM chat_logs")
+            with pytest.raises(DBAPIError, match="lock timeout"):
+                await asyncio.to_thread(command.downgrade, config(url), "base")
+            await insert(url, record())
+        await reader.close()
+
+    asyncio.run(while_somebody_reads())
+    assert len(query(url, "SELECT id FROM chat_logs")) == 1
+
+
+async def insert(url: str, *rows: ChatRecord) -> None:
+    engine = create_engine(Settings(_env_file=None, database_url=url))
+    await ChatLogRepository(engine).insert(rows)
+    await engine.dispose()
 
 
 def test_migrating_twice_is_migrating_once(empty_database: str, tmp_path: Path) -> None:
