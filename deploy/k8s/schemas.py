@@ -1,0 +1,46 @@
+"""What the Prometheus Operator's resources may say: kubernetes-validate knows Kubernetes' own alone.
+
+These are the fields used here, and no others. A new one is looked up in the operator's API reference, and added.
+"""
+
+from typing import Any
+
+TEXT = {"type": "string", "minLength": 1}
+TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
+DURATION = {"type": "string", "pattern": r"^(\d+(ms|[smhdwy]))+$"}
+
+
+def closed(required: str, **fields: Any) -> dict[str, Any]:
+    """An object that has these fields at the most."""
+    return {"type": "object", "additionalProperties": False, "required": required.split(), "properties": fields}
+
+
+def many(of: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "minItems": 1, "items": of}
+
+
+def resource(spec: dict[str, Any]) -> dict[str, Any]:
+    """Which it is, it was chosen by."""
+    metadata = closed("name", name=TEXT, namespace=TEXT, labels=TEXTS)
+    return closed("apiVersion kind metadata spec", apiVersion=TEXT, kind=TEXT, metadata=metadata, spec=spec)
+
+
+RELABELING = closed("targetLabel", sourceLabels=many(TEXT), regex=TEXT, replacement=TEXT, targetLabel=TEXT)
+ENDPOINT = closed("port", port=TEXT, interval=DURATION, relabelings=many(RELABELING))
+POD_MONITOR = closed(
+    "selector podMetricsEndpoints",
+    selector=closed("matchLabels", matchLabels=TEXTS),
+    podMetricsEndpoints=many(ENDPOINT),
+)
+
+WAITS = {"for": DURATION, "keep_firing_for": DURATION}
+RULES = [
+    closed("record expr", record=TEXT, expr=TEXT, labels=TEXTS),
+    closed("alert expr", alert=TEXT, expr=TEXT, labels=TEXTS, annotations=TEXTS, **WAITS),
+]
+GROUP = closed("name rules", name=TEXT, interval=DURATION, rules=many({"oneOf": RULES}))
+
+SCHEMAS = {
+    ("monitoring.coreos.com/v1", "PodMonitor"): resource(POD_MONITOR),
+    ("monitoring.coreos.com/v1", "PrometheusRule"): resource(closed("groups", groups=many(GROUP))),
+}
