@@ -59,12 +59,14 @@ rows: .venv/dev ## Fill PostgreSQL with ROWS=1000000 chats in several shapes, an
 fuzz: .venv/dev ## Send it 20,000 inputs that nobody thought of, or CASES=...; it starts what it needs itself
 	@$(BIN)/python -m tests.fuzz --cases $(or $(CASES),20000)
 
-lint: .venv/dev ## Check style, types, dashboards, the Dockerfile and the compose file
+lint: .venv/dev ## Check style, types, dashboards, the Dockerfile, the compose file and Kubernetes' manifests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@cd deploy/grafana && ../../$(BIN)/mypy --cache-dir ../../.mypy_cache/grafana --config-file ../../pyproject.toml build.py
 	@$(BIN)/python deploy/grafana/build.py --check
+	@cd deploy/k8s && ../../$(BIN)/mypy --cache-dir ../../.mypy_cache/k8s --config-file ../../pyproject.toml check.py
+	@$(BIN)/python deploy/k8s/check.py
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@if docker compose version >/dev/null 2>&1; then docker compose config --quiet; fi
