@@ -11,7 +11,8 @@ The path of one chat, and the room each step lives in:
                      groq/client.py ── Groq                 db/writer.py ── PostgreSQL (or SQLite)
 
 Groq's bytes are relayed in blocks, as they came; what they mean is read once, in passing. The last event is a
-receipt: a client that has read `data: [DONE]` knows that its chat is on disk.
+receipt: a client that has read `data: [DONE]` knows that its chat is on disk. Clients of OpenAI's come in by
+api/drop_in.py; those that do not stream get the same chat as one object (chat/whole.py).
 
     main.py         create_app(settings): builds every long-lived thing, closes in reverse; it alone knows everyone
     __main__.py     `python -m app`: the one-command run, and the commands beside it (commands/)

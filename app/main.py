@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 
 from app import __version__
-from app.api import errors, health
+from app.api import drop_in, errors, health
 from app.api.keys import ApiKeys
 from app.api.middleware import BodyLimit, RequestId
 from app.api.quota import Quota
@@ -70,6 +70,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings, app.state.drain = settings, drain  # for the server, whose signals begin the drain
     errors.install(app)
     app.include_router(chat.router)
+    app.include_router(drop_in.chats)
+    app.include_router(drop_in.models)
     app.include_router(health.router)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
     app.add_middleware(RequestId)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, closing, suppress
+from typing import ClassVar
 
 import anyio
 from starlette.responses import Response
@@ -10,12 +11,6 @@ from starlette.types import Receive, Scope, Send
 
 from app.chat.waiting import WaitLimit
 from app.core.errors import ClientStalled
-
-_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
 
 
 class EventStream(Response):
@@ -25,6 +20,11 @@ class EventStream(Response):
     """
 
     media_type = "text/event-stream"
+    head: ClassVar = [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-cache"),
+        (b"x-accel-buffering", b"no"),
+    ]
 
     def __init__(self, blocks: AsyncGenerator[bytes], *, stall_timeout_s: float) -> None:
         # Response's own constructor renders a body and its length; there is neither.
@@ -36,7 +36,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         async with _until_client_leaves(receive), aclosing(self._blocks) as blocks:
             first = await anext(blocks)
-            await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+            await send({"type": "http.response.start", "status": 200, "headers": list(self.head)})
             await send({"type": "http.response.body", "body": first, "more_body": True})
             with closing(WaitLimit()) as limit:
                 async for block in blocks:
@@ -52,6 +52,13 @@ class EventStream(Response):
         """What the generator would still say to its client has nobody to hear it."""
         with suppress(ClientStalled, StopAsyncIteration):
             await self._blocks.athrow(ClientStalled(f"the client took nothing for {self._stall_timeout_s:g} s"))
+
+
+class WholeAnswer(EventStream):
+    """The same for a generator that yields one JSON object, in pieces: its first byte comes when all is well."""
+
+    media_type = "application/json"
+    head: ClassVar = [(b"content-type", b"application/json")]
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """One chat while it runs: blocks in, facts out. Nothing here waits, and times are handed in."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,7 +26,8 @@ class Exchange:
     the chat asked to be let in, `now` when it was.
 
     `row_bytes`: the room that is kept for its row. `answer_bytes`: how large the answer is so far.
-    `began`: something was handed over for the client, so that a failure is an event from now on, and no status.
+    `began`: something was sent to the client, so that a failure is an event from now on, and no status. One that does
+    not stream is sent nothing before the end.
     `upstream_ended`: Groq's end has been read. `outcome` is None until the chat has ended.
     `traceparent`: the span that this chat is told in, if there is one.
     """
@@ -54,6 +56,7 @@ class Exchange:
         self.error: ServiceError | None = None
         self.traceparent: str | None = None
         self._request = request
+        self._streams = request.streams
         self._caller = caller
         self._requested_model = requested_model
         self._text: list[str] = []
@@ -67,8 +70,11 @@ class Exchange:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """What is asked of Groq: what the client sent, and no more than a model and `stream` beside it."""
-        return {**self._request.body, "model": self.model, "stream": True}
+        """What is asked of Groq: what the client sent, and no more than a model and `stream` beside it. For a client
+        that does not stream, the chunk with the usage too: its answer has what only that one says.
+        """
+        beside = {} if self._streams else {"stream_options": {"include_usage": True}}
+        return {**self._request.body, "model": self.model, "stream": True, **beside}
 
     def attempted(self, attempt: Attempt) -> None:
         """One more attempt to reach Groq is over."""
@@ -80,7 +86,7 @@ class Exchange:
     def add(self, block: Block, now: float, *, waited_s: float = 0.0) -> None:
         """Takes note of what is about to be relayed."""
         self.pace.add(block, now, waited_s=waited_s)
-        if block.data:
+        if block.data and self._streams:
             self.began = True
         # One string for each block: one for each token would take ten times the memory.
         if block.text:
@@ -120,10 +126,12 @@ class Exchange:
         """Groq's end has been read: whatever happens now, the answer is complete."""
         return self.upstream_ended and self._finish_reason is not None
 
-    def lose(self, lost: NotRecorded) -> None:
+    def lose(self, lost: NotRecorded, record: ChatRecord) -> ChatRecord:
         """The row could be kept nowhere. A chat that had failed before has told its client why already."""
+        told = record.http_status if self.began or record.outcome is not Outcome.COMPLETED else lost.status
         self.outcome = lost.outcome
         self.error = self.error or lost
+        return replace(record, outcome=lost.outcome, error_code=lost.code, http_status=told)
 
     def _finish(self, outcome: Outcome, now: float) -> None:
         self.pace.resume(now)
@@ -141,7 +149,8 @@ class Exchange:
             client=self._caller.client,
             prompt=self._request.prompt(),
             messages=self._request.body["messages"],
-            params={name: value for name, value in self._request.body.items() if name not in _NOT_PARAMS},
+            params={name: value for name, value in self._request.body.items() if name not in _NOT_PARAMS}
+            | ({} if self._streams else {"stream": False}),
             requested_model=self._requested_model,
             model_name=self.model,
             response="".join(self._text),
@@ -171,6 +180,7 @@ class Exchange:
     def _details(self, usage: Usage | None) -> Details:
         pace = self.pace
         return Details(
+            streamed=self._streams,
             groq_response_id=self._groq_response_id,
             groq_first_chunk_ms=milliseconds(pace.first_chunk_s),
             time_per_output_token_ms=milliseconds(pace.per_output_token_s(self._streamed_tokens(usage))),

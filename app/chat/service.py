@@ -55,6 +55,7 @@ class ChatService:
         """Groq's events as they came, in blocks; the last one is `[DONE]`, sent when the row is durable.
 
         Raises a ServiceError while nothing has been sent. Later a failure is an `event: error`, without `[DONE]`.
+        A client that does not stream is sent nothing before the end (`whole.py`): for it, every failure is raised.
         """
         exchange, watch = await self._admit(request, caller)
         patience = Patience(self._settings, self._drain, exchange.pace)
@@ -143,8 +144,7 @@ class ChatService:
             kept = await durable
         except NotRecorded as exc:
             lost = exc
-            exchange.lose(lost)
-            record = replace(record, outcome=lost.outcome, error_code=lost.code)
+            record = exchange.lose(lost, record)
         finally:
             self._admission.leave(exchange.row_bytes)
         watch.finished(record, error, commit_s=time.monotonic() - began, kept=kept, lost=lost)

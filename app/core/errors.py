@@ -2,6 +2,7 @@
 
     ServiceError
     ├─ InvalidRequest              400   the caller's: the message names the field and the fix
+    │  ├─ ModelNotFound            404
     │  ├─ BodyTooLarge             413
     │  ├─ BodyTooSlow              408
     │  ├─ HeadersTooLarge          431
@@ -79,6 +80,11 @@ class InvalidRequest(ServiceError):
     code = "invalid_request"
     type = "invalid_request_error"
     outcome = Outcome.INVALID_REQUEST
+
+
+class ModelNotFound(InvalidRequest):
+    status = 404
+    code = "model_not_found"
 
 
 class BodyTooLarge(InvalidRequest):

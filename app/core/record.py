@@ -24,12 +24,14 @@ class Kept(StrEnum):
 class Details:
     """What traces, metrics and the log tell of a chat, and its row does not. Times are in milliseconds.
 
+    `streamed`: the client was sent the answer as it came, and not as one object at the end.
     `overhead_ms` is our part of the time to first token: all of it but the waits for Groq and for a free place.
     `longest_silence_ms` is Groq's; `stalls` are the longer ones: when, from the request on, and how long.
     `backpressure_ms` is the time that blocks took to hand over to the client.
     `groq_queue_ms`, `groq_prompt_ms` and `groq_completion_ms` are as Groq counted.
     """
 
+    streamed: bool = True
     groq_response_id: str | None = None
     groq_first_chunk_ms: float | None = None
     time_per_output_token_ms: float | None = None
@@ -49,7 +51,8 @@ class Details:
 class ChatRecord:
     """What was asked, what came, how it ended. Times are in milliseconds, money in US dollars.
 
-    `response` is the answer as the client was sent it; `reasoning` and `tool_calls` are what came beside it.
+    `response` is the answer as the client was sent it, `reasoning` and `tool_calls` are what came beside it. A client
+    that does not stream is sent nothing of an answer that broke off; its row has what there was of it.
     `usage_source` is `upstream`, or `estimated` when the stream broke off before Groq had counted.
     Those in `NO_COLUMNS` are for the signals alone; `traceparent` names the chat's span, as in W3C's header.
     """

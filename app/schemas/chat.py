@@ -4,11 +4,21 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 _MAX_DEPTH = 64
 _TOO_DEEP = f"the body is nested more than {_MAX_DEPTH} levels deep"
 _as_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
+_INTEGERS = ("max_tokens", "max_completion_tokens", "seed")
 
 
 class Message(BaseModel):
@@ -27,7 +37,7 @@ class Message(BaseModel):
 
 
 class ChatRequest(BaseModel):
-    """OpenAI's chat completion request. This endpoint always streams."""
+    """OpenAI's chat completion request: without `stream`, it is answered with one object."""
 
     model_config = ConfigDict(
         extra="allow",
@@ -37,7 +47,7 @@ class ChatRequest(BaseModel):
 
     messages: Annotated[list[Message], Field(fail_fast=True)] = Field(min_length=1)
     model: str | None = Field(default=None, min_length=1, max_length=200)
-    stream: Literal[True] = True
+    stream: bool | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
     max_tokens: int | None = Field(default=None, ge=1)
@@ -56,15 +66,29 @@ class ChatRequest(BaseModel):
 
     _body: dict[str, Any] = PrivateAttr(default_factory=dict)
 
+    @field_validator("stream_options")
+    @classmethod
+    def _is_of_a_stream(cls, options: dict[str, Any] | None, others: ValidationInfo) -> dict[str, Any] | None:
+        if options is not None and not others.data.get("stream"):
+            raise ValueError("stream_options: they are for a stream; send 'stream': true with them")
+        return options
+
     @model_validator(mode="wrap")
     @classmethod
     def _can_travel(cls, asked: Any, validated: ModelWrapValidatorHandler[Self]) -> Self:
         """What cannot be written as JSON, or not be kept in a row, is refused before it costs anything."""
+        if isinstance(asked, dict):
+            asked = _with_integers(asked)
         request = validated(asked)
         if isinstance(asked, dict):
             _check(asked)
             request._body = asked  # noqa: SLF001 - its own
         return request
+
+    @property
+    def streams(self) -> bool:
+        """Whether the client wants the answer as it comes."""
+        return bool(self.stream)
 
     @property
     def body(self) -> Mapping[str, Any]:
@@ -74,6 +98,18 @@ class ChatRequest(BaseModel):
     def prompt(self) -> str:
         """The last user message, as text; empty where there is none."""
         return next((message.text() for message in reversed(self.messages) if message.role == "user"), "")
+
+
+class StreamRequest(ChatRequest):
+    """The same, for an endpoint that always streams."""
+
+    stream: Literal[True] = True
+
+
+def _with_integers(body: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows one kind of number, and some languages write a whole one as 1.0; Groq takes it as 1 alone."""
+    whole = {name: int(body[name]) for name in _INTEGERS if isinstance(body.get(name), float) and body[name] % 1 == 0}
+    return {**body, **whole} if whole else body
 
 
 def _check(body: dict[str, Any]) -> None:

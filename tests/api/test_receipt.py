@@ -11,7 +11,7 @@ import pytest
 from tests.support.database import execute, query
 from tests.support.postgres import Postgres
 from tests.support.processes import program
-from tests.support.service import HELLO, PATH, Service, SimulatedGroq
+from tests.support.service import DROP_IN, HELLO, PATH, Service, SimulatedGroq
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,32 @@ def test_done_waits_for_the_commit(on_postgres: Service, groq: SimulatedGroq) ->
     before, after = asyncio.run(chat_against_a_lock())
     assert b"data: [DONE]" not in before
     assert after == b"data: [DONE]\n\n"
+
+
+def test_an_answer_that_is_not_streamed_waits_for_the_commit(on_postgres: Service, groq: SimulatedGroq) -> None:
+    """Its status is the receipt: none comes while the table is locked."""
+
+    async def chat_against_a_lock() -> httpx2.Response:
+        connection = await asyncpg.connect(on_postgres.database_url.replace("+asyncpg", ""))
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            await connection.execute("LOCK TABLE chat_logs IN ACCESS EXCLUSIVE MODE")
+            async with httpx2.AsyncClient(timeout=10, trust_env=False) as client:
+                answer = asyncio.ensure_future(client.post(on_postgres.url + DROP_IN, json=HELLO))
+                locked_out = "SELECT 1 FROM pg_locks WHERE relation = 'chat_logs'::regclass AND NOT granted"
+                while not await connection.fetch(locked_out):  # until the service waits to write the row
+                    await asyncio.sleep(0.02)
+                await asyncio.sleep(0.1)
+                assert not answer.done()
+                await transaction.rollback()
+                return await answer
+        finally:
+            await connection.close()
+
+    response = asyncio.run(chat_against_a_lock())
+    row = on_postgres.row(response.headers["x-request-id"])
+    assert row["response"] == response.json()["choices"][0]["message"]["content"]
 
 
 def test_without_its_table_the_row_waits_on_the_disk_and_the_receipt_does_not(

@@ -15,9 +15,9 @@ from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import NotRecorded, ServiceError
 from app.core.record import ChatRecord, Kept
-from app.schemas.chat import ChatRequest
+from app.schemas.chat import ChatRequest, StreamRequest
 
-REQUEST = ChatRequest.model_validate({"messages": [{"role": "user", "content": "Hi there"}], "model": "m"})
+REQUEST = StreamRequest.model_validate({"messages": [{"role": "user", "content": "Hi there"}], "model": "m"})
 OPENING = Block(data=b"data: opening\n\n", chunks=1)
 WORD = Block(data=b"data: word\n\n", text=["word"], chunks=1, deltas=1)
 END = Block(finish_reason="stop", usage=Usage(7, 3), ended=True)
@@ -124,8 +124,8 @@ class Stage:
             Settings(_env_file=None, **settings), groq=self.groq, log=self.log, probe=self.probe, drain=self.drain
         )
 
-    def stream(self, chat_id: UUID | None = None) -> AsyncGenerator[bytes]:
-        return self.service.stream(REQUEST, Caller(chat_id or self.id))
+    def stream(self, chat_id: UUID | None = None, request: ChatRequest = REQUEST) -> AsyncGenerator[bytes]:
+        return self.service.stream(request, Caller(chat_id or self.id))
 
     async def run(self) -> list[bytes]:
         return [block async for block in self.stream()]

@@ -12,7 +12,7 @@ from app.chat.pricing import cost_usd
 from app.core.errors import UpstreamBroken, UpstreamRejected
 from app.core.outcomes import Outcome
 from app.core.setting_types import ModelPrice
-from app.schemas.chat import ChatRequest
+from app.schemas.chat import StreamRequest
 
 BODY: dict[str, Any] = {
     "messages": [
@@ -27,7 +27,7 @@ BODY: dict[str, Any] = {
 
 def exchange(body: dict[str, Any] | None = None) -> Exchange:
     return Exchange(
-        ChatRequest.model_validate(body or BODY),
+        StreamRequest.model_validate(body or BODY),
         Caller(uuid4(), arrived=100.0),
         requested_model="asked",
         model="asked",

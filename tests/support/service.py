@@ -11,6 +11,7 @@ from tests.support.database import query
 from tests.support.processes import Program
 
 PATH = "/api/v1/chat/stream"
+DROP_IN = "/v1/chat/completions"
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
 
@@ -25,6 +26,11 @@ class Reply:
     @property
     def id(self) -> str:
         return str(self.headers["x-request-id"])
+
+    @property
+    def json(self) -> Any:
+        """Of an answer that was not streamed."""
+        return json.loads(self.body)
 
     @property
     def events(self) -> list[str]:
@@ -62,11 +68,18 @@ class Service:
     database_url: str
     http: httpx2.Client
 
-    def chat(self, body: Any = None, *, content: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
+    def chat(
+        self,
+        body: Any = None,
+        *,
+        content: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        path: str = PATH,
+    ) -> Reply:
         """One chat; `content` sends raw bytes instead of a body."""
         sent = {"content-type": "application/json"} | (headers or {})
         raw = content if content is not None else json.dumps(body or HELLO).encode()
-        response = self.http.post(self.url + PATH, content=raw, headers=sent)
+        response = self.http.post(self.url + path, content=raw, headers=sent)
         return Reply(response.status_code, response.headers, response.content)
 
     def row(self, chat_id: str) -> dict[str, Any]:

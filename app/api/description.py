@@ -1,0 +1,52 @@
+"""What the API's own description says of answers to a chat."""
+
+from typing import Any
+
+from app.api.errors import ENVELOPE_SCHEMA
+
+RECEIPT = "Groq's `chat.completion.chunk` events as they came, then `data: [DONE]`: the row is durable."
+_EVENT = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "event": {"type": "string", "enum": ["message", "error"]},
+        "data": {"type": "string", "description": "JSON, or `[DONE]`"},
+    },
+}
+EVENTS = {"text/event-stream": {"schema": {"type": "array"}, "itemSchema": _EVENT}}
+COMPLETION = {
+    "application/json": {
+        "schema": {
+            "title": "ChatCompletion",
+            "type": "object",
+            "required": ["id", "object", "created", "model", "choices", "usage"],
+            "properties": {
+                "object": {"const": "chat.completion"},
+                "choices": {"type": "array", "items": {"type": "object", "required": ["index", "message"]}},
+            },
+        }
+    }
+}
+_FAILURES: dict[int | str, str] = {
+    400: "The request is not valid; `error.param` names the field.",
+    401: "The key is missing or wrong.",
+    404: "There is no such model.",
+    408: "The headers or the body took too long to come.",
+    413: "The body is too large.",
+    429: "Groq's rate limit, or the quota of the key; `Retry-After` says when to come back.",
+    431: "The headers are too large, or too many.",
+    500: "The chat ran, and could not be recorded; or a bug.",
+    502: "Groq failed.",
+    503: "No room for one more stream, or Groq is over capacity.",
+    504: "Groq did not answer in time.",
+    "4XX": "Groq's refusal of the request, as Groq said it.",
+}
+
+
+def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The responses in OpenAI's envelope: of these statuses, or of all that a chat may end with."""
+    return {
+        status: {"description": text, "content": {"application/json": {"schema": ENVELOPE_SCHEMA}}}
+        for status, text in _FAILURES.items()
+        if not statuses or status in statuses
+    }

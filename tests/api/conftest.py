@@ -1,0 +1,46 @@
+"""The service behind OpenAI's own client: it asks for a key, and loses patience soon."""
+
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+from openai import OpenAI
+
+from tests.support.drop_in import KEY, client_of
+from tests.support.processes import program
+from tests.support.service import Service, SimulatedGroq
+
+
+@pytest.fixture(scope="session")
+def drop_in_process(
+    groq_process: SimulatedGroq, http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("drop-in")
+    url = f"sqlite+aiosqlite:///{folder}/chats.db"
+    env = {
+        "DATABASE_URL": url,
+        "GROQ_API_KEY": "test",
+        "GROQ_BASE_URL": groq_process.url,
+        "PORT": "0",
+        "API_KEYS": f"me:{KEY}",
+        "GROQ_RETRY_WAIT_S": "0.5",
+        "CHAT_GAP_TIMEOUT_S": "1",
+        "STREAM_KEEPALIVE_S": "0.2",
+        "CLIENT_STALL_TIMEOUT_S": "1",
+        "CLIENT_BUFFER_BYTES": "4096",
+    }
+    with program(["app"], cwd=folder, env=env) as running:
+        yield Service(running.url(), running, url, http)
+
+
+@pytest.fixture
+def drop_in(drop_in_process: Service, groq: SimulatedGroq) -> Service:
+    """With a Groq that is well."""
+    return drop_in_process
+
+
+@pytest.fixture
+def openai(drop_in: Service) -> Iterator[OpenAI]:
+    """It does not try again by itself, so that a test sees each answer."""
+    with client_of(drop_in) as client:
+        yield client
