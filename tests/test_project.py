@@ -1,5 +1,6 @@
 """What holds for every file of the project."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -33,6 +34,15 @@ def test_a_lock_pins_every_package_by_hash_and_names_no_index(name: str) -> None
     assert all(re.match(r"[\w.-]+==\S+", package) and "--hash=sha256:" in package for package in packages)
     assert "://" not in text
     assert "--index" not in text
+
+
+def test_the_lock_of_node_s_packages_pins_them_by_hash_and_names_no_host() -> None:
+    text = (PROJECT / "tests" / "node" / "package-lock.json").read_text()
+    packages = json.loads(text)["packages"]
+    pinned = [package for name, package in packages.items() if name]
+    assert pinned
+    assert all(package["version"] and package["integrity"].startswith("sha512-") for package in pinned)
+    assert "://" not in text
 
 
 def test_the_locks_agree_with_each_other() -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -13,9 +14,14 @@ def tool(name: str) -> Path:
     Where it is missing, the test that asks is skipped; with `REQUIRE_TOOLS` set, as in CI, it fails.
     """
     folders = [os.environ.get("TOOLS_PATH"), os.environ.get("PATH")]
-    if found := shutil.which(name, path=os.pathsep.join(filter(None, folders))):
-        return Path(found)
-    missing = f"{name} is not installed; TOOLS_PATH may name a folder that has it"
+    found = shutil.which(name, path=os.pathsep.join(filter(None, folders)))
+    if found is None:
+        do_without(f"{name} is not installed; TOOLS_PATH may name a folder that has it")
+    return Path(found)
+
+
+def do_without(missing: str) -> NoReturn:
+    """The test that asks for what is missing is skipped, or fails."""
     if os.environ.get("REQUIRE_TOOLS"):
         pytest.fail(missing)
     pytest.skip(missing)
