@@ -12,7 +12,7 @@ from tests.support.serving import Workers
 
 SECRET_PROMPT = "a-word-that-nobody-else-may-read"
 SECRET_KEY = "a-key-that-nobody-else-may-see"
-KEYS = ",".join(f"client-{number}:{SECRET_KEY}-{number}" for number in range(20))
+KEYS = ",".join(f"client-{number}:{SECRET_KEY}-{number}" for number in range(21))
 BODY = {"messages": [{"role": "user", "content": SECRET_PROMPT}]}
 
 
@@ -24,15 +24,15 @@ class Mix:
         self._groq = groq
         self.asked = 0
 
-    def ask(self, client: int = 0, *, fault: dict[str, Any] | None = None, **beside: Any) -> int:
+    def ask(self, client: int = 0, *, fault: dict[str, Any] | None = None, path: str = PATH, **beside: Any) -> int:
         """One chat, read to its end; returns its status."""
         self._groq.recover()
         if fault:
             self._groq.fail(fault)
-        return self._post(f"Bearer {SECRET_KEY}-{client}", {**BODY, **beside})
+        return self._post(f"Bearer {SECRET_KEY}-{client}", {**BODY, **beside}, path)
 
-    def ask_without_a_key(self) -> int:
-        return self._post("Bearer wrong", BODY)
+    def ask_without_a_key(self, path: str = PATH) -> int:
+        return self._post("Bearer wrong", BODY, path)
 
     def leave(self, client: int) -> None:
         """Reads a little, and hangs up."""
@@ -71,8 +71,8 @@ class Mix:
         next(pieces)
         return stack
 
-    def _post(self, authorization: str, body: Any) -> int:
+    def _post(self, authorization: str, body: Any, path: str) -> int:
         self.asked += 1
         with httpx2.Client(timeout=30, trust_env=False) as client:
             headers = {"authorization": authorization}
-            return client.post(self._workers.url + PATH, json=body, headers=headers).status_code
+            return client.post(self._workers.url + path, json=body, headers=headers).status_code

@@ -20,7 +20,7 @@ from tests.serving.with_a_bug import MODEL as BUGGY_MODEL
 from tests.support.database import execute, query
 from tests.support.otlp import Collector
 from tests.support.scrape import scrape, total
-from tests.support.service import SimulatedGroq
+from tests.support.service import DROP_IN, SimulatedGroq
 from tests.support.serving import Workers, serving
 
 QUOTA = 8
@@ -61,6 +61,7 @@ def ask_in_every_way(mix: Mix, workers: Workers, spool: Path) -> None:
     assert mix.ask(6, messages=[]) == 400
     assert mix.ask(6, messages="x" * 5_000_000) == 413
     assert mix.ask_without_a_key() == 401
+    ask_as_openai_s_clients_do(mix)
     mix.leave(7)
     with mix.blocked(7):
         time.sleep(ENV_STALL_S + 1)
@@ -69,6 +70,16 @@ def ask_in_every_way(mix: Mix, workers: Workers, spool: Path) -> None:
     assert 503 in many
     assert 429 in [mix.ask(0) for _ in range(3 * QUOTA)]
     lose_a_row(mix, workers, spool)
+
+
+def ask_as_openai_s_clients_do(mix: Mix) -> None:
+    """Of those that do not stream, a failure in the middle has a status."""
+    assert [mix.ask(20, path=DROP_IN), mix.ask(20, path=DROP_IN, stream=True)] == [200, 200]
+    assert mix.ask(20, path=DROP_IN, stream=True, fault={"after_tokens": 5, "ending": "truncate"}) == 200
+    assert mix.ask(20, path=DROP_IN, fault={"after_tokens": 5, "ending": "truncate"}) == 502
+    assert mix.ask(20, path=DROP_IN, model=BUGGY_MODEL) == 500
+    assert mix.ask(20, path=DROP_IN, messages=[]) == 400
+    assert mix.ask_without_a_key(DROP_IN) == 401
 
 
 ENV_STALL_S = float(ENV["CLIENT_STALL_TIMEOUT_S"])
