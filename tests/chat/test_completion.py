@@ -140,6 +140,13 @@ def test_an_answer_is_known_by_the_id_of_its_first_chunk() -> None:
     assert ours["choices"] == groqs["choices"]
 
 
+def test_it_has_the_id_and_the_time_of_its_first_chunk_and_otherwise_the_last_word() -> None:
+    """`created` advances within a stream, and a model's full name may come late."""
+    chunks = [{"id": "a", "created": 1, "model": None, "x": 1}, {"id": "b", "created": 2, "model": "m", "x": None}]
+    told = assembled([b"data: %s\n\n" % json.dumps(chunk).encode() for chunk in chunks])
+    assert [told[name] for name in ("id", "created", "model", "x")] == ["a", 1, "m", 1]
+
+
 def test_usage_that_is_told_beside_the_answer_alone_is_its_usage() -> None:
     chunk = {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}], "x_groq": {"id": "r", "usage": USAGE}}
     told = assembled([b"data: %s\n\n" % json.dumps(chunk).encode()])
