@@ -24,7 +24,10 @@ class Completion:
         self._choices: list[Any] = []
 
     def add(self, block: bytes) -> None:
-        """Whole events, as they are relayed. Comments and the receipt say nothing of the answer."""
+        """Whole events, as they are relayed. Comments and the receipt say nothing of the answer.
+
+        Raises ValueError for what no client could read.
+        """
         for data in _data_of_events(block):
             if data.strip() != "[DONE]":
                 self._add(_decoded(data))

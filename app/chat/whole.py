@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from app.chat.completion import Completion
+from app.core.errors import UpstreamBroken
 
 _PIECE_BYTES = 2**16
 
@@ -13,7 +14,13 @@ async def whole(events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     completion = Completion()
     async with aclosing(events):
         async for block in events:
-            completion.add(block)
+            try:
+                completion.add(block)
+            except ValueError as exc:
+                broken = UpstreamBroken("Groq sent an event that is not what its API describes")
+                broken.__cause__ = exc
+                await events.athrow(broken)  # the chat ends with it, and its row says so
+                raise broken from exc  # unless it had ended before
     answer = completion.as_json()
     for start in range(0, len(answer), _PIECE_BYTES):
         yield answer[start : start + _PIECE_BYTES]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import given
@@ -105,11 +106,12 @@ def test_however_a_stream_is_cut_its_answer_is_the_same(stream: tuple[list[bytes
 
 @given(STREAMS, CUTS)
 def test_whatever_is_relayed_can_be_put_together(stream: bytes, sizes: list[int]) -> None:
-    """The decoder lets much pass that is no answer of Groq's; none of it is a bug of ours."""
+    """The decoder lets much pass that is no answer of Groq's. What cannot be read is said to be so, in one way."""
     decoder = Decoder(max_event_bytes=100_000)
     blocks = [decoder.feed(piece) for piece in cut(stream, sizes)]
-    told = assembled([block.data for block in blocks])
-    assert (told["object"], type(told["choices"])) == ("chat.completion", list)
+    with suppress(ValueError):
+        told = assembled([block.data for block in blocks])
+        assert (told["object"], type(told["choices"])) == ("chat.completion", list)
 
 
 def simulated(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

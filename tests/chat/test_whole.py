@@ -69,6 +69,17 @@ async def test_an_end_without_a_finish_reason_is_no_answer() -> None:
         await answer(stage)
 
 
+@pytest.mark.parametrize("ended", [False, True])
+async def test_what_cannot_be_read_is_a_failure_of_groq_s(*, ended: bool) -> None:
+    """A line end within an event cuts it, for whoever reads by the standard."""
+    cut = Block(data=b'data: {"choices":\n[]}\n\n', chunks=1, finish_reason="stop" if ended else None, ended=ended)
+    stage = Stage(WORD, cut, END)
+    with pytest.raises(UpstreamBroken, match="not what its API describes"):
+        await answer(stage)
+    assert stage.record.outcome is (Outcome.COMPLETED if ended else Outcome.UPSTREAM_ERROR)
+    assert stage.groq.closed
+
+
 async def test_comments_over_a_silence_are_no_beginning() -> None:
     stage = Stage(WORD, asyncio.Event(), stream_keepalive_s=0.01, chat_gap_timeout_s=0.05)
     with pytest.raises(UpstreamTimeout, match="fell silent"):
