@@ -6,9 +6,8 @@ import re
 import sys
 from datetime import timedelta
 
-from pydantic import ValidationError
-
-from app.core.config import Settings, explain, read_settings
+from app.core.config import Settings
+from app.serving.checks import read_and_check, spool_problems
 
 _MOST_CHATS = 100_000
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -18,13 +17,11 @@ _NUMBER = re.compile("[1-9][0-9]{0,3}")
 def main() -> int:
     """Returns the exit code: 0, 1 for what could not be done, 2 for what was asked wrongly."""
     options = _parser().parse_args()
-    try:
-        settings = read_settings()
-    except ValidationError as exc:
-        sys.stderr.write(f"{explain(exc)}\n")
-        return 2
-    except UnicodeDecodeError:
-        sys.stderr.write(".env is not a text file in UTF-8\n")
+    serves = options.command in (None, "run")
+    settings, problems = read_and_check(serves=serves)
+    if settings is None or problems:
+        problems += spool_problems(settings) if settings and serves else []
+        sys.stderr.write("\n".join([*problems, ""]))
         return 2
     return _run(options, settings)
 

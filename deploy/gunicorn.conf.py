@@ -17,7 +17,7 @@ from typing import Any
 
 gc.disable()  # imports make objects that stay: looking through them again and again is a quarter of the start
 
-from app.serving.checks import check_ports, check_spool, settings_or_exit  # noqa: E402
+from app.serving.checks import check_ports, settings_or_exit  # noqa: E402
 from app.serving.server import AFTER_DRAIN_S  # noqa: E402
 
 _settings = settings_or_exit()
@@ -47,7 +47,6 @@ control_socket_disable = True
 
 def on_starting(server: Any) -> None:
     """Once, before anything is forked; a reload does not come by here."""
-    check_spool(_settings)
     check_ports(_settings)
     import_module("app.main")  # once: workers start at once then, and share its memory
     gc.freeze()

@@ -14,22 +14,21 @@ from app.core.config import Settings
 from app.main import create_app
 from app.observability import logs
 from app.observability.trace_file import TRACE_FILE
-from app.serving.checks import cannot_listen, check_spool, missing_in_production, reason, why_not
+from app.serving.checks import cannot_listen, reason, spool_problems, why_not
 from app.serving.server import Server
 
 
 def run(settings: Settings) -> int:
     """Migrates the database, stands a simulator in for Groq if there is no key, and serves until Ctrl-C."""
-    if problems := missing_in_production(settings):
-        sys.stderr.write("\n".join([*problems, ""]))
-        return 2
     settings = settings.model_copy(update=_for_one_machine(settings))
     listener = _listen(settings)
     if listener is None:
         return 1
     with ExitStack() as stack:
         stack.enter_context(listener)
-        check_spool(settings)
+        if problems := spool_problems(settings):
+            sys.stderr.write("\n".join([*problems, ""]))
+            return 1
         logs.configure(settings.log_format)
         code = migrate(settings, quiet=True)
         if code:

@@ -5,26 +5,44 @@ import sys
 
 from pydantic import ValidationError
 
-from app.core.config import Settings, explain, read_settings
+from app.core.config import Settings, explain, read_settings, those_that_are_right, were_read, wrong
 from app.db.spool.folder import Folder
 
 _HIGH = 60_000
 
 
 def settings_or_exit() -> Settings:
-    """Settings that the service can run on."""
-    try:
-        settings = read_settings()
-        _ = settings.groq_endpoint
-    except ValidationError as exc:
-        sys.exit(explain(exc))
-    except UnicodeDecodeError:
-        sys.exit(".env is not a text file in UTF-8")
-    except ValueError as exc:
-        sys.exit(str(exc))
-    if problems := missing_in_production(settings):
+    """Settings that the service can run on. What speaks against them is said at once, a sentence each.
+
+    The disk is looked at by whoever reads them first: a worker that is replaced may find it full, and the database
+    well.
+    """
+    at_the_start = not were_read()
+    settings, problems = read_and_check()
+    if settings and settings.app_env == "development":
+        problems += groq_problems(settings)
+    if settings and at_the_start:
+        problems += spool_problems(settings)
+    if settings is None or problems:
         sys.exit("\n".join(problems))
     return settings
+
+
+def read_and_check(*, serves: bool = True) -> tuple[Settings | None, list[str]]:
+    """The settings, and a sentence for each that is wrong, or missing where production `serves`.
+
+    With sentences, they are for finding more of them: what is wrong has its default. None where that is impossible.
+    """
+    try:
+        settings = read_settings()
+    except ValidationError as exc:
+        others = those_that_are_right(exc)
+        named = tuple(f"{name.upper()}:" for name in wrong(exc))
+        missing = missing_in_production(others) if others and serves else []
+        return others, explain(exc) + [sentence for sentence in missing if not sentence.startswith(named)]
+    except UnicodeDecodeError:
+        return None, [".env is not a text file in UTF-8"]
+    return settings, missing_in_production(settings) if serves else []
 
 
 def missing_in_production(settings: Settings) -> list[str]:
@@ -40,16 +58,23 @@ def missing_in_production(settings: Settings) -> list[str]:
     return [sentence for sentence, missing in sentences.items() if missing]
 
 
-def check_spool(settings: Settings) -> None:
-    """Rows need a place to wait in while the database is away. Stops if there is none.
+def groq_problems(settings: Settings) -> list[str]:
+    """Where neither Groq nor a simulator could be asked: the sentence."""
+    try:
+        _ = settings.groq_endpoint
+    except ValueError as exc:
+        return [str(exc)]
+    return []
 
-    Only at the start: a worker that is replaced may find its disk full, and the database well.
-    """
+
+def spool_problems(settings: Settings) -> list[str]:
+    """Rows need a place to wait in while the database is away: the sentence, where there is none."""
     try:
         Folder(settings.spool_dir).check()
     except OSError as exc:
         where = f"{settings.spool_dir.absolute()} ({exc.strerror})"
-        sys.exit(f"SPOOL_DIR: no rows can be written to {where}; set it to a folder on a disk of this machine")
+        return [f"SPOOL_DIR: no rows can be written to {where}; set it to a folder on a disk of this machine"]
+    return []
 
 
 def check_ports(settings: Settings) -> None:

@@ -1,13 +1,14 @@
 """What cannot be done is said in one sentence, and the exit code is not 0."""
 
 import socket
+import time
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.commands.newcomer import FREE_PORT, chat
-from tests.support.processes import program, run
+from tests.support.processes import PROJECT, program, run
 
 
 def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
@@ -83,10 +84,62 @@ def test_an_address_of_the_other_family_works_or_is_one_sentence(tmp_path: Path,
             assert chat(http, url).done
 
 
+UVICORN = ["uvicorn", "--factory", "app.main:create_app", "--port", "0"]
+GUNICORN = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py")]
+
+
 def test_a_server_that_cannot_run_on_its_settings_says_so(tmp_path: Path) -> None:
     """As any ASGI server starts it, without `make run` around it."""
-    for env, words in (({}, "GROQ_API_KEY is not set"), ({"CHAT_TIMEOUT_S": "soon"}, "CHAT_TIMEOUT_S: Input")):
-        code, output = run(["uvicorn", "--factory", "app.main:create_app", "--port", "0"], cwd=tmp_path, env=env)
+    key = {"GROQ_API_KEY": "k"}
+    for env, words in (({}, "GROQ_API_KEY is not set"), (key | {"CHAT_TIMEOUT_S": "soon"}, "CHAT_TIMEOUT_S: Input")):
+        code, output = run(UVICORN, cwd=tmp_path, env=env)
         assert code == 1
         assert output.startswith(words)
         assert output.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["app"], UVICORN, GUNICORN], ids=["make run", "uvicorn", "gunicorn"])
+def test_production_says_all_that_it_does_not_run_without_at_once(tmp_path: Path, command: list[str]) -> None:
+    """And nothing else: neither a warning about what it refuses, nor a traceback."""
+    (tmp_path / "file").touch()
+    env = {"APP_ENV": "production", "SPOOL_DIR": "file", "PORT": "eight", "HOME": str(tmp_path)}
+    simulator = {"GROQ_SIMULATOR_URL": "http://127.0.0.1:9/openai/v1"}
+    began = time.monotonic()
+    code, output = run(command, cwd=tmp_path, env=env | simulator)
+    assert code in {1, 2}
+    assert [line.partition(":")[0] for line in output.splitlines()] == [
+        "PORT",
+        "API_KEYS",
+        "GROQ_API_KEY",
+        "DATABASE_URL",
+        "SPOOL_DIR",
+    ]
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("command", [["app"], UVICORN, GUNICORN], ids=["make run", "uvicorn", "gunicorn"])
+def test_production_does_not_start_on_a_spool_that_cannot_be_written(tmp_path: Path, command: list[str]) -> None:
+    """With all else as it should be; a Groq on this machine is nobody's business."""
+    (tmp_path / "file").touch()
+    env = {
+        "APP_ENV": "production",
+        "API_KEYS": "me:a-secret",
+        "GROQ_API_KEY": "a-key",
+        "GROQ_BASE_URL": "http://127.0.0.1:9/openai/v1",
+        "DATABASE_URL": "postgresql://me:a-password@127.0.0.1:9/chats",
+        "SPOOL_DIR": "file",
+        "HOME": str(tmp_path),
+        **FREE_PORT,
+    }
+    code, output = run(command, cwd=tmp_path, env=env)
+    assert code == 1
+    assert output.startswith("SPOOL_DIR: no rows can be written")
+    assert output.count("\n") == 1
+
+
+def test_what_is_wrong_is_not_called_missing_as_well(tmp_path: Path) -> None:
+    env = {"APP_ENV": "production", "API_KEYS": "a-secret", "GROQ_API_KEY": "ключ", "DATABASE_URL": "mysql://a"}
+    code, output = run(["app"], cwd=tmp_path, env=env)
+    assert code == 2
+    assert [line.partition(":")[0] for line in output.splitlines()] == ["API_KEYS", "GROQ_API_KEY", "DATABASE_URL"]
+    assert "a-secret" not in output
