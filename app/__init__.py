@@ -21,6 +21,7 @@ api/drop_in.py; those that do not stream get the same chat as one object (chat/w
     chat/           the story; it states the protocols that groq/ and db/ satisfy, and imports neither
     groq/           Groq, as the openai SDK asks it: bytes and facts, retries; it knows no database
     db/             engine, model, repository, and the writer that commits many chats at once
+    quota/          how much each caller may ask for, counted in memory or in Redis
     observability/  traces, metrics and logs behind one probe; it imports none of the rooms above
     schemas/        the request, in OpenAI's field names
     core/           settings, errors, outcomes, and the record of a chat: imported by all, imports none

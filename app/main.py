@@ -9,7 +9,6 @@ from app import __version__
 from app.api import drop_in, errors, health
 from app.api.keys import ApiKeys
 from app.api.middleware import BodyLimit, RequestId
-from app.api.quota import Quota
 from app.api.state import AppState
 from app.api.v1.endpoints import chat
 from app.chat.drain import Drain
@@ -23,6 +22,7 @@ from app.db.writer import ChatLogWriter
 from app.groq.client import GroqClient
 from app.observability import logs
 from app.observability.telemetry import Telemetry, identity
+from app.quota.opening import opened
 from app.serving.checks import settings_or_exit
 
 _LAST_STREAMS_S = 5
@@ -46,7 +46,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             spool = Spool(settings.spool_dir, max_bytes=settings.spool_max_bytes, probe=telemetry.probe)
             log = await stack.enter_async_context(ChatLogWriter(commits, spool, max_rows=settings.commit_max_rows))
             groq = await stack.enter_async_context(GroqClient(settings))
-            chats = ChatService(settings, groq=groq, log=log, probe=telemetry.probe, drain=drain)
+            quota = await stack.enter_async_context(opened(settings, telemetry.probe))
+            chats = ChatService(settings, groq=groq, log=log, probe=telemetry.probe, meter=quota, drain=drain)
             telemetry.metrics.follow(
                 active_streams=lambda: chats.active,
                 draining=lambda: drain.begun,
@@ -63,7 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 drain=drain,
                 rows=log,
                 keys=ApiKeys(settings.api_keys),
-                quota=Quota(requests_per_minute=settings.quota_requests_per_minute),
+                quota=quota,
             )
 
     app = FastAPI(title="Groq, streamed", version=__version__, lifespan=lifespan, redoc_url=None)

@@ -5,7 +5,8 @@ import asyncio
 from alembic import context
 from sqlalchemy import Connection
 
-from app.core.config import Settings, read_settings
+from app.core.config import Settings
+from app.core.environment import read_settings
 from app.db.engine import create_engine
 from app.db.models import Base
 

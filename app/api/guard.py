@@ -5,15 +5,25 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
 
 from app.api.state import RequestState
+from app.core.errors import QuotaExceeded
 
 
 class GuardedRoute(APIRoute):
-    """An endpoint for those who have a key, and requests left on it, while the service has room.
+    """An endpoint for those who have a key, and quota left on it, while the service has room.
 
-    Raises Unauthorized, QuotaExceeded, Overloaded, RowsUnavailable or ServerStopping.
+    Raises Unauthorized, QuotaExceeded, QuotaUnavailable, Overloaded, RowsUnavailable or ServerStopping.
     """
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Whatever becomes of a request: when its answer has been sent, it holds no quota any longer."""
+        state: RequestState = scope["state"]
+        try:
+            await super().handle(scope, receive, send)
+        finally:
+            state["quota"].leave(state["request_id"])
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -22,7 +32,11 @@ class GuardedRoute(APIRoute):
             state: RequestState = request.scope["state"]
             state["client"] = state["keys"].name_of(request.headers.get("authorization"))
             state["chats"].refuse_if_full()
-            await state["quota"].spend(state["client"])
+            try:
+                state["rate_limits"] = await state["quota"].enter(state["client"], state["request_id"])
+            except QuotaExceeded as refusal:
+                state["rate_limits"] = refusal.rate_limits
+                raise
             return await handle(request)
 
         return guarded

@@ -21,8 +21,8 @@ log = structlog.get_logger(__name__)
 class RequestId:
     """Gives each request a UUIDv7: the response's `x-request-id`, and the id of the chat's row.
 
-    What the caller sent as `x-request-id` is kept beside it; `traceresponse` names the trace. An exception that nobody
-    handled is answered here, so that it has both too.
+    What the caller sent as `x-request-id` is kept beside it; `traceresponse` names the trace, and a caller who has a
+    quota is told what is left of it. An exception that nobody handled is answered here, so that it has them too.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -34,11 +34,12 @@ class RequestId:
             return
         request_id = uuid7()
         theirs = Headers(scope=scope).get("x-request-id")
-        scope["state"] = (
+        state = scope["state"] = (
             scope.get("state", {})
             | {  # a copy: the lifespan's state is everybody's
                 "request_id": request_id,
                 "client_request_id": theirs[:_MAX_CLIENT_REQUEST_ID] if theirs else None,
+                "rate_limits": {},
                 "arrived": time.monotonic(),
                 "body_bytes": 0,
             }
@@ -51,6 +52,7 @@ class RequestId:
                 started = True
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = str(request_id)
+                headers.update(state["rate_limits"])
                 if trace := traceresponse():
                     headers["traceresponse"] = trace
             await send(message)

@@ -1,12 +1,12 @@
 """What the endpoints are given: typed, so that none reaches for a global."""
 
+from collections.abc import Mapping
 from typing import Annotated, Protocol, TypedDict
 from uuid import UUID
 
 from fastapi import Depends, Request
 
 from app.api.keys import ApiKeys
-from app.api.quota import Quota
 from app.chat.caller import Caller
 from app.chat.drain import Drain
 from app.chat.service import ChatService
@@ -49,6 +49,18 @@ class Probe(Protocol):
         ...
 
 
+class Quota(Protocol):
+    """What the guard needs of it; `client` is the name of a key, `visit` the id of its request."""
+
+    async def enter(self, client: str | None, visit: UUID) -> Mapping[str, str]:
+        """One request; what is left, as headers. Raises QuotaExceeded or QuotaUnavailable. `leave` has to follow."""
+        ...
+
+    def leave(self, visit: UUID) -> None:
+        """The request is over. It may have been told before."""
+        ...
+
+
 class AppState(TypedDict):
     """What lives as long as the process: built in the lifespan, closed with it."""
 
@@ -63,11 +75,15 @@ class AppState(TypedDict):
 
 
 class RequestState(AppState):
-    """… and what lives as long as a request: the middleware adds it, and the guard `client`, the name of a key."""
+    """… and what lives as long as a request: the middleware adds it, and the guard `client`, the name of a key.
+
+    `rate_limits` are headers of the answer, whatever it is.
+    """
 
     request_id: UUID
     client_request_id: str | None
     client: str | None
+    rate_limits: Mapping[str, str]
     arrived: float
     body_bytes: int
 

@@ -78,6 +78,14 @@ class ChatWatch(Protocol):
         ...
 
 
+class Meter(Protocol):
+    """Who counts what callers use."""
+
+    def ended(self, record: ChatRecord) -> None:
+        """A chat that was let in has ended. Returns at once, and never raises."""
+        ...
+
+
 class Probe(Protocol):
     """Who watches. It never raises."""
 

@@ -15,7 +15,7 @@ from app.chat.drain import Drain
 from app.chat.events import DONE, error_event
 from app.chat.exchange import Exchange
 from app.chat.patience import Patience, server_stops
-from app.chat.ports import ChatLog, ChatWatch, Probe, Upstream, UpstreamStream
+from app.chat.ports import ChatLog, ChatWatch, Meter, Probe, Upstream, UpstreamStream
 from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import InternalError, NotRecorded, ServiceError, UpstreamBroken
@@ -26,11 +26,14 @@ from app.schemas.chat import ChatRequest
 class ChatService:
     """Relays chats and keeps them. One for the life of the process; it holds nothing of any single chat."""
 
-    def __init__(self, settings: Settings, *, groq: Upstream, log: ChatLog, probe: Probe, drain: Drain) -> None:
+    def __init__(
+        self, settings: Settings, *, groq: Upstream, log: ChatLog, probe: Probe, meter: Meter, drain: Drain
+    ) -> None:
         self._settings = settings
         self._groq = groq
         self._log = log
         self._probe = probe
+        self._meter = meter
         self._drain = drain
         self._admission = Admission(settings, drain=drain, log=log)
         self._beside: set[asyncio.Task[None]] = set()
@@ -132,6 +135,7 @@ class ChatService:
         try:
             record = exchange.record(self._settings.model_prices)
             durable = self._log.add(record)
+            self._meter.ended(record)
         except BaseException:
             self._admission.leave(exchange.row_bytes)
             raise

@@ -1,14 +1,12 @@
-"""Settings: every limit and address of the service, read once from the environment and `.env`.
+"""Settings: every limit and address of the service. How they are read stands in environment.py.
 
 A field's name in capitals is its environment variable: `groq_api_key` is `GROQ_API_KEY`.
 """
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from dotenv import load_dotenv
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.core.keys import digests
@@ -19,12 +17,11 @@ from app.core.setting_types import (
     HttpUrl,
     JsonObject,
     ModelPrice,
+    RedisUrl,
     Seconds,
     SecondsOrNone,
 )
 
-_ENV_FILE = ".env"
-_ENV_FILE_WAS_READ = "GROQ_STREAM_ENV_FILE"
 _EMBEDDED_DATABASE = "sqlite+aiosqlite:///data/chats.db"
 
 
@@ -45,7 +42,17 @@ class Settings(BaseSettings):
     api_keys: Annotated[dict[str, str], NoDecode, BeforeValidator(digests)] = Field(default={}, repr=False)
     """Who may ask: `name:secret` or `name:sha256:hex`, with commas between them; kept as SHA-256 alone."""
     quota_requests_per_minute: Count | None = None
-    """For each key, in each worker; without it, as often as one likes."""
+    """For each key; without it, as often as one likes: only who runs the service knows what its callers may cost."""
+    quota_tokens_per_minute: Count | None = None
+    """For each key, in and out together. They are known when a chat has ended, so the last ones may go beyond it."""
+    quota_streams: Count | None = None
+    """At once, for each key."""
+    redis_url: RedisUrl | None = None
+    """Where quotas are counted for all workers and machines together; without it, each worker counts for itself."""
+    redis_timeout_s: Seconds = 0.25
+    """A hundred times what Redis takes, and less than a first token."""
+    quota_fail_open: bool = True
+    """While Redis is away, chats are let in uncounted; without it they are refused with 503."""
     max_body_bytes: Count = 4 * 2**20
     """4 MiB: a long conversation with a picture in it, and no more than a row should hold."""
     body_timeout_s: Seconds = 30
@@ -154,6 +161,11 @@ class Settings(BaseSettings):
         return self.groq_simulator_url, "simulated"
 
     @property
+    def has_quota(self) -> bool:
+        """Whether anything is counted at all."""
+        return any((self.quota_requests_per_minute, self.quota_tokens_per_minute, self.quota_streams))
+
+    @property
     def embedded_database(self) -> Path | None:
         """The SQLite file, where the database is one."""
         scheme, _, path = self.database_url.get_secret_value().partition(":///")
@@ -165,41 +177,3 @@ class Settings(BaseSettings):
         scheme, _, rest = self.database_url.get_secret_value().partition("://")
         without_query = rest.partition("?")[0]
         return str(self.embedded_database or f"{scheme.partition('+')[0]}://{without_query.rpartition('@')[2]}")
-
-
-def read_settings() -> Settings:
-    """The environment, and what `.env` adds to it: read once, so that every worker of a service runs on the same.
-
-    OpenTelemetry's own variables may stand in `.env` as well. Raises ValidationError, or UnicodeDecodeError for a file
-    that is no text.
-    """
-    if not were_read():
-        load_dotenv(_ENV_FILE)
-        os.environ[_ENV_FILE_WAS_READ] = _ENV_FILE
-    return Settings()
-
-
-def were_read() -> bool:
-    """Whether this service has read its settings before: it has where a worker asks, or a master that reloads."""
-    return _ENV_FILE_WAS_READ in os.environ
-
-
-def those_that_are_right(error: ValidationError) -> Settings | None:
-    """The settings with defaults for those that are wrong, so that what else is missing can be said as well."""
-    try:
-        return Settings(**{name: Settings.model_fields[name].default for name in wrong(error)})
-    except ValidationError:  # one that is wrong together with another
-        return None
-
-
-def wrong(error: ValidationError) -> set[str]:
-    """The names of the settings that are."""
-    return {str(problem["loc"][0]) for problem in error.errors(include_url=False, include_input=False)}
-
-
-def explain(error: ValidationError) -> list[str]:
-    """One sentence for each setting that is wrong, without the value, which may be a secret."""
-    return [
-        f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg'].removeprefix('Value error, ')}"
-        for problem in error.errors(include_url=False, include_input=False)
-    ]

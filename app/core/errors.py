@@ -9,6 +9,9 @@
     │  └─ HeadersTooSlow           408
     ├─ Unauthorized                401   the caller's: no key of this service, or a wrong one
     ├─ QuotaExceeded               429   the caller's: more requests than its key may make
+    │  ├─ TokenQuotaExceeded       429   … or more tokens than it may use
+    │  └─ StreamQuotaExceeded      429   … or more streams than it may have at once
+    ├─ QuotaUnavailable            503   ours: nothing can be counted, and so nothing is begun
     ├─ Overloaded                  503   ours: no room for one more stream
     ├─ RowsUnavailable             503   ours: nothing can be recorded, so nothing is begun
     ├─ ServerDraining              503   ours: the server stops before the chat has ended
@@ -119,6 +122,26 @@ class QuotaExceeded(ServiceError):
     code = "quota_exceeded"
     type = "requests"
     outcome = Outcome.REJECTED_QUOTA
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, rate_limits: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.rate_limits = rate_limits or {}
+
+
+class TokenQuotaExceeded(QuotaExceeded):
+    type = "tokens"
+
+
+class StreamQuotaExceeded(QuotaExceeded):
+    type = "streams"
+
+
+class QuotaUnavailable(ServiceError):
+    status = 503
+    code = "quota_unavailable"
+    outcome = Outcome.REJECTED_UNAVAILABLE
 
 
 class Overloaded(ServiceError):

@@ -40,6 +40,12 @@ def _known_driver(url: SecretStr) -> SecretStr:
     return SecretStr(f"{_DRIVERS[scheme]}://{rest}")
 
 
+def _redis_url(url: SecretStr) -> SecretStr:
+    if not (_has_valid_address(url.get_secret_value()) and re.match("rediss?://[^/]", url.get_secret_value())):
+        raise ValueError("use redis://:password@host:6379/0, or rediss:// for TLS")
+    return url
+
+
 def _fits_a_header(key: SecretStr) -> SecretStr:
     if not (key.get_secret_value().isascii() and key.get_secret_value().isprintable()):
         raise ValueError("use the key as Groq gave it, without other characters")
@@ -57,6 +63,7 @@ SecondsOrNone = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
 JsonObject = (NoDecode, BeforeValidator(_from_json))
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_known_driver)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 HeaderSecret = Annotated[SecretStr, AfterValidator(_fits_a_header)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 _Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -16,6 +16,7 @@ from app.observability.labels import (
     COMMIT_FAILURES,
     PHASES,
     POOL_STATES,
+    QUOTA_OPERATIONS,
     RETRY_REASONS,
     TOKEN_TYPES,
 )
@@ -124,6 +125,13 @@ class RowMetrics:
         self.rejected = Counter("chat_log_rejected_rows", told, registry=registry)
         pool = Gauge("db_pool_connections", "Connections to the database.", ["state"], registry=registry)
         self.pool = Family(pool, POOL_STATES)
+
+
+def quota_failures(registry: CollectorRegistry) -> Family[Counter]:
+    """What quotas could not count."""
+    told = "What Redis could not be asked or told about callers' quotas."
+    counter = Counter("quota_store_failures", told, ["operation"], registry=registry)
+    return Family(counter, QUOTA_OPERATIONS)
 
 
 class WorkerMetrics:

@@ -11,6 +11,7 @@ OTHER_MODEL = "other"
 TOKEN_TYPES = ("input", "output", "cached_input", "reasoning")
 PHASES = ("queue", "prompt", "completion")
 POOL_STATES = ("in_use", "idle")
+QUOTA_OPERATIONS = ("enter", "settle", "renew")
 COMMIT_FAILURES = ("away", "refused", "timeout")
 
 

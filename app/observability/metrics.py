@@ -13,7 +13,7 @@ from prometheus_client import (
 from app.core.attempt import Attempt
 from app.core.outcomes import WITHOUT_ROW, Outcome
 from app.core.record import ChatRecord
-from app.observability.instruments import ChatMetrics, GroqMetrics, RowMetrics, WorkerMetrics
+from app.observability.instruments import ChatMetrics, GroqMetrics, RowMetrics, WorkerMetrics, quota_failures
 from app.observability.labels import OTHER_MODEL, POOL_STATES, TOKEN_TYPES
 
 
@@ -32,6 +32,7 @@ class Metrics:
         self.chats = ChatMetrics(self.registry, labels)
         self.groq = GroqMetrics(self.registry, labels)
         self.rows = RowMetrics(self.registry)
+        self.quota_failures = quota_failures(self.registry)
         self.worker = WorkerMetrics(self.registry, info=dict(info), workers=workers)
 
     def model(self, name: str) -> str:

@@ -108,6 +108,11 @@ class Probe:
         with _unfailing():
             self._metrics.rows.rejected.inc()
 
+    def quota_store_failed(self, operation: str) -> None:
+        """What a caller asked for or used could not be counted."""
+        with _unfailing():
+            self._metrics.quota_failures.labels(operation).inc()
+
 
 class ChatWatch:
     """Satisfies `chat.ports.ChatWatch`. `spans` is None if they could not be made."""

@@ -5,7 +5,8 @@ import sys
 
 from pydantic import ValidationError
 
-from app.core.config import Settings, explain, read_settings, those_that_are_right, were_read, wrong
+from app.core.config import Settings
+from app.core.environment import explain, read_settings, those_that_are_right, were_read, wrong
 from app.db.spool.folder import Folder
 
 _HIGH = 60_000

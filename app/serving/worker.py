@@ -10,7 +10,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger as GunicornLogger
 from uvicorn_worker import UvicornWorker
 
-from app.core.config import read_settings
+from app.core.environment import read_settings
 from app.observability import logs
 from app.observability.telemetry import identity
 from app.serving.server import Server

@@ -13,7 +13,6 @@ from fastapi import FastAPI
 from app.api import errors, health
 from app.api.keys import ApiKeys
 from app.api.middleware import BodyLimit, RequestId
-from app.api.quota import Quota
 from app.api.state import AppState
 from app.api.v1.endpoints import chat
 from app.chat.drain import Drain
@@ -21,6 +20,7 @@ from app.chat.service import ChatService
 from app.core.config import Settings
 from app.core.record import Kept
 from app.groq.client import GroqClient
+from app.quota.quota import Unlimited
 from app.serving.checks import settings_or_exit
 
 
@@ -69,13 +69,13 @@ def create_app() -> FastAPI:
         async with GroqClient(settings) as groq:
             yield AppState(
                 settings=settings,
-                chats=ChatService(settings, groq=groq, log=nowhere, probe=nothing, drain=drain),
+                chats=ChatService(settings, groq=groq, log=nowhere, probe=nothing, meter=Unlimited(), drain=drain),
                 database=nowhere,
                 probe=nothing,
                 drain=drain,
                 rows=nowhere,
                 keys=ApiKeys(settings.api_keys),
-                quota=Quota(requests_per_minute=settings.quota_requests_per_minute),
+                quota=Unlimited(),
             )
 
     app = FastAPI(lifespan=lifespan, redoc_url=None)

@@ -1,13 +1,12 @@
-"""Who may ask, and how often."""
+"""Who may ask."""
 
 from hashlib import sha256
 
 import pytest
 
 from app.api.keys import ApiKeys
-from app.api.quota import Quota
 from app.core.config import Settings
-from app.core.errors import QuotaExceeded, Unauthorized
+from app.core.errors import Unauthorized
 
 SECOND = sha256(b"two:parts").hexdigest()
 
@@ -59,20 +58,3 @@ def test_keys_that_make_no_sense_are_refused_without_being_quoted(text: str) -> 
     with pytest.raises(ValueError, match="use name:secret or name:sha256:hex") as caught:
         Settings.model_validate({"api_keys": text})
     assert "a-secret" not in str(caught.value)
-
-
-async def test_each_caller_has_a_quota_of_its_own() -> None:
-    quota = Quota(requests_per_minute=2)
-    for client in ("first", "second", None):
-        await quota.spend(client)
-        await quota.spend(client)
-        with pytest.raises(QuotaExceeded) as caught:
-            await quota.spend(client)
-        assert caught.value.retry_after
-        assert 1 <= caught.value.retry_after <= 120
-
-
-async def test_without_a_quota_nobody_is_counted() -> None:
-    quota = Quota(requests_per_minute=None)
-    for _ in range(1000):
-        await quota.spend(None)

@@ -111,6 +111,16 @@ class FakeProbe:
             self.lost.append(lost)
 
 
+class FakeMeter:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.records: list[ChatRecord] = []
+
+    def ended(self, record: ChatRecord) -> None:
+        self.records.append(record)
+
+
 class Stage:
     """A service between the two."""
 
@@ -118,10 +128,16 @@ class Stage:
         self.groq = FakeGroq(list(answer))
         self.log = FakeLog()
         self.probe = FakeProbe()
+        self.meter = FakeMeter()
         self.id = uuid4()
         self.drain = Drain()
         self.service = ChatService(
-            Settings(_env_file=None, **settings), groq=self.groq, log=self.log, probe=self.probe, drain=self.drain
+            Settings(_env_file=None, **settings),
+            groq=self.groq,
+            log=self.log,
+            probe=self.probe,
+            meter=self.meter,
+            drain=self.drain,
         )
 
     def stream(self, chat_id: UUID | None = None, request: ChatRequest = REQUEST) -> AsyncGenerator[bytes]:

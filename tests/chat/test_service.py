@@ -182,3 +182,19 @@ async def test_waiting_for_idle_is_waiting_for_the_last_stream() -> None:
         await asyncio.sleep(0.02)
         assert not idle.done()
     await asyncio.wait_for(idle, 1)
+
+
+async def test_every_chat_that_was_let_in_is_metered_once_with_what_it_used() -> None:
+    for stage, outcome in (
+        (Stage(WORD, END), Outcome.COMPLETED),
+        (Stage(WORD, Block(error=UpstreamBroken("broke off"))), Outcome.UPSTREAM_ERROR),
+    ):
+        await stage.run()
+        assert stage.meter.records == [stage.record]
+        assert stage.record.outcome is outcome
+    left = Stage(WORD, WORD, END)
+    async with aclosing(left.stream()) as blocks:
+        await anext(blocks)
+    assert left.meter.records == [left.record]
+    assert left.record.outcome is Outcome.CLIENT_DISCONNECTED
+    assert left.record.completion_tokens == 1

@@ -1,7 +1,6 @@
 """What cannot be done is said in one sentence, and the exit code is not 0."""
 
 import socket
-import time
 from pathlib import Path
 
 import httpx2
@@ -104,7 +103,6 @@ def test_production_says_all_that_it_does_not_run_without_at_once(tmp_path: Path
     (tmp_path / "file").touch()
     env = {"APP_ENV": "production", "SPOOL_DIR": "file", "PORT": "eight", "HOME": str(tmp_path)}
     simulator = {"GROQ_SIMULATOR_URL": "http://127.0.0.1:9/openai/v1"}
-    began = time.monotonic()
     code, output = run(command, cwd=tmp_path, env=env | simulator)
     assert code in {1, 2}
     assert [line.partition(":")[0] for line in output.splitlines()] == [
@@ -114,7 +112,6 @@ def test_production_says_all_that_it_does_not_run_without_at_once(tmp_path: Path
         "DATABASE_URL",
         "SPOOL_DIR",
     ]
-    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("command", [["app"], UVICORN, GUNICORN], ids=["make run", "uvicorn", "gunicorn"])

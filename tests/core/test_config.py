@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.core.config import Settings, explain
+from app.core.config import Settings
+from app.core.environment import explain
 from tests.support.processes import run
 
 
@@ -45,7 +46,7 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 SHOW = """
-from app.core.config import read_settings
+from app.core.environment import read_settings
 first = read_settings()
 with open(".env", "a") as file:
     file.write("PORT=9\\nMAX_ACTIVE_STREAMS=none\\n")

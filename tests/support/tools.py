@@ -1,4 +1,4 @@
-"""Programs that are no Python packages: the tests use them where they are installed."""
+"""Programs that are no Python packages: the tests use them where they are installed, or unpacked."""
 
 import os
 import shutil
@@ -25,3 +25,9 @@ def do_without(missing: str) -> NoReturn:
     if os.environ.get("REQUIRE_TOOLS"):
         pytest.fail(missing)
     pytest.skip(missing)
+
+
+def libraries(of: Path) -> dict[str, str]:
+    """The environment in which it finds what was unpacked beside it, in `../lib`."""
+    folders = [str(folder) for folder in sorted(of.parents[1].glob("lib/*-linux-gnu*"))]
+    return {"LD_LIBRARY_PATH": os.pathsep.join(folders)} if folders else {}
