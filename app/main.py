@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 
 from app import __version__
-from app.api import drop_in, errors, health
+from app.api import cors, drop_in, errors, health, pages
 from app.api.keys import ApiKeys
 from app.api.middleware import BodyLimit, RequestId
 from app.api.state import AppState
@@ -67,14 +67,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 quota=quota,
             )
 
-    app = FastAPI(title="Groq, streamed", version=__version__, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(
+        title="Groq, streamed",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url="/openapi.json" if settings.shows_docs else None,
+        docs_url=None,  # ours is in api/pages.py
+        redoc_url=None,
+    )
     app.state.settings, app.state.drain = settings, drain  # for the server, whose signals begin the drain
     errors.install(app)
     app.include_router(chat.router)
     app.include_router(drop_in.chats)
     app.include_router(drop_in.models)
     app.include_router(health.router)
+    if settings.shows_docs:
+        app.include_router(pages.router)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
     app.add_middleware(RequestId)
+    cors.install(app, settings)
     telemetry.instrument(app)
     return app

@@ -71,4 +71,4 @@ def test_every_setting_is_documented() -> None:
     }
     for name, default in plain.items():
         shown = default.get_secret_value() if isinstance(default, SecretStr) else default
-        assert documented[name.upper()] == ("" if shown is None else str(shown)), name
+        assert documented[name.upper()] == ("" if shown in (None, ()) else str(shown)), name

@@ -77,7 +77,8 @@ async def _http_error(request: Request, exc: Exception) -> Response:
     if exc.status_code == 400:  # FastAPI could not read the body, and does not say why
         message = "there was an error parsing the body; send JSON in UTF-8, not too deep, its numbers not too long"
     if exc.status_code == 404:
-        message = f"there is no {request.method} {request.url.path}; GET /docs lists what there is"
+        there_is = "GET /docs lists what there is" if request.app.state.settings.shows_docs else "see its documentation"
+        message = f"there is no {request.method} {request.url.path}; {there_is}"
     error = InvalidRequest(message)
     error.status = exc.status_code
     response = _answer(request, error)

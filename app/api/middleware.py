@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
 from app.api.errors import render, tell_of_refusal
+from app.api.pages import HEADERS as PAGE_HEADERS
 from app.chat.drain import Drain
 from app.core.errors import BodyTooLarge, BodyTooSlow, InternalError, ServerStopping
 from app.observability.trace_context import traceresponse
@@ -53,6 +54,8 @@ class RequestId:
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = str(request_id)
                 headers.update(state["rate_limits"])
+                if headers.get("content-type", "").startswith("text/html"):
+                    headers.update(PAGE_HEADERS | dict(headers))
                 if trace := traceresponse():
                     headers["traceresponse"] = trace
             await send(message)

@@ -14,6 +14,7 @@ from app.chat.caller import Caller
 from app.chat.drain import Drain
 from app.chat.events import DONE, error_event
 from app.chat.exchange import Exchange
+from app.chat.offer import model_of
 from app.chat.patience import Patience, server_stops
 from app.chat.ports import ChatLog, ChatWatch, Meter, Probe, Upstream, UpstreamStream
 from app.core.attempt import Attempt
@@ -94,11 +95,10 @@ class ChatService:
 
     async def _admit(self, request: ChatRequest, caller: Caller) -> tuple[Exchange, ChatWatch]:
         """A place among the streams, and room for the row; both are given back when the row is kept."""
+        requested, model = model_of(request, self._settings)
         asked, row_bytes = time.monotonic(), self._settings.row_bytes(caller.body_bytes)
         await self._admission.enter(row_bytes)
         try:
-            requested = request.model or self._settings.groq_default_model
-            model = self._settings.groq_model_aliases.get(requested, requested)
             now = time.monotonic()
             exchange = Exchange(
                 request, caller, requested_model=requested, model=model, row_bytes=row_bytes, asked=asked, now=now

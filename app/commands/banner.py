@@ -39,7 +39,7 @@ def banner(settings: Settings, listener: socket.socket) -> str:
         "  Then look at its row:   make chats",
         "  … and at its trace:     make trace",
         f"  The worker's metrics:   {_metrics(settings)}",
-        f"  The API's description:  {url}/docs",
+        *([f"  The API's description:  {url}/docs"] if settings.shows_docs else []),
         "  Stop:                   Ctrl-C",
         "",
     ]

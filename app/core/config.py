@@ -6,10 +6,10 @@ A field's name in capitals is its environment variable: `groq_api_key` is `GROQ_
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import SettingsConfigDict
 
-from app.core.keys import digests
+from app.core.access_settings import AccessSettings
 from app.core.setting_types import (
     Count,
     DatabaseUrl,
@@ -17,11 +17,13 @@ from app.core.setting_types import (
     HttpUrl,
     JsonObject,
     ModelPrice,
-    RedisUrl,
+    Names,
     Seconds,
     SecondsOrNone,
 )
 
+MOST_MESSAGES = 10_000
+"""No setting allows more: reading them would keep a worker's other streams waiting."""
 _EMBEDDED_DATABASE = "sqlite+aiosqlite:///data/chats.db"
 
 
@@ -30,7 +32,7 @@ def _row_bytes(body_bytes: int, answer_bytes: int) -> int:
     return 4 * body_bytes + answer_bytes
 
 
-class Settings(BaseSettings):
+class Settings(AccessSettings):
     """Everything that may differ between two deployments; frozen, so that nothing changes it while it runs."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
@@ -39,24 +41,14 @@ class Settings(BaseSettings):
     app_env: Literal["development", "production"] = "development"
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
-    api_keys: Annotated[dict[str, str], NoDecode, BeforeValidator(digests)] = Field(default={}, repr=False)
-    """Who may ask: `name:secret` or `name:sha256:hex`, with commas between them; kept as SHA-256 alone."""
-    quota_requests_per_minute: Count | None = None
-    """For each key; without it, as often as one likes: only who runs the service knows what its callers may cost."""
-    quota_tokens_per_minute: Count | None = None
-    """For each key, in and out together. They are known when a chat has ended, so the last ones may go beyond it."""
-    quota_streams: Count | None = None
-    """At once, for each key."""
-    redis_url: RedisUrl | None = None
-    """Where quotas are counted for all workers and machines together; without it, each worker counts for itself."""
-    redis_timeout_s: Seconds = 0.25
-    """A hundred times what Redis takes, and less than a first token."""
-    quota_fail_open: bool = True
-    """While Redis is away, chats are let in uncounted; without it they are refused with 503."""
     max_body_bytes: Count = 4 * 2**20
     """4 MiB: a long conversation with a picture in it, and no more than a row should hold."""
     body_timeout_s: Seconds = 30
     """How long a client may take to send its request."""
+    max_messages: Annotated[int, Field(gt=0, le=MOST_MESSAGES)] = 1000
+    """In one request: more than fit a model's context, if each says something."""
+    api_docs: bool | None = None
+    """Whether `/docs` and `/openapi.json` are there; by default, in development alone."""
     max_header_bytes: int = Field(default=2**16, gt=0)
     """64 KiB: room for the longest cookies and tokens that proxies pass on, which are 8 to 32."""
     header_timeout_s: Seconds = 10
@@ -75,7 +67,9 @@ class Settings(BaseSettings):
     groq_simulator_url: HttpUrl | None = None
     """A simulator that stands in for Groq as long as there is no `GROQ_API_KEY`."""
     groq_default_model: str = "llama-3.1-8b-instant"
-    groq_model_aliases: Annotated[dict[str, str], *JsonObject] = {"llama-3.3-8b-instant": "llama-3.1-8b-instant"}
+    groq_model_aliases: Annotated[dict[str, str], *JsonObject] = Field(
+        default={"llama-3.3-8b-instant": "llama-3.1-8b-instant"}
+    )
     """Names that clients may use for a model, and the id that Groq serves it under."""
     groq_connect_timeout_s: Seconds = 2
     groq_first_token_timeout_s: Seconds = 20
@@ -87,13 +81,17 @@ class Settings(BaseSettings):
     """All attempts of one chat together, and the waits between them, until the first byte."""
     groq_fallback_model: str | None = None
     """What answers when the attempts are spent: one more, with this model."""
+    allowed_models: Annotated[tuple[str, ...], *Names] = Field(default=(), validate_default=True)
+    """The only ones that callers may ask for, by either of their names; without any, all that Groq serves."""
     groq_max_event_bytes: Count = 2**20
     """1 MiB: an unfinished event longer than this ends the stream, so that memory stays bounded."""
-    model_prices: Annotated[dict[str, ModelPrice], *JsonObject] = {
-        "llama-3.3-70b-versatile": ModelPrice(input=0.59, output=0.79),
-        "llama-3.1-8b-instant": ModelPrice(input=0.05, output=0.08),
-        "openai/gpt-oss-120b": ModelPrice(input=0.15, output=0.60, cached_input=0.075),
-    }
+    model_prices: Annotated[dict[str, ModelPrice], *JsonObject] = Field(
+        default={
+            "llama-3.3-70b-versatile": ModelPrice(input=0.59, output=0.79),
+            "llama-3.1-8b-instant": ModelPrice(input=0.05, output=0.08),
+            "openai/gpt-oss-120b": ModelPrice(input=0.15, output=0.60, cached_input=0.075),
+        }
+    )
 
     # ── One chat ─────────────────────────────────────────────────────────────────────────────────────────────────
     chat_timeout_s: Seconds = 300
@@ -147,6 +145,31 @@ class Settings(BaseSettings):
             raise ValueError(f"the largest chat may need {least}, by MAX_BODY_BYTES and CHAT_MAX_ANSWER_BYTES")
         return limit
 
+    @field_validator("allowed_models")
+    @classmethod
+    def _have_the_default(cls, allowed: tuple[str, ...], others: ValidationInfo) -> tuple[str, ...]:
+        """As ids of Groq's."""
+        aliases = others.data.get("groq_model_aliases", {})
+        ids = tuple(dict.fromkeys(aliases.get(name, name) for name in allowed))
+        for setting in ("groq_default_model", "groq_fallback_model"):
+            model = others.data.get(setting)
+            if ids and model and aliases.get(model, model) not in ids:
+                raise ValueError(f"'{model}' has to be one of them, as {setting.upper()} names it")
+        return ids
+
+    def groq_model(self, name: str) -> str:
+        """The id that Groq serves it under."""
+        return self.groq_model_aliases.get(name, name)
+
+    def serves(self, name: str) -> bool:
+        """Whether callers may ask for this model, by its id or an alias."""
+        return not self.allowed_models or self.groq_model(name) in self.allowed_models
+
+    @property
+    def shows_docs(self) -> bool:
+        """Whether the API describes itself."""
+        return self.app_env == "development" if self.api_docs is None else self.api_docs
+
     def row_bytes(self, body_bytes: int) -> int:
         """What the row of a chat with such a body takes at the most."""
         return _row_bytes(body_bytes, self.chat_max_answer_bytes)
@@ -159,11 +182,6 @@ class Settings(BaseSettings):
         if self.groq_simulator_url is None:
             raise ValueError("GROQ_API_KEY is not set, and GROQ_SIMULATOR_URL names no simulator to stand in")
         return self.groq_simulator_url, "simulated"
-
-    @property
-    def has_quota(self) -> bool:
-        """Whether anything is counted at all."""
-        return any((self.quota_requests_per_minute, self.quota_tokens_per_minute, self.quota_streams))
 
     @property
     def embedded_database(self) -> Path | None:

@@ -24,6 +24,22 @@ def _from_json(value: Any) -> Any:
         raise ValueError(f"use a JSON object ({exc})") from exc
 
 
+def _names(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    names = tuple(name.strip() for name in value.split(","))
+    if value.strip() and not all(names):
+        raise ValueError("use names with commas between them")
+    return names if value.strip() else ()
+
+
+def origins(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """Origins as browsers tell them. Raises ValueError."""
+    if not all(url == "*" or (_has_valid_address(url) and re.fullmatch("https?://[^/?#@]+", url)) for url in urls):
+        raise ValueError("use origins with commas between them, as in https://example.org, without a path; or *")
+    return urls
+
+
 def _has_valid_address(url: str) -> bool:
     try:
         _ = urlsplit(url).port
@@ -61,6 +77,7 @@ def _http_url(url: str) -> str:
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 SecondsOrNone = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
+Names = (NoDecode, BeforeValidator(_names))
 JsonObject = (NoDecode, BeforeValidator(_from_json))
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_known_driver)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]

@@ -15,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+from app.core.config import MOST_MESSAGES
+
 _MAX_DEPTH = 64
 _TOO_DEEP = f"the body is nested more than {_MAX_DEPTH} levels deep"
 _as_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
@@ -45,7 +47,7 @@ class ChatRequest(BaseModel):
         json_schema_extra={"examples": [{"messages": [{"role": "user", "content": "Why is the sky blue?"}]}]},
     )
 
-    messages: Annotated[list[Message], Field(fail_fast=True)] = Field(min_length=1)
+    messages: Annotated[list[Message], Field(fail_fast=True)] = Field(min_length=1, max_length=MOST_MESSAGES)
     model: str | None = Field(default=None, min_length=1, max_length=200)
     stream: bool | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)

@@ -1,0 +1,137 @@
+"""What is refused before it costs anything, and what browsers are told."""
+
+import re
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from app.core.config import MOST_MESSAGES, Settings
+from tests.support.processes import program
+from tests.support.service import HELLO, PATH, Service, SimulatedGroq
+
+MESSAGE = {"role": "user", "content": "Hello"}
+PAGE = "https://page.example"
+KEY = {"authorization": "Bearer a-key"}
+
+
+@pytest.fixture(scope="module")
+def hardened_process(
+    groq_process: SimulatedGroq, http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("hardened")
+    url = f"sqlite+aiosqlite:///{folder}/chats.db"
+    env = {
+        "DATABASE_URL": url,
+        "GROQ_API_KEY": "test",
+        "GROQ_BASE_URL": groq_process.url,
+        "PORT": "0",
+        "API_KEYS": "me:a-key",
+        "API_DOCS": "false",
+        "MAX_MESSAGES": "3",
+        "ALLOWED_MODELS": "llama-3.3-8b-instant, openai/gpt-oss-120b",
+        "CORS_ALLOW_ORIGINS": PAGE,
+        "QUOTA_REQUESTS_PER_MINUTE": "100000",
+    }
+    with program(["app"], cwd=folder, env=env) as running:
+        yield Service(running.url(), running, url, http)
+
+
+@pytest.fixture
+def hardened(hardened_process: Service, groq: SimulatedGroq) -> Service:
+    return hardened_process
+
+
+def test_a_conversation_that_is_too_long_is_refused_with_its_field(hardened: Service, service: Service) -> None:
+    assert hardened.chat({"messages": [MESSAGE] * 3}, headers=KEY).done
+    refused = hardened.chat({"messages": [MESSAGE] * 4}, headers=KEY)
+    assert (refused.status, refused.error["param"]) == (400, "messages")
+    assert refused.error["message"] == "messages: 4 are more than 3; leave the oldest ones out"
+    beyond = service.chat(content=b'{"messages":[' + b",".join([b'{"role":"user"}'] * (MOST_MESSAGES // 2)) + b"]}")
+    assert (beyond.status, beyond.error["param"]) == (400, "messages")
+
+
+@pytest.mark.parametrize("model", ["llama-3.3-8b-instant", "llama-3.1-8b-instant", "openai/gpt-oss-120b", None])
+def test_a_model_that_is_allowed_may_be_asked_for_by_either_name(hardened: Service, model: str | None) -> None:
+    assert hardened.chat(HELLO | ({"model": model} if model else {}), headers=KEY).done
+
+
+def test_other_models_are_not_found_and_groq_is_not_asked(hardened: Service, groq: SimulatedGroq) -> None:
+    before = groq.seen()
+    refused = hardened.chat(HELLO | {"model": "llama-3.3-70b-versatile"}, headers=KEY)
+    assert refused.status == 404
+    assert refused.error == {
+        "message": "The model `llama-3.3-70b-versatile` does not exist or you do not have access to it.",
+        "type": "invalid_request_error",
+        "code": "model_not_found",
+        "param": "model",
+    }
+    assert groq.seen() == before
+
+
+def test_the_allowed_models_have_to_have_those_that_the_service_asks_for_itself() -> None:
+    for wrong, words in (
+        ({"allowed_models": "openai/gpt-oss-120b"}, "'llama-3.1-8b-instant' has to be one of them, as GROQ_DEFAULT_"),
+        ({"allowed_models": "llama-3.3-8b-instant", "groq_fallback_model": "other"}, "'other' has to be one of them"),
+        ({"allowed_models": "a,,b"}, "use names with commas between them"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Settings.model_validate(wrong)
+
+
+def test_a_page_that_may_ask_can_read_streams_refusals_and_what_is_left(hardened: Service) -> None:
+    preflight = hardened.http.request(
+        "OPTIONS",
+        hardened.url + PATH,
+        headers={
+            "origin": PAGE,
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "authorization,content-type,x-stainless-lang",
+        },
+    )
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == PAGE
+    well = hardened.chat(HELLO, headers=KEY | {"origin": PAGE})
+    refused = hardened.chat(HELLO, headers={"origin": PAGE})
+    assert (well.done, refused.status) == (True, 401)
+    for reply in (well, refused):
+        assert reply.headers["access-control-allow-origin"] == PAGE
+        exposed = reply.headers["access-control-expose-headers"].split(", ")
+        assert {"x-request-id", "retry-after", "x-ratelimit-remaining-requests"} <= set(exposed)
+    assert "x-ratelimit-remaining-requests" in well.headers
+
+
+@pytest.mark.parametrize("origin", ["https://other.example", "null", f"{PAGE}.evil.example"])
+def test_other_pages_may_not(hardened: Service, service: Service, origin: str) -> None:
+    """And none, unless the settings name some."""
+    for each in (hardened, service):
+        asked = {"origin": origin, "access-control-request-method": "POST"}
+        assert each.http.request("OPTIONS", each.url + PATH, headers=asked).status_code in {400, 405}
+        assert "access-control-allow-origin" not in each.chat(HELLO, headers=KEY | {"origin": origin}).headers
+
+
+@pytest.mark.parametrize("origin", ["example.org", "https://example.org/", "https://a@b", "ftp://a", "a,,b"])
+def test_what_is_no_origin_is_refused(origin: str) -> None:
+    with pytest.raises(ValueError, match="with commas between them"):
+        Settings.model_validate({"cors_allow_origins": origin})
+
+
+def test_a_page_loads_and_runs_only_what_it_names(service: Service) -> None:
+    page = service.http.get(f"{service.url}/docs")
+    assert page.status_code == 200
+    policy = dict(rule.split(" ", 1) for rule in page.headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
+    assert "unsafe" not in policy["script-src"]
+    assert policy["script-src"].count("'sha256-") == len(re.findall("<script>", page.text)) == 1
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["referrer-policy"] == "no-referrer"
+
+
+def test_pages_can_be_switched_off_and_are_in_production(hardened: Service) -> None:
+    for path in ("/docs", "/openapi.json", "/redoc"):
+        missing = hardened.http.get(hardened.url + path)
+        assert missing.status_code == 404
+        assert "/docs lists" not in missing.json()["error"]["message"]
+    assert [Settings.model_validate(each).shows_docs for each in ({}, {"app_env": "production"})] == [True, False]
+    assert Settings.model_validate({"app_env": "production", "api_docs": "true"}).shows_docs
+    assert "/docs" not in hardened.program.output
