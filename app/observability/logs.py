@@ -69,6 +69,8 @@ def configure(log_format: Literal["auto", "console", "json"], identity: Mapping[
 
 
 def _hand_over_to(handler: logging.Handler) -> None:
+    # Whatever level somebody sets for them: below this one, libraries quote what they handle, prompts and keys.
+    handler.setLevel(logging.INFO)
     logging.root.handlers = [handler]
     logging.root.setLevel(logging.INFO)
     logging.captureWarnings(True)
