@@ -24,6 +24,6 @@ class ModelList(BaseModel):
 
 
 def models_of(settings: Settings) -> list[Model]:
-    """Those of the price list, their aliases, and the one that answers a request that names none."""
+    """Those of the price list, their aliases, and the one of a request that names none: if callers may ask for them."""
     names = {settings.groq_default_model, *settings.model_prices, *settings.groq_model_aliases}
-    return [Model(id=name) for name in sorted(names)]
+    return [Model(id=name) for name in sorted(names) if settings.serves(name)]

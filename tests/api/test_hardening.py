@@ -56,6 +56,13 @@ def test_a_model_that_is_allowed_may_be_asked_for_by_either_name(hardened: Servi
     assert hardened.chat(HELLO | ({"model": model} if model else {}), headers=KEY).done
 
 
+def test_the_list_of_models_has_those_that_are_allowed_and_no_others(hardened: Service) -> None:
+    listed = hardened.http.get(f"{hardened.url}/v1/models", headers=KEY).json()["data"]
+    names = [model["id"] for model in listed]
+    assert names == ["llama-3.1-8b-instant", "llama-3.3-8b-instant", "openai/gpt-oss-120b"]
+    assert hardened.http.get(f"{hardened.url}/v1/models/llama-3.3-70b-versatile", headers=KEY).status_code == 404
+
+
 def test_other_models_are_not_found_and_groq_is_not_asked(hardened: Service, groq: SimulatedGroq) -> None:
     before = groq.seen()
     refused = hardened.chat(HELLO | {"model": "llama-3.3-70b-versatile"}, headers=KEY)
