@@ -19,19 +19,6 @@ _CROSSING_S = 0.05
 _LAST_WORDS_S = 2
 
 
-class Unlimited:
-    """Everyone may ask for as much as they like, and nobody counts."""
-
-    async def enter(self, client: str | None, visit: UUID) -> Mapping[str, str]:  # noqa: ARG002
-        return {}
-
-    def leave(self, visit: UUID) -> None:
-        pass
-
-    def ended(self, record: ChatRecord) -> None:
-        pass
-
-
 class Quota:
     """`client` is the name of a key, and `visit` the id of its request. Callers without a name share what one has."""
 

@@ -20,7 +20,7 @@ from app.chat.service import ChatService
 from app.core.config import Settings
 from app.core.record import Kept
 from app.groq.client import GroqClient
-from app.quota.quota import Unlimited
+from app.quota.opening import Unlimited
 from app.serving.checks import settings_or_exit
 
 

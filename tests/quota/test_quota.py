@@ -10,8 +10,8 @@ import pytest
 
 from app.core.config import Settings
 from app.core.errors import QuotaExceeded, StreamQuotaExceeded, TokenQuotaExceeded
-from app.quota.opening import opened
-from app.quota.quota import Quota, Unlimited
+from app.quota.opening import Unlimited, opened
+from app.quota.quota import Quota
 from tests.quota.conftest import Failures, worker
 from tests.support.records import record
 
