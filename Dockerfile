@@ -1,17 +1,19 @@
-# The image of the service, and of the simulator and the migrations beside it in docker-compose.yml.
+# The image of the service, and of the simulator and the migrations beside it in docker-compose.yml. It runs on a read-only
+# root, as any user that SPOOL_DIR belongs to, and starts no shell; `make image` sees to it.
 
 FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 WORKDIR /build
-RUN python -m venv /venv
 COPY requirements.txt .
-RUN /venv/bin/pip install --require-hashes --requirement requirements.txt
+# Without pip in it, as what runs installs nothing; and from wheels alone, so that no compiler is needed.
+RUN python -m venv --without-pip /venv \
+    && python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: --requirement requirements.txt
 COPY alembic.ini ./
 COPY migrations migrations
 COPY app app
 COPY deploy/gunicorn.conf.py deploy/
-RUN python -m compileall -q app migrations && chmod -R a+rX /build
+RUN python -m compileall -q app migrations && chmod -R a+rX /build /venv
 
 FROM python:3.13-slim
 ENV PATH=/venv/bin:$PATH \
@@ -27,12 +29,16 @@ COPY --from=build /build/alembic.ini ./
 COPY --from=build /build/migrations migrations
 COPY --from=build /build/app app
 COPY --from=build /build/deploy deploy
-RUN mkdir -p /var/lib/groq-stream/spool && chown 10001:10001 /var/lib/groq-stream/spool
+# The user's, or the group's 0: platforms that choose the user themselves (OpenShift) leave it that group.
+RUN mkdir -p /var/lib/groq-stream/spool \
+    && chown 10001:0 /var/lib/groq-stream/spool \
+    && chmod 770 /var/lib/groq-stream/spool
 USER 10001:10001
 VOLUME /var/lib/groq-stream/spool
 EXPOSE 8000 9464
-HEALTHCHECK --interval=30s --timeout=3s --start-period=10s --start-interval=1s --retries=3 \
-    CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8000, timeout=2); \
-c.request('GET', '/healthz'); exit(c.getresponse().status != 200)"]
+HEALTHCHECK --interval=30s --timeout=3s --start-period=10s --retries=3 \
+    CMD ["python", "-IS", "-c", "import http.client as h, os; \
+c = h.HTTPConnection('127.0.0.1', int(os.environ.get('PORT') or 8000), timeout=2); \
+c.request('GET', '/healthz'); raise SystemExit(c.getresponse().status != 200)"]
 STOPSIGNAL SIGTERM
 CMD ["python", "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py"]

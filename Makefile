@@ -5,7 +5,7 @@ BIN := .venv/bin
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve chats trace migrate prune stack stack-down test chaos endings overload bench rows fuzz lint format dashboards lock clean
+.PHONY: help run serve chats trace migrate prune stack stack-down test chaos endings overload bench rows fuzz image lint format dashboards lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ rows: .venv/dev ## Fill PostgreSQL with ROWS=1000000 chats in several shapes, an
 
 fuzz: .venv/dev ## Send it 20,000 inputs that nobody thought of, or CASES=...; it starts what it needs itself
 	@$(BIN)/python -m tests.fuzz --cases $(or $(CASES),20000)
+
+image: .venv/dev ## Build the image and see it serve, read-only and as any user; ENGINE=podman instead of Docker
+	@ENGINE=$(or $(ENGINE),docker) $(BIN)/python -m pytest tests/deploy/test_image.py -rP
 
 lint: .venv/dev ## Check style, types, dashboards, the Dockerfile, the compose file and Kubernetes' manifests
 	@$(BIN)/ruff check .

@@ -1,0 +1,101 @@
+"""The image and its containers, by Docker or podman: `ENGINE` says which."""
+
+import json
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from tests.support.processes import PROJECT
+
+ENGINE = shlex.split(os.environ.get("ENGINE", ""))
+IMAGE = "groq-stream"
+SPOOL = "/var/lib/groq-stream/spool"
+_SHELLS = ("/usr/bin/dash", "/usr/bin/bash")
+_START_S = 60
+
+
+def engine(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """What it says; fails with what it complains of."""
+    # podman's own format knows no HEALTHCHECK.
+    env = os.environ | {"BUILDAH_FORMAT": "docker"}
+    done = subprocess.run([*ENGINE, *arguments], cwd=PROJECT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 or not check, f"{shlex.join(arguments)}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def inspected(image: str, field: str) -> Any:
+    return json.loads(engine("image", "inspect", "--format", f"{{{{json {field}}}}}", image).stdout)
+
+
+@dataclass(frozen=True)
+class Container:
+    """One that runs. `started_s` is how long that took, from the command to the first answer."""
+
+    id: str
+    url: str
+    started_s: float
+
+    def run(self, *command: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """A command beside the service."""
+        return engine("exec", *_environment(env or {}), self.id, *command, check=False)
+
+    def stop(self) -> int:
+        """As at the end of a deployment; returns the exit code."""
+        engine("stop", "--time", "35", self.id)
+        return int(engine("wait", self.id).stdout)
+
+
+def confined(folder: Path, user: str, spool: Path | None) -> list[str]:
+    """A root that cannot be written, no capability, no way to gain one, and no shell."""
+    nothing = folder / "nothing"
+    nothing.touch()
+    flags = ["--network=host", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+    flags += [f"--volume={nothing}:{shell}:ro" for shell in _SHELLS]
+    if spool is not None:
+        flags.append(f"--volume={spool}:{SPOOL}")
+    return [*flags, f"--user={user}"]
+
+
+@contextmanager
+def serving(flags: Sequence[str], http: httpx2.Client, env: Mapping[str, str]) -> Iterator[Container]:
+    """The image's own command. What it logged is printed: pytest keeps that for a test that fails."""
+    begun = time.monotonic()
+    container = engine("run", "--detach", *flags, *_environment(env), IMAGE).stdout.strip()
+    try:
+        url = f"http://127.0.0.1:{env['PORT']}"
+        _wait_until_answering(http, url, container)
+        yield Container(container, url, time.monotonic() - begun)
+    finally:
+        logged = engine("logs", container, check=False)
+        print(logged.stdout + logged.stderr)
+        engine("rm", "--force", "--volumes", container)
+
+
+def once(flags: Sequence[str], env: Mapping[str, str], *command: str) -> subprocess.CompletedProcess[str]:
+    """A command in a container of its own, which ends with it."""
+    return engine("run", "--rm", *flags, *_environment(env), IMAGE, *command, check=False)
+
+
+def _environment(env: Mapping[str, str]) -> list[str]:
+    return [f"--env={name}={value}" for name, value in env.items()]
+
+
+def _wait_until_answering(http: httpx2.Client, url: str, container: str) -> None:
+    deadline = time.monotonic() + _START_S
+    while True:
+        try:
+            if http.get(f"{url}/healthz").is_success:
+                return
+        except httpx2.TransportError:
+            running = engine("inspect", "--format", "{{.State.Running}}", container).stdout.strip()
+            assert running == "true", "it has ended"
+        assert time.monotonic() < deadline, "it does not answer"
+        time.sleep(0.05)
