@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode
 
 from app.core.keys import digests
-from app.core.setting_types import Count, Names, RedisUrl, Seconds, origins
+from app.core.setting_types import Addresses, Count, Names, RedisUrl, Seconds, origins
 
 
 class AccessSettings(BaseSettings):
@@ -14,6 +14,8 @@ class AccessSettings(BaseSettings):
 
     api_keys: Annotated[dict[str, str], NoDecode, BeforeValidator(digests)] = Field(default={}, repr=False)
     """Who may ask: `name:secret` or `name:sha256:hex`, with commas between them; kept as SHA-256 alone."""
+    forwarded_allow_ips: Addresses = ""
+    """The proxies whose `X-Forwarded-For` and `-Proto` are believed; anybody else could claim to be anyone."""
     quota_requests_per_minute: Count | None = None
     """For each key; without it, as often as one likes: only who runs the service knows what its callers may cost."""
     quota_tokens_per_minute: Count | None = None

@@ -2,6 +2,7 @@
 
 import json
 import re
+from ipaddress import ip_network
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -74,6 +75,13 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _addresses(proxies: str) -> str:
+    try:
+        return ",".join(str(ip_network(proxy.strip())) for proxy in proxies.split(",") if proxy.strip())
+    except ValueError as exc:
+        raise ValueError("use IP addresses or networks (10.1.0.0/16) of proxies, with commas between them") from exc
+
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 SecondsOrNone = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
@@ -83,6 +91,7 @@ DatabaseUrl = Annotated[SecretStr, AfterValidator(_known_driver)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 HeaderSecret = Annotated[SecretStr, AfterValidator(_fits_a_header)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Addresses = Annotated[str, AfterValidator(_addresses)]
 _Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 

@@ -35,6 +35,9 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         config.http = limited(self._settings)  # type: ignore[assignment] # all that uvicorn does with it is to call it
         config.ws = "none"  # no websockets here: they would leave the protocol, and its limits
+        # uvicorn and gunicorn would believe whatever comes from loopback.
+        config.proxy_headers = bool(self._settings.forwarded_allow_ips)
+        config.forwarded_allow_ips = self._settings.forwarded_allow_ips
         config.timeout_graceful_shutdown = math.ceil(self._settings.drain_timeout_s) + AFTER_DRAIN_S
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
