@@ -1,4 +1,4 @@
-"""Who a caller is, and whether it came by TLS, is believed of the proxies in FORWARDED_ALLOW_IPS, and of nobody else."""
+"""Who calls, and whether by TLS: the proxies in FORWARDED_ALLOW_IPS are believed, and nobody else."""
 
 from pathlib import Path
 
@@ -70,6 +70,6 @@ def test_workers_believe_the_same_ones(
 
 @pytest.mark.parametrize("proxies", ["*", "proxy", "10.0.0.1/8", "10.0.0.1 10.0.0.2"])
 def test_what_is_no_address_is_one_sentence(proxies: str) -> None:
-    """uvicorn would take it for a name that nobody has, and believe nobody without a word; or, with *, everybody."""
+    """By itself, uvicorn would believe nobody, and say nothing; or, with *, everybody."""
     with pytest.raises(ValidationError, match="use IP addresses or networks"):
         Settings(_env_file=None, forwarded_allow_ips=proxies)

@@ -1,0 +1,190 @@
+"""nginx as deploy/nginx configures it, in front of the service: tokens, errors and leavings pass as they come."""
+
+import dataclasses
+import json
+import re
+import runpy
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from app.core.config import Settings
+from tests.support.database import query
+from tests.support.nginx import SITE, Nginx, nginx
+from tests.support.ports import free_port
+from tests.support.processes import PROJECT, program
+from tests.support.raw import BODY, CHAT, connect, exchange, receive_until, sized
+from tests.support.service import HELLO, PATH, Service, SimulatedGroq
+
+LIMIT = Settings.model_fields["max_body_bytes"].default
+FOR_EVER_S = 3600
+COMMENT = b": waiting for Groq"
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.fixture(scope="module")
+def behind(
+    groq_process: SimulatedGroq, http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """The service itself: it believes nginx, and soon loses patience."""
+    folder = tmp_path_factory.mktemp("behind")
+    url = f"sqlite+aiosqlite:///{folder}/chats.db"
+    env = {"DATABASE_URL": url, "GROQ_API_KEY": "test", "GROQ_BASE_URL": groq_process.url, "PORT": "0"}
+    env |= {"FORWARDED_ALLOW_IPS": "127.0.0.1", "STREAM_KEEPALIVE_S": "2", "CLIENT_STALL_TIMEOUT_S": "2"}
+    with program(["app"], cwd=folder, env=env) as running:
+        yield Service(running.url(), running, url, http)
+
+
+@pytest.fixture(scope="module")
+def proxy(behind: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    with nginx(tmp_path_factory.mktemp("edge") / "nginx", behind.url) as running:
+        yield running
+
+
+@pytest.fixture
+def service(behind: Service, proxy: Nginx, groq: SimulatedGroq) -> Service:
+    """The service as it is reached through nginx, with a Groq that is well."""
+    return dataclasses.replace(behind, url=proxy.url)
+
+
+def test_tokens_pass_when_they_come_and_a_leaving_too(service: Service, groq: SimulatedGroq) -> None:
+    """Groq says one token, and then nothing: whoever holds it back hands it on with the comment over the silence."""
+    groq.fail({"silence_s": FOR_EVER_S, "after_tokens": 1})
+    left = groq.seen()["left"]
+    with connect(service.url) as client:
+        client.sendall(CHAT + sized())
+        received = receive_until(client, b'"delta":{"content":"You')
+        assert COMMENT not in received
+        receive_until(client, COMMENT)
+        [chat_id] = re.findall(r"x-request-id: (\S+)", received.decode(), re.IGNORECASE)
+    assert service.row_in_time(chat_id)["outcome"] == "client_disconnected"
+    groq.wait_until_left(left + 1)
+
+
+def test_a_client_that_takes_nothing_is_noticed(service: Service, groq: SimulatedGroq) -> None:
+    """Its answer, 15 MB, fits into no kernel's buffers; nginx would keep all of it in a file, if it were let."""
+    groq.fail({"words": 60_000, "tokens_per_s": 1_000_000})
+    with connect(service.url) as client:
+        client.sendall(CHAT + sized())
+        received = receive_until(client, b"data:")
+        [chat_id] = re.findall(r"x-request-id: (\S+)", received.decode(), re.IGNORECASE)
+        assert service.row_in_time(chat_id, seconds=30)["outcome"] == "client_stalled"
+
+
+def test_the_caller_s_id_and_trace_reach_the_row(service: Service) -> None:
+    reply = service.chat(headers={"x-request-id": "mine", "traceparent": f"00-{TRACE}-b7ad6b7169203331-01"})
+    row = service.row(reply.id)
+    assert (row["outcome"], row["client_request_id"], row["trace_id"]) == ("completed", "mine", TRACE)
+    assert TRACE in reply.headers["traceresponse"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "retry_after"),
+    [
+        ({"status": 429, "retry_after_s": 600}, 429, "600"),
+        ({"status": 400}, 400, None),
+        ({"status": 503, "retry_after_s": 60}, 503, "60"),
+        ({"status": 401}, 502, None),
+    ],
+)
+def test_a_failure_before_the_first_byte_passes_as_it_is(
+    service: Service, groq: SimulatedGroq, fault: dict[str, Any], status: int, retry_after: str | None
+) -> None:
+    groq.fail(fault)
+    reply = service.chat()
+    assert (reply.status, reply.headers.get("retry-after")) == (status, retry_after)
+    assert reply.error["message"] != "the service does not answer; try again"
+    assert service.row(reply.id)["http_status"] == status
+
+
+def test_a_client_that_leaves_before_the_first_byte_is_noticed(service: Service, groq: SimulatedGroq) -> None:
+    groq.fail({"first_byte_delay_s": FOR_EVER_S})
+    requests = groq.seen()["requests"]
+    with connect(service.url) as client:
+        client.sendall(CHAT + sized(BODY.replace(b"Hello", b"I leave early")))
+        while groq.seen()["requests"] == requests:
+            time.sleep(0.01)
+    deadline = time.monotonic() + 5
+    while not (rows := query(service.database_url, "SELECT * FROM chat_logs WHERE prompt = 'I leave early'")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert (rows[0]["outcome"], rows[0]["http_status"]) == ("client_disconnected", 499)
+
+
+def body_of(size: int) -> bytes:
+    """A chat that is so many bytes long."""
+    empty = json.dumps({"messages": [{"role": "user", "content": ""}]})
+    return json.dumps({"messages": [{"role": "user", "content": "x" * (size - len(empty))}]}).encode()
+
+
+def test_a_body_that_is_too_large_is_answered_as_the_service_would(service: Service, behind: Service) -> None:
+    reply = service.chat(content=body_of(LIMIT + 1))
+    assert (reply.status, reply.error) == (413, behind.chat(content=body_of(LIMIT + 1)).error)
+    assert reply.error["code"] == "body_too_large"
+
+
+def test_so_is_one_that_does_not_say_how_large_it_is(service: Service, proxy: Nginx) -> None:
+    chunk = b"%x\r\n%s\r\n" % (LIMIT // 4, b" " * (LIMIT // 4))
+    received = exchange(service.url, CHAT + b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n", *[chunk] * 5)
+    assert (received.statuses, received.error["code"]) == ([413], "body_too_large")
+    assert "temporary file" not in proxy.errors
+
+
+def test_the_largest_body_passes_and_touches_no_disk_of_nginx(service: Service, proxy: Nginx) -> None:
+    reply = service.chat(content=body_of(LIMIT))
+    assert service.row(reply.id)["http_status"] == reply.status != 413
+    assert "temporary file" not in proxy.errors
+
+
+def test_a_service_that_is_not_there_is_said_in_the_envelope(tmp_path: Path, http: httpx2.Client) -> None:
+    with nginx(tmp_path / "alone", f"http://127.0.0.1:{free_port()}") as alone:
+        response = http.post(alone.url + PATH, json=HELLO)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert response.headers["content-type"] == "application/json"
+    assert response.json()["error"].keys() == {"message", "type", "code", "param"}
+
+
+def test_connections_to_the_service_stay_open(service: Service, behind: Service, proxy: Nginx) -> None:
+    assert service.chat().done
+    before = proxy.connections(behind.url)
+    assert before
+    assert all(service.chat().done for _ in range(3))
+    assert proxy.connections(behind.url) == before
+
+
+def test_what_a_caller_claims_of_itself_is_replaced(service: Service, proxy: Nginx) -> None:
+    """The service believes nginx; what nginx says is what nginx saw."""
+    claims = {"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.9", "x-forwarded-host": "evil.example"}
+    response = service.http.get(f"{service.url}/healthz/", headers=claims)
+    assert response.headers["location"] == f"{proxy.url}/healthz"
+
+
+def test_metrics_are_not_to_be_had(service: Service) -> None:
+    response = service.http.get(f"{service.url}/metrics")
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "invalid_request")
+
+
+def test_a_line_of_the_log_leads_to_the_row_and_says_nothing_of_the_chat(service: Service, proxy: Nginx) -> None:
+    reply = service.chat({"messages": [{"role": "user", "content": "A secret question"}]})
+    line = proxy.logged(reply.id)
+    told = json.loads(line)
+    assert (told["status"], told["path"], told["trace"]) == (200, PATH, reply.headers["traceresponse"])
+    assert "secret" not in line
+
+
+def test_its_numbers_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = dict(re.findall(r"^ *([a-z_]+) +(\d+)s?;", SITE.read_text(), re.MULTILINE))
+    settings = Settings(_env_file=None)
+    assert int(told["client_max_body_size"]) == settings.max_body_bytes < int(told["client_body_buffer_size"])
+    assert int(told["client_header_timeout"]) == settings.header_timeout_s
+    assert int(told["client_body_timeout"]) == settings.body_timeout_s
+    assert int(re.findall(r"sndbuf=(\d+)k", SITE.read_text())[0]) * 1024 == settings.client_buffer_bytes
+    assert int(told["proxy_read_timeout"]) > 2 * max(settings.groq_open_timeout_s, settings.stream_keepalive_s)
+    monkeypatch.chdir(tmp_path)  # a developer's .env is not read from there
+    monkeypatch.setenv("GROQ_API_KEY", "any")
+    gunicorn = runpy.run_path(str(PROJECT / "deploy" / "gunicorn.conf.py"))
+    assert int(told["keepalive_timeout"]) < gunicorn["keepalive"]
