@@ -71,7 +71,9 @@ lint: .venv/dev ## Check style, types, dashboards, the Dockerfile, the compose f
 	@cd deploy/k8s && ../../$(BIN)/mypy --cache-dir ../../.mypy_cache/k8s --config-file ../../pyproject.toml check.py
 	@$(BIN)/python deploy/k8s/check.py
 	@$(BIN)/hadolint Dockerfile
-	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@if docker compose version >/dev/null 2>&1; then docker compose config --quiet; fi
 
 format: .venv/dev ## Format the code

@@ -22,6 +22,7 @@ def tracked() -> list[Path]:
 def test_no_file_names_the_host_of_a_registry() -> None:
     """Where packages come from is the machine's business: a mirror needs no patch."""
     hosts = ["pypi" + ".org", "python" + "hosted", "deb.debian" + ".org", "registry" + ".npmjs"]
+    hosts += [f"{name}.io/" for name in ("docker", "ghcr", "gcr", "quay")]
     named = [path.name for path in tracked() for host in hosts if host in path.read_text(errors="replace")]
     assert named == []
 

@@ -1,0 +1,60 @@
+"""What runs on GitHub agrees with the project, is pinned, and may do little."""
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+
+from tests.support.processes import PROJECT
+from tests.support.prometheus import parse
+
+FILES = sorted((PROJECT / ".github" / "workflows").glob("*.y*ml"))
+JOBS: dict[str, dict[str, Any]] = {name: job for file in FILES for name, job in parse(file)["jobs"].items()}
+PINNED = re.compile(r"[\w-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+
+
+def supported() -> list[str]:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    found = [re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", each) for each in project["classifiers"]]
+    versions = [match[1] for match in found if match]
+    assert project["requires-python"] == f">={versions[0]}"
+    return versions
+
+
+def test_everything_is_checked_on_every_python_that_is_supported() -> None:
+    checks = JOBS["checks"]
+    assert checks["strategy"]["matrix"] == {"python": supported()}
+    assert [step["run"] for step in checks["steps"] if "run" in step] == [".ci/run"]
+
+
+def test_the_image_is_of_a_python_that_is_supported_and_it_is_proved() -> None:
+    base = re.findall(r"^FROM python:(3\.\d+)-slim", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
+    assert set(base) <= set(supported())
+    assert len(set(base)) == 1
+    steps = JOBS["image"]["steps"]
+    assert [step["with"]["python-version"] for step in steps if "python-version" in step.get("with", {})] == base[:1]
+    assert [step["run"] for step in steps if "run" in step] == ["make image ENGINE=docker"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_workflow_may_read_and_nothing_else(file: Any) -> None:
+    workflow = parse(file)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "concurrency" in workflow
+    assert all("permissions" not in job and job["timeout-minutes"] <= 60 for job in workflow["jobs"].values())
+    assert "secrets." not in file.read_text()
+    assert "pull_request_target" not in file.read_text()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_an_action_is_pinned_to_a_commit_and_says_its_version(file: Any) -> None:
+    used = re.findall(r"uses: (.+)", file.read_text())
+    assert used
+    assert [each for each in used if not PINNED.fullmatch(each)] == []
+
+
+def test_a_checkout_leaves_no_credentials_behind() -> None:
+    checkouts = [step for job in JOBS.values() for step in job["steps"] if "checkout@" in step.get("uses", "")]
+    assert len(checkouts) == len(JOBS)
+    assert all(step["with"] == {"persist-credentials": False} for step in checkouts)
