@@ -62,9 +62,10 @@ fuzz: .venv/dev ## Send it 20,000 inputs that nobody thought of, or CASES=...; i
 image: .venv/dev ## Build the image and see it serve, read-only and as any user; ENGINE=podman instead of Docker
 	@ENGINE=$(or $(ENGINE),docker) $(BIN)/python -m pytest tests/deploy/test_image.py -rP
 
-lint: .venv/dev ## Check style, types, dashboards, the Dockerfile, the compose file and Kubernetes' manifests
+lint: .venv/dev ## Check style, types, security, dashboards, the Dockerfile, compose, workflows and Kubernetes' manifests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/bandit --quiet --recursive app migrations deploy
 	@$(BIN)/mypy
 	@cd deploy/grafana && ../../$(BIN)/mypy --cache-dir ../../.mypy_cache/grafana --config-file ../../pyproject.toml build.py
 	@$(BIN)/python deploy/grafana/build.py --check

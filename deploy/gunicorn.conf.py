@@ -39,7 +39,7 @@ graceful_timeout = math.ceil(_settings.drain_timeout_s) + 2 * AFTER_DRAIN_S
 keepalive = 75
 
 # The heartbeat's file: on a disk that is busy, touching it can block a worker.
-_memory = Path("/dev/shm")  # noqa: S108 - gunicorn makes a file of a random name there
+_memory = Path("/dev/shm")  # noqa: S108 - gunicorn picks a random name there # nosec B108
 worker_tmp_dir = str(_memory) if _memory.is_dir() else None
 # It would be a file under a home folder that a container need not have, and a second way to command the service.
 control_socket_disable = True

@@ -56,17 +56,17 @@ def render(error: ServiceError) -> Response:
 
 
 async def _service_error(request: Request, exc: Exception) -> Response:
-    assert isinstance(exc, ServiceError)  # noqa: S101 - the type for which this handler is registered
+    assert isinstance(exc, ServiceError)  # noqa: S101 - the type of this handler # nosec B101
     return _answer(request, exc)
 
 
 async def _validation_error(request: Request, exc: Exception) -> Response:
-    assert isinstance(exc, RequestValidationError)  # noqa: S101
+    assert isinstance(exc, RequestValidationError)  # noqa: S101 # nosec B101
     return _answer(request, _invalid(exc.errors()))
 
 
 async def _http_error(request: Request, exc: Exception) -> Response:
-    assert isinstance(exc, HTTPException)  # noqa: S101
+    assert isinstance(exc, HTTPException)  # noqa: S101 # nosec B101
     if exc.status_code == BodyTooLarge.status:
         return _answer(request, BodyTooLarge(f"{exc.detail}; send less"))
     if exc.status_code == BodyTooSlow.status:

@@ -91,7 +91,7 @@ class Admission:
 
     def _overloaded(self) -> Overloaded:
         message = f"all {self._max_active} streams of this worker are taken; try again"
-        return Overloaded(message, retry_after=random.randint(1, _SPREAD_S))  # noqa: S311
+        return Overloaded(message, retry_after=random.randint(1, _SPREAD_S))  # noqa: S311 # nosec B311
 
     async def wait_idle(self) -> None:
         """Returns when no stream runs, and no row waits."""

@@ -139,7 +139,7 @@ class Exchange:
 
     def record(self, prices: Mapping[str, ModelPrice]) -> ChatRecord:
         """The chat as it is kept, once it has ended."""
-        assert self.outcome is not None, "a chat is recorded when it has ended"  # noqa: S101
+        assert self.outcome is not None, "a chat is recorded when it has ended"  # noqa: S101 # nosec B101
         usage, usage_source = self._counted()
         pace = self.pace
         return ChatRecord(

@@ -17,7 +17,7 @@ class WaitLimit:
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - only a task can wait
+        assert task is not None  # noqa: S101 - only a task can wait # nosec B101
         self._task = task
         self._waits = False
         self._others_cancelled = 0

@@ -36,7 +36,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
 def pool_gauges(engine: AsyncEngine) -> dict[str, Callable[[], float]]:
     """How many connections are in use, and how many are open and idle; asked for at any time."""
     pool = engine.pool
-    assert isinstance(pool, QueuePool)  # noqa: S101 - what create_engine made
+    assert isinstance(pool, QueuePool)  # noqa: S101 - what create_engine made # nosec B101
     return {"in_use": pool.checkedout, "idle": pool.checkedin}
 
 

@@ -38,7 +38,7 @@ class Answer:
 def compose(body: dict[str, Any], model: Model, seed: int, words: int | None = None) -> Answer:
     """The answer to a request body that has passed the checks; so many `words` long, where that is asked for."""
     prompt = _last_user_text(body)
-    rng = random.Random(f"{seed}:{body.get('seed')}:{prompt}")
+    rng = random.Random(f"{seed}:{body.get('seed')}:{prompt}")  # nosec B311
     content = _words(_prose(prompt, rng))
     answer = _tool_answer(body, rng) or Answer(list(islice(cycle(content), len(content) if words is None else words)))
     shows_reasoning = body.get("include_reasoning") is not False and body.get("reasoning_format") != "hidden"

@@ -26,7 +26,7 @@ class ChunkWriter:
         """The first event: a role and an empty content, which is no token yet."""
         if self._model.compound:
             return None
-        x_groq = {"id": self._request_id, "seed": random.getrandbits(31) if seed is None else seed}
+        x_groq = {"id": self._request_id, "seed": random.getrandbits(31) if seed is None else seed}  # nosec B311
         return self._chunk({"role": "assistant", "content": ""}, x_groq=x_groq)
 
     def tokens(self, answer: Answer) -> Iterator[bytes]:

@@ -12,6 +12,14 @@ FAILURES = IN_RANGE + " AND outcome IN ({})".format(", ".join(f"'{name}'" for na
 
 MODELS = "SELECT DISTINCT model_name FROM chat_logs WHERE $__timeFilter(created_at) ORDER BY 1 LIMIT 100"
 
+
+def _filled(query: str, **parts: str) -> str:
+    """With other constants of this file; what a person enters, Grafana quotes where it says `:sqlstring`."""
+    for name, part in parts.items():
+        query = query.replace(name, part)
+    return query
+
+
 # The chat that has the id in the box; or else the last one in the time range that has it as its trace's, its caller's
 # or Groq's id; with an empty box the last of all. CASE keeps what is no UUID from being cast to one.
 CHOSEN = """
@@ -29,11 +37,14 @@ SELECT * FROM (
 CHOSEN_TRACE = CHOSEN.replace("SELECT *", "SELECT coalesce(trace_id, '')", 1).strip()
 
 # A line for each column, in the table's order; a column that comes later shows up by itself.
-FACTS = """
+FACTS = _filled(
+    """
 SELECT field, coalesce(value, '-') AS value
 FROM (CHOSEN) AS chosen, json_each_text(row_to_json(chosen)) WITH ORDINALITY AS facts (field, value, place)
 ORDER BY place LIMIT 100
-""".replace("CHOSEN", CHOSEN.strip())
+""",
+    CHOSEN=CHOSEN.strip(),
+)
 
 _LIST = """
 SELECT created_at AS "time", id::text AS id, outcome, error_code AS error, model_name AS model,
@@ -46,23 +57,32 @@ LAST = _LIST.replace("CONDITIONS", SELECTED) + "ORDER BY created_at DESC LIMIT 1
 SLOWEST = _LIST.replace("CONDITIONS", SELECTED + " AND ttft_ms IS NOT NULL") + "ORDER BY ttft_ms DESC LIMIT 20"
 FAILED_ONES = _LIST.replace("CONDITIONS", FAILURES) + "ORDER BY created_at DESC LIMIT 50"
 
-TOTALS = """
+TOTALS = _filled(
+    """
 SELECT count(*) AS chats, avg((outcome = 'completed')::int)::float8 AS completed,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY ttft_ms) / 1000 AS "median first token",
        sum(completion_tokens)::float8 AS "output tokens", sum(cost_usd)::float8 AS cost,
        count(DISTINCT client) AS clients
 FROM chat_logs WHERE CONDITIONS LIMIT 1
-""".replace("CONDITIONS", SELECTED)
+""",
+    CONDITIONS=SELECTED,
+)
 
-BY_OUTCOME = """
+BY_OUTCOME = _filled(
+    """
 SELECT $__timeGroupAlias(created_at, $__interval), outcome AS metric, count(*) AS value
 FROM chat_logs WHERE CONDITIONS
 GROUP BY 1, 2 ORDER BY 1 LIMIT 10000
-""".replace("CONDITIONS", SELECTED)
+""",
+    CONDITIONS=SELECTED,
+)
 
-BY_CLIENT = """
+BY_CLIENT = _filled(
+    """
 SELECT coalesce(client, '-') AS client, count(*) AS chats, sum(prompt_tokens)::float8 AS "input tokens",
        sum(completion_tokens)::float8 AS "output tokens", sum(cost_usd)::float8 AS cost
 FROM chat_logs WHERE CONDITIONS
 GROUP BY 1 ORDER BY cost DESC NULLS LAST LIMIT 50
-""".replace("CONDITIONS", SELECTED)
+""",
+    CONDITIONS=SELECTED,
+)
