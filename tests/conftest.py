@@ -1,6 +1,7 @@
 """What every test may ask for: a PostgreSQL, a fresh database, a simulated Groq, the service in front of both."""
 
 import itertools
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def open_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
     """A new one. pytest shuts other users out of its folders, and root runs PostgreSQL as one of them."""
     folder = tmp_path_factory.mktemp(name)
     for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(0o755)
+        parent.chmod(stat.S_IMODE(parent.stat().st_mode) | 0o055)
     return folder
 
 
