@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from app.core.errors import QuotaExceeded, QuotaUnavailable, StreamQuotaExceeded
-from app.quota import leases, opening
+from app.quota import counted, leases
 from tests.quota.conftest import Failures, worker
 from tests.quota.test_quota import asks, settled
 from tests.support.ports import free_port
@@ -76,7 +76,7 @@ async def test_streams_that_come_and_go_while_redis_is_away_leave_nothing_behind
     redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are let in uncounted; when it is back, those that still run count, and the others do not."""
-    monkeypatch.setattr(opening, "RENEW_EVERY_S", 0.3)
+    monkeypatch.setattr(counted, "RENEW_EVERY_S", 0.3)
     async with worker(redis_url=redis.url, quota_streams=2) as quota:
         redis.kill()
         for _ in range(5):
@@ -117,7 +117,7 @@ async def test_a_lease_that_is_renewed_lasts_and_one_that_is_not_ends(
     redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "LEASE_S", 2)
-    monkeypatch.setattr(opening, "RENEW_EVERY_S", 0.5)
+    monkeypatch.setattr(counted, "RENEW_EVERY_S", 0.5)
     async with worker(redis_url=redis.url, quota_streams=1) as other:
         async with worker(redis_url=redis.url, quota_streams=1) as one:
             await one.enter("first", uuid4())
@@ -131,7 +131,7 @@ async def test_a_lease_that_is_renewed_lasts_and_one_that_is_not_ends(
 async def test_a_redis_that_has_lost_its_memory_learns_who_runs(
     redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "RENEW_EVERY_S", 0.3)
+    monkeypatch.setattr(counted, "RENEW_EVERY_S", 0.3)
     async with worker(redis_url=redis.url, quota_streams=1) as quota:
         await quota.enter("first", uuid4())
         redis.kill()
