@@ -48,7 +48,6 @@ class Exchange:
         self.created_at = datetime.now(UTC) - timedelta(seconds=now - caller.arrived)
         self.model = model
         self.pace = Pace(arrived=caller.arrived, asked=asked, admitted=now)
-        self.attempts = 0
         self.answer_bytes = 0
         self.began = False
         self.upstream_ended = False
@@ -78,7 +77,6 @@ class Exchange:
 
     def attempted(self, attempt: Attempt) -> None:
         """One more attempt to reach Groq is over."""
-        self.attempts += 1
         self.pace.attempted(attempt)
         if attempt.error is None:
             self.model = attempt.model
@@ -169,7 +167,8 @@ class Exchange:
             ttft_ms=milliseconds(pace.first_token_s),
             duration_ms=milliseconds(pace.finished - pace.arrived),
             queue_ms=milliseconds(pace.queue_s),
-            attempts=self.attempts,
+            attempts=len(pace.attempts),
+            attempt_log=pace.attempts or None,
             groq_request_id=self._groq_request_id or (self.error.groq_request_id if self.error else None),
             trace_id=self.traceparent.split("-")[1] if self.traceparent else None,
             route=self._caller.route,

@@ -1,6 +1,6 @@
 """When things came, in one chat. Nothing here waits; `now` is in seconds on a clock that only goes forward."""
 
-from typing import overload
+from typing import Any, overload
 
 from app.chat.block import Block
 from app.core.attempt import Attempt
@@ -17,6 +17,7 @@ class Pace:
         self.admitted = admitted
         self.finished = admitted
         self.queue_s = admitted - asked
+        self.attempts: list[dict[str, Any]] = []
         self.first_chunk_at: float | None = None
         self.first_token_at: float | None = None
         self.longest_silence_s = 0.0
@@ -57,6 +58,15 @@ class Pace:
         else:
             self.retry_wait_s += attempt.started - self._last_attempt_ended
         self._last_attempt_began, self._last_attempt_ended = attempt.started, ended
+        self.attempts.append(
+            {
+                "model": attempt.model,
+                "started_ms": milliseconds(attempt.started - self.arrived),
+                "ended_ms": milliseconds(ended - self.arrived),
+                "result": attempt.result,
+                "status": attempt.status,
+            }
+        )
 
     def resume(self, now: float) -> None:
         """The client has taken the last block, and the next one may come."""

@@ -54,6 +54,8 @@ class ChatRecord:
     `response` is the answer as the client was sent it, `reasoning` and `tool_calls` are what came beside it. A client
     that does not stream is sent nothing of an answer that broke off; its row has what there was of it.
     `usage_source` is `upstream`, or `estimated` when the stream broke off before Groq had counted.
+    `attempt_log` has each request to Groq, until its first byte or its failure: `model`, `started_ms` and `ended_ms`
+    from the chat's beginning on, `result` (`ok` or the error's code) and the HTTP `status`, if there was one.
     Those in `NO_COLUMNS` are for the signals alone; `traceparent` names the chat's span, as in W3C's header.
     """
 
@@ -85,6 +87,7 @@ class ChatRecord:
     response: str
     reasoning: str | None
     tool_calls: list[dict[str, Any]] | None
+    attempt_log: list[dict[str, Any]] | None = None
 
     route: str | None = None
     traceparent: str | None = None
@@ -97,6 +100,8 @@ class ChatRecord:
 
 _TEXTS = (
     "requested_model", "model_name", "finish_reason", "error_code", "groq_request_id", "client_request_id", "client",
-    "prompt", "messages", "params", "response", "reasoning", "tool_calls",
+    "prompt", "messages", "params", "response", "reasoning", "tool_calls", "attempt_log",
 )  # fmt: skip
 NO_COLUMNS = frozenset({"route", "traceparent", "details"})
+WORDS = frozenset({"prompt", "messages", "params", "response", "reasoning", "tool_calls"})
+"""What people and models said to each other: the row has it, and no signal."""

@@ -7,11 +7,10 @@ from uuid import UUID
 
 from app.core.attempt import Attempt
 from app.core.errors import InternalError, ServiceError
-from app.core.record import NO_COLUMNS, ChatRecord, Details, Kept
+from app.core.record import NO_COLUMNS, WORDS, ChatRecord, Details, Kept
 
 # A line is no place for what people said to each other; it has the id of the row that is.
-_TEXTS = {"id", "prompt", "messages", "params", "response", "reasoning", "tool_calls"}
-_NOT_IN_THE_LINE = _TEXTS | (NO_COLUMNS - {"route"})
+_NOT_IN_THE_LINE = {"id", "attempt_log"} | WORDS | (NO_COLUMNS - {"route"})
 _OF_THE_ROW = tuple(field.name for field in dataclasses.fields(ChatRecord) if field.name not in _NOT_IN_THE_LINE)
 _OF_THE_DETAILS = tuple(field.name for field in dataclasses.fields(Details) if field.name != "stalls")
 

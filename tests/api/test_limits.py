@@ -99,7 +99,12 @@ def test_the_fallback_model_answers_and_every_attempt_is_told(limited: Service, 
     assert reply.done
     row = limited.row(reply.id)
     assert (row["requested_model"], row["model_name"], row["attempts"]) == (MODEL, FALLBACK, 3)
+    log = json.loads(row["attempt_log"])
+    assert [(each["model"], each["status"]) for each in log] == [(MODEL, 503), (MODEL, 503), (FALLBACK, 200)]
+    times = [ms for each in log for ms in (each["started_ms"], each["ended_ms"])]
+    assert [0, *times, row["ttft_ms"]] == sorted([0, *times, row["ttft_ms"]]), "one after the other, and then a token"
     told = limited.finished_line(reply.id)["attempt_results"]
+    assert [each["result"] for each in log] == told
     assert told == ["upstream_unavailable", "upstream_unavailable", "ok"]
     counted = attempts(limited)
     assert counted["failed"] - before["failed"] == 2

@@ -51,4 +51,5 @@ class ChatLog(Base):
     duration_ms: Mapped[float] = mapped_column(Double)
     queue_ms: Mapped[float] = mapped_column(Double)
     attempts: Mapped[int] = mapped_column(Integer)
+    attempt_log: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
     groq_request_id: Mapped[str | None] = mapped_column(Text)
