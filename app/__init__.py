@@ -17,7 +17,7 @@ api/drop_in.py; those that do not stream get the same chat as one object (chat/w
     main.py         create_app(settings): builds every long-lived thing, closes in reverse; it alone knows everyone
     __main__.py     `python -m app`: the one-command run, and the commands beside it (commands/)
     serving/        uvicorn and gunicorn: how the service is served, and how it stops
-    api/            HTTP: endpoints, the SSE response, errors rendered, health
+    api/            HTTP: endpoints, the SSE response, errors rendered, health, the page at `/`
     chat/           the story; it states the protocols that groq/ and db/ satisfy, and imports neither
     groq/           Groq, as the openai SDK asks it: bytes and facts, retries; it knows no database
     db/             engine, model, repository, and the writer that commits many chats at once

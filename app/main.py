@@ -9,6 +9,7 @@ from app import __version__
 from app.api import cors, drop_in, errors, health, pages
 from app.api.keys import ApiKeys
 from app.api.middleware import BodyLimit, RequestId
+from app.api.page import routes as page
 from app.api.state import AppState
 from app.api.v1.endpoints import chat
 from app.chat.drain import Drain
@@ -83,6 +84,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     if settings.shows_docs:
         app.include_router(pages.router)
+    if settings.shows_page:
+        page.install(app, settings)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
     app.add_middleware(RequestId)
     cors.install(app, settings)

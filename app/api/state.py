@@ -1,7 +1,7 @@
 """What the endpoints are given: typed, so that none reaches for a global."""
 
 from collections.abc import Mapping
-from typing import Annotated, Protocol, TypedDict
+from typing import Annotated, Any, Protocol, TypedDict
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -15,10 +15,14 @@ from app.core.errors import ServiceError
 
 
 class Database(Protocol):
-    """What the health check needs of it."""
+    """What the health check and the page need of it. Both raise whatever the driver raises if it does not answer."""
 
     async def ping(self) -> None:
-        """Raises whatever the driver raises if the database does not answer."""
+        """Nothing, if it answers."""
+        ...
+
+    async def facts(self, chat_id: UUID) -> Mapping[str, Any] | None:
+        """What is known of a chat, without what was said in it; None where there is no such row."""
         ...
 
 

@@ -33,7 +33,7 @@ def banner(settings: Settings, listener: socket.socket) -> str:
         f"  {_DIM}groq{_PLAIN}      {groq}",
         f"  {_DIM}database{_PLAIN}  {settings.database_name}",
         "",
-        "  Stream a chat:",
+        *(["  Open it in a browser, or stream a chat here:"] if settings.shows_page else ["  Stream a chat:"]),
         "    " + " \\\n      ".join(curl),
         "",
         "  Then look at its row:   make chats",

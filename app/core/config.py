@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app.core.access_settings import AccessSettings
+from app.core.page_settings import PageSettings
 from app.core.setting_types import (
     Count,
     DatabaseUrl,
@@ -32,7 +33,7 @@ def _row_bytes(body_bytes: int, answer_bytes: int) -> int:
     return 4 * body_bytes + answer_bytes
 
 
-class Settings(AccessSettings):
+class Settings(AccessSettings, PageSettings):
     """Everything that may differ between two deployments; frozen, so that nothing changes it while it runs."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
@@ -47,8 +48,6 @@ class Settings(AccessSettings):
     """How long a client may take to send its request."""
     max_messages: Annotated[int, Field(gt=0, le=MOST_MESSAGES)] = 1000
     """In one request: more than fit a model's context, if each says something."""
-    api_docs: bool | None = None
-    """Whether `/docs` and `/openapi.json` are there; by default, in development alone."""
     max_header_bytes: int = Field(default=2**16, gt=0)
     """64 KiB: room for the longest cookies and tokens that proxies pass on, which are 8 to 32."""
     header_timeout_s: Seconds = 10
@@ -169,6 +168,16 @@ class Settings(AccessSettings):
     def shows_docs(self) -> bool:
         """Whether the API describes itself."""
         return self.app_env == "development" if self.api_docs is None else self.api_docs
+
+    @property
+    def shows_page(self) -> bool:
+        """Whether there is a page at `/`."""
+        return self.app_env == "development" if self.page is None else self.page
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether a simulator stands in for Groq."""
+        return self.groq_api_key is None and self.groq_simulator_url is not None
 
     def row_bytes(self, body_bytes: int) -> int:
         """What the row of a chat with such a body takes at the most."""

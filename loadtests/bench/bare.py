@@ -57,6 +57,9 @@ class Nowhere:
     async def ping(self) -> None:
         pass
 
+    async def facts(self, _: object) -> None:
+        """There is no row of any chat."""
+
 
 def create_app() -> FastAPI:
     """With the environment's settings; `app.main` is the whole of it."""

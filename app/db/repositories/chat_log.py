@@ -10,11 +10,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.core.record import ChatRecord
+from app.core.record import WORDS, ChatRecord
 from app.db.errors import commit_error
 from app.db.models import ChatLog
 
 _COLUMNS = tuple(column.key for column in ChatLog.__table__.columns)
+_FACTS = tuple(column for column in ChatLog.__table__.columns if column.key not in WORDS)
 
 
 class ChatLogRepository:
@@ -55,6 +56,13 @@ class ChatLogRepository:
                 select(*ChatLog.__table__.columns).order_by(desc(ChatLog.id)).limit(limit)
             )
             return result.all()
+
+    async def facts(self, chat_id: UUID) -> Mapping[str, Any] | None:
+        """What is known of a chat, without what was said in it; None where there is no such row."""
+        async with self._engine.connect() as connection:
+            result = await connection.execute(select(*_FACTS).where(ChatLog.id == chat_id))
+            row = result.mappings().one_or_none()
+            return None if row is None else dict(row)
 
     async def delete_older(self, moment: datetime, *, limit: int) -> int:
         """Deletes the rows of chats that came before it, no more than so many at once; returns how many those were."""
