@@ -1,0 +1,118 @@
+"""What the page asks for beside the chat, and who may: a service with keys, in front of what it takes for Groq."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx2
+import pytest
+from playwright.sync_api import Browser, expect
+
+from app.core.config import Settings
+from tests.support.browser import opened
+from tests.support.processes import program
+from tests.support.service import HELLO, Service, SimulatedGroq
+
+MINE, THEIRS = {"authorization": "Bearer my-key"}, {"authorization": "Bearer their-key"}
+
+
+@pytest.fixture(scope="module")
+def locked_process(
+    groq_process: SimulatedGroq, http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("locked")
+    url = f"sqlite+aiosqlite:///{folder}/chats.db"
+    env = {
+        "DATABASE_URL": url,
+        "GROQ_API_KEY": "test",
+        "GROQ_BASE_URL": groq_process.url,
+        "API_KEYS": "me:my-key,they:their-key",
+        "PORT": "0",
+    }
+    with program(["app"], cwd=folder, env=env) as running:
+        yield Service(running.url(), running, url, http)
+
+
+@pytest.fixture
+def locked(locked_process: Service, groq: SimulatedGroq) -> Service:
+    return locked_process
+
+
+def test_a_row_is_told_to_whom_it_belongs_and_to_nobody_else(locked: Service) -> None:
+    chat = locked.chat({"messages": [{"role": "user", "content": "a secret of mine"}]}, headers=MINE)
+    url = f"{locked.url}/page/chats/{chat.id}"
+    mine = locked.http.get(url, headers=MINE)
+    row = locked.row(chat.id)
+    assert mine.json() == {name: mine.json()[name] for name in row if name in mine.json()}
+    assert mine.json()["trace_id"] == row["trace_id"]
+    assert [attempt["result"] for attempt in mine.json()["attempt_log"]] == ["ok"]
+    assert "a secret of mine" not in mine.text
+    assert not {"prompt", "messages", "params", "response", "reasoning", "tool_calls"} & set(mine.json())
+    assert locked.http.get(url, headers=THEIRS).json() is None
+    assert locked.http.get(f"{locked.url}/page/chats/{uuid4()}", headers=MINE).json() is None
+    assert locked.http.get(url).status_code == 401
+
+
+def test_what_is_no_id_is_refused_in_words(locked: Service) -> None:
+    refused = locked.http.get(f"{locked.url}/page/chats/mine", headers=MINE)
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "chat_id"
+
+
+def test_the_page_loads_what_is_its_own_and_nothing_else(locked: Service) -> None:
+    page = locked.http.get(locked.url)
+    policy = dict(rule.split(" ", 1) for rule in page.headers["content-security-policy"].split("; "))
+    own = dict.fromkeys(("script-src", "style-src", "connect-src", "img-src"), "'self'")
+    assert policy == dict.fromkeys(policy, "'none'") | own
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert " style=" not in page.text
+    assert "onclick" not in page.text
+
+
+def test_only_a_simulator_is_made_to_fail(locked: Service, groq: SimulatedGroq) -> None:
+    about = locked.http.get(f"{locked.url}/page/about").json()
+    assert (about["simulated"], about["needs_key"], about["trace_file"]) == (False, True, True)
+    assert about["model"] in about["models"]
+    assert locked.http.put(f"{locked.url}/page/faults/cut", headers=MINE).status_code == 405
+    assert locked.chat(HELLO, headers=MINE).done
+
+
+def test_a_simulator_fails_only_as_the_page_knows(demo: Service) -> None:
+    refused = demo.http.put(f"{demo.url}/page/faults/everything")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "fault")
+
+
+def test_in_production_there_is_a_page_only_where_somebody_wants_one() -> None:
+    shown = [{}, {"app_env": "production"}, {"app_env": "production", "page": "true"}, {"page": "false"}]
+    assert [Settings.model_validate(each).shows_page for each in shown] == [True, False, True, False]
+
+
+def test_a_service_without_its_page_has_none_of_it(http: httpx2.Client, groq: SimulatedGroq, tmp_path: Path) -> None:
+    env = {"GROQ_SIMULATOR_URL": groq.url, "PORT": "0", "PAGE": "false"}
+    with program(["app"], cwd=tmp_path, env=env) as running:
+        for path in ("/", "/page/about", "/page/page.js", f"/page/chats/{uuid4()}"):
+            assert http.get(running.url() + path).status_code == 404
+
+
+def test_a_browser_is_asked_for_a_key_where_one_is_needed(browser: Browser, locked: Service) -> None:
+    with opened(browser, locked.url) as (page, _):
+        assert not page.get_by_role("group", name="Make the next chat fail").is_visible()
+        page.get_by_role("textbox").first.fill("Hello")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("log")).to_contain_text("send a key of this service")
+        expect(page.get_by_label("Key")).to_be_focused()
+        page.keyboard.type("my-key")
+        page.get_by_role("textbox").first.fill("Hello")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_have_text("completed")
+        assert locked.row(page.locator(".fact.id dd").inner_text())["client"] == "me"
+
+
+def test_a_service_that_is_gone_is_told_of_in_a_sentence(browser: Browser, demo: Service) -> None:
+    with opened(browser, demo.url) as (page, _):
+        page.route("**/api/v1/chat/stream", lambda route: route.abort())
+        page.get_by_role("textbox").first.fill("Hello")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("log")).to_contain_text("The service cannot be reached.")
+        expect(page.get_by_role("status")).to_have_text("not sent")
+        expect(page.get_by_role("button", name="Send")).to_be_enabled()

@@ -1,0 +1,48 @@
+"""Chromium, the system's, with a page in it that remembers what went wrong and who was asked."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.tools import tool
+
+# As root it has no sandbox; and it is to ask nobody but the page's own service.
+_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=tool("chromium"), args=_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Seen:
+    """What the browser's console complained of, and the hosts that were asked."""
+
+    complaints: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+
+@contextmanager
+def opened(browser: Browser, url: str, **context: Any) -> Iterator[tuple[Page, Seen]]:
+    """The page at `url`, when its models are there; `context` is Playwright's, as `viewport` and `color_scheme`."""
+    with browser.new_context(**context) as within:
+        page, seen = within.new_page(), Seen()
+        page.on(
+            "console", lambda line: seen.complaints.append(line.text) if line.type in ("error", "warning") else None
+        )
+        page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+        page.on("request", lambda request: seen.hosts.add(urlsplit(request.url).netloc))
+        page.goto(url)
+        page.get_by_role("combobox", name="Model").get_by_role("option").first.wait_for(state="attached")
+        yield page, seen
