@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from loadtests.bench import nginx
+from loadtests.bench import litellm, nginx
 from loadtests.bench.machine import children_on
 from loadtests.bench.stage import Stage
 from tests.support.ports import free_port
@@ -16,9 +16,9 @@ from tests.support.processes import program
 from tests.support.service import PATH
 from tests.support.serving import Workers, serving
 
-DIRECT, NGINX, ALL_OFF, ALL_ON, PLAIN = "direct", "nginx", "all off", "all on", "plain"
+DIRECT, NGINX, ALL_OFF, ALL_ON, PLAIN, LITELLM = "direct", "nginx", "all off", "all on", "plain", "LiteLLM"
 _COMPLETIONS = "/openai/v1/chat/completions"
-_START_S = 30
+_START_S = 60
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Contender:
 def started(
     stage: Stage, name: str, *, workers: int = 1, cores: Sequence[int] | None = None
 ) -> Iterator[Contender | None]:
-    """Ready to answer; None for an nginx that is not installed."""
+    """Ready to answer; None for an nginx or a LiteLLM that is not installed."""
     with ExitStack() as stack:
         with children_on(cores or stage.cores.server, back_on=stage.cores.ends):
             contender = stack.enter_context(_start(stage, name, workers))
@@ -51,6 +51,8 @@ def _start(stage: Stage, name: str, workers: int) -> AbstractContextManager[Cont
             return _nginx(stage)
         case "plain":
             return _plain(stage)
+        case "LiteLLM":
+            return _litellm(stage)
         case _:
             return _service(stage, name, workers)
 
@@ -81,6 +83,17 @@ def _plain(stage: Stage) -> Iterator[Contender]:
     with program(command, cwd=stage.folder, env=env, stop_with=signal.SIGTERM, show=log) as running:
         _wait_until_open(port)
         yield Contender(PLAIN, port, "/chat", running.pid)
+
+
+@contextmanager
+def _litellm(stage: Stage) -> Iterator[Contender | None]:
+    if not (found := litellm.installed()):
+        yield None
+        return
+    port = free_port()
+    with litellm.relaying(found, stage.folder / "litellm", upstream=stage.upstream_url, port=port) as pid:
+        _wait_until_open(port)
+        yield Contender(LITELLM, port, "/v1/chat/completions", pid)
 
 
 @contextmanager

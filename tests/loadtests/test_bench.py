@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from loadtests.bench import nginx
+from loadtests.bench import litellm, nginx
 from loadtests.bench.answer import Answer, Chat
 from loadtests.bench.clients import Crowd
-from loadtests.bench.contenders import ALL_OFF, ALL_ON, DIRECT, NGINX, PLAIN, started
+from loadtests.bench.contenders import ALL_OFF, ALL_ON, DIRECT, LITELLM, NGINX, PLAIN, started
 from loadtests.bench.frames import ending, frames
 from loadtests.bench.honesty import Witness
 from loadtests.bench.http1 import message
@@ -80,10 +80,12 @@ def test_bodies_end_where_they_end_however_they_are_framed(size: int) -> None:
         assert message(whole + b"more") == (head, b"Hello, world", b"more")
 
 
-@pytest.mark.parametrize("name", [DIRECT, NGINX, ALL_OFF, ALL_ON, PLAIN])
+@pytest.mark.parametrize("name", [DIRECT, NGINX, ALL_OFF, ALL_ON, PLAIN, LITELLM])
 def test_every_contender_relays_every_token(around: Stage, name: str) -> None:
     if name == NGINX and nginx.installed() is None:
         tool("nginx")  # skips, or fails where it has to be there
+    if name == LITELLM and litellm.installed() is None:
+        pytest.skip("LiteLLM is not installed")
     with started(around, name) as contender:
         assert contender is not None
         run = measure(around, contender, LOAD)

@@ -3,14 +3,14 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
-from loadtests.bench.contenders import ALL_OFF, ALL_ON, NGINX, PLAIN
+from loadtests.bench.contenders import ALL_OFF, ALL_ON, LITELLM, NGINX, PLAIN
 from loadtests.bench.load import Load
 from loadtests.bench.measure import Run, interleaved
 from loadtests.bench.plan import Plan
 from loadtests.bench.report import Section, Target, number
 from loadtests.bench.stage import Stage
 
-_CONTENDERS = [NGINX, ALL_OFF, ALL_ON, PLAIN]
+_CONTENDERS = [NGINX, ALL_OFF, ALL_ON, PLAIN, LITELLM]
 _NAN = float("nan")
 
 

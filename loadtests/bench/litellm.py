@@ -1,0 +1,47 @@
+"""LiteLLM's proxy as a relay of the same streams, as it comes: one worker, no database, no keys, no callbacks."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_CONFIG = """\
+model_list:
+  - model_name: llama-3.1-8b-instant
+    litellm_params: {{model: openai/llama-3.1-8b-instant, api_base: "{upstream}", api_key: any}}
+"""
+_ENVIRONMENT = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "true",  # or it asks the internet for prices when it starts
+    "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+    "LITELLM_LOG": "ERROR",
+}
+
+
+def installed() -> str | None:
+    """Where it is: in the folder `TOOLS_PATH`, or on the `PATH`. It wants an environment of its own."""
+    folders = [os.environ.get("TOOLS_PATH"), os.environ.get("PATH")]
+    return shutil.which("litellm", path=os.pathsep.join(filter(None, folders)))
+
+
+@contextmanager
+def relaying(command: str, folder: Path, *, upstream: str, port: int) -> Iterator[int]:
+    """Its pid; `upstream` is a base URL."""
+    folder.mkdir(exist_ok=True)
+    config = folder / "config.yaml"
+    config.write_text(_CONFIG.format(upstream=upstream))
+    where = ["--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [command, *where, "--num_workers", "1", "--telemetry", "False"],
+            cwd=folder,
+            env=os.environ | _ENVIRONMENT,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            yield process.pid
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
