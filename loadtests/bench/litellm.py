@@ -11,9 +11,11 @@ _CONFIG = """\
 model_list:
   - model_name: llama-3.1-8b-instant
     litellm_params: {{model: openai/llama-3.1-8b-instant, api_base: "{upstream}", api_key: any}}
+litellm_settings: {{disable_hf_tokenizer_download: true}}
 """
 _ENVIRONMENT = {
-    "LITELLM_LOCAL_MODEL_COST_MAP": "true",  # or it asks the internet for prices when it starts
+    "LITELLM_LOCAL_MODEL_COST_MAP": "true",  # or it asks the internet for prices when it starts,
+    "HF_HUB_OFFLINE": "1",  # … and for a tokenizer when it is asked first
     "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
     "LITELLM_LOG": "ERROR",
 }
@@ -43,5 +45,5 @@ def relaying(command: str, folder: Path, *, upstream: str, port: int) -> Iterato
         try:
             yield process.pid
         finally:
-            process.terminate()
-            process.wait(timeout=30)
+            process.kill()  # it has nothing to save, and would wait for its connections
+            process.wait()
