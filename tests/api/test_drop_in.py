@@ -131,7 +131,7 @@ def test_a_model_need_not_be_named_and_a_whole_number_may_be_written_with_a_frac
 
 def test_the_readme_s_lines_work(drop_in: Service, capsys: pytest.CaptureFixture[str]) -> None:
     """As they stand, but for the port and the key."""
-    code = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)[0]
+    code = re.findall(r"```python\n(.*?)```", (PROJECT / "docs/api.md").read_text(), re.DOTALL)[0]
     names: dict[str, Any] = {}
     exec(code.replace("http://127.0.0.1:8000", drop_in.url).replace('"none"', repr(KEY)), names)
     names["client"].close()
