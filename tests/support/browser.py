@@ -20,7 +20,7 @@ _ARGUMENTS = [
 @contextmanager
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=tool("chromium"), args=_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=tool("chromium", "google-chrome"), args=_ARGUMENTS)
         yield browser
         browser.close()
 

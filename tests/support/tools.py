@@ -8,13 +8,14 @@ from typing import NoReturn
 import pytest
 
 
-def tool(name: str) -> Path:
-    """Where it is, in the folder `TOOLS_PATH` or on the `PATH`.
+def tool(name: str, *other_names: str) -> Path:
+    """Where it is, in the folder `TOOLS_PATH` or on the `PATH`; some systems have it by another name.
 
     Where it is missing, the test that asks is skipped; with `REQUIRE_TOOLS` set, as in CI, it fails.
     """
     folders = [os.environ.get("TOOLS_PATH"), os.environ.get("PATH")]
-    found = shutil.which(name, path=os.pathsep.join(filter(None, folders)))
+    where = os.pathsep.join(filter(None, folders))
+    found = next(filter(None, (shutil.which(each, path=where) for each in (name, *other_names))), None)
     if found is None:
         do_without(f"{name} is not installed; TOOLS_PATH may name a folder that has it")
     return Path(found)
