@@ -54,11 +54,9 @@ def number(value: float, digits: int = 3) -> str:
 def on_terminal(sections: Iterable[Section]) -> str:
     """Tables of aligned columns."""
     sections = list(sections)
-    parts = [
-        f"{each.title}\n{_wrapped(each.told)}\n\n{_aligned(each.columns, each.rows)}".rstrip() for each in sections
-    ]
+    parts = [f"{each.title}\n{_wrapped(each.told)}\n\n{aligned(each.columns, each.rows)}".rstrip() for each in sections]
     if any(each.targets for each in sections):
-        parts.append(f"Targets\n\n{_aligned(*_summary(sections))}")
+        parts.append(f"Targets\n\n{aligned(*_summary(sections))}")
     return "\n\n".join(parts)
 
 
@@ -83,7 +81,8 @@ def _summary(sections: Iterable[Section]) -> tuple[list[str], list[list[str]]]:
     return ["", "measured", "target", ""], [target.cells for each in sections for target in each.targets]
 
 
-def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The first column to the left, all others to the right."""
     table = [row for row in (columns, *rows) if row]
     widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))] if table else []
     return "\n".join("  " + "  ".join(map(_justified, row, widths, range(len(row)))).rstrip() for row in table)

@@ -23,12 +23,13 @@ _LOOK_AGAIN_S = 0.2
 
 @dataclass(frozen=True)
 class Stage:
-    """What outlives the service: the database, Groq, and the folder that rows wait in."""
+    """What outlives the service: database, Groq, and the folder that rows wait in. `apart`: no Ctrl-C reaches them."""
 
     folder: Path
     http: httpx2.Client
     postgres: Postgres
     groq: SimulatedGroq
+    apart: bool = False
 
     @property
     def database_url(self) -> str:
@@ -39,7 +40,13 @@ class Stage:
         """What it prints goes to `service.log`."""
         where = {"GROQ_BASE_URL": self.groq.url, "SPOOL_DIR": str(self._spool), "GROQ_API_KEY": "any"}
         with serving(
-            self.folder, self.http, {**where, **env}, database_url=self.database_url, workers=workers, show=self._log
+            self.folder,
+            self.http,
+            {**where, **env},
+            database_url=self.database_url,
+            workers=workers,
+            show=self._log,
+            apart=self.apart,
         ) as running:
             yield running
 
@@ -65,13 +72,13 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path) -> Iterator[Stage]:
+def stage(folder: Path, *, apart: bool = False) -> Iterator[Stage]:
     """In a folder that other users can enter: PostgreSQL may run as one of them."""
     (folder / "spool").mkdir()
     with (
         httpx2.Client(timeout=30, trust_env=False) as http,
         postgres_server.running(folder) as postgres,
-        program(["app.simulator", "--port", "0"], cwd=folder, show=lambda _: None) as simulator,
+        program(["app.simulator", "--port", "0"], cwd=folder, show=lambda _: None, apart=apart) as simulator,
     ):
         upgrade(Settings(_env_file=None, database_url=postgres.url()))
-        yield Stage(folder, http, postgres, SimulatedGroq(simulator.url(), http))
+        yield Stage(folder, http, postgres, SimulatedGroq(simulator.url(), http), apart)

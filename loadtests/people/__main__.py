@@ -11,15 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from loadtests.chaos.stage import stage
 from loadtests.people.faults import script
 from loadtests.people.plan import Plan, plan
 from loadtests.people.shapes import PLACES, SHAPES
-from tests.support.ports import free_port
-from tests.support.processes import PROJECT
 
 REPORTS = Path("data") / "loadtest"
-_LOCUSTFILE = PROJECT / "loadtests" / "people" / "locustfile.py"
+_PROJECT = Path(__file__).parents[2]
+_LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 _WEB_PORT = 8089
 _LAST_CHATS_S = 10
 _SLOW = {"tokens_per_s": 60}
@@ -39,11 +37,16 @@ def main() -> int:
 
 @contextmanager
 def _started(asked: Plan) -> Iterator[str]:
-    """The service with one worker and all signals on, PostgreSQL and a simulated Groq, on free ports of loopback."""
+    """The service with one worker and all signals on, PostgreSQL and a simulated Groq, on free ports of loopback.
+
+    They do not notice a Ctrl-C before locust has ended: what they would do then is no result.
+    """
+    from loadtests.chaos.stage import stage  # noqa: PLC0415 - takes a while, and a Ctrl-C may come meanwhile
+
     with tempfile.TemporaryDirectory(prefix="loadtest-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)  # root lends PostgreSQL to another user
-        with stage(folder) as real:
+        with stage(folder, apart=True) as real:
             overload = SHAPES[asked.shape].refusals
             real.groq.fail(*script(asked.faults, _SLOW if overload else None))
             env = {"MAX_ACTIVE_STREAMS": str(max(1, asked.users // PLACES))} if overload else {}
@@ -70,7 +73,7 @@ def _locust(asked: Plan, host: str) -> int:
     arguments += ["--processes", str(asked.processes)] if asked.processes > 1 else []
     process = subprocess.Popen(
         [sys.executable, "-m", "locust", *arguments],
-        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        env=os.environ | {"PYTHONPATH": str(_PROJECT)},
         stdin=subprocess.DEVNULL,
         process_group=0,
     )
@@ -84,7 +87,7 @@ def _locust(asked: Plan, host: str) -> int:
 def _page(asked: Plan) -> list[str]:
     if not asked.web:
         return ["--headless"]
-    port = _WEB_PORT if _is_free(_WEB_PORT) else free_port()
+    port = _WEB_PORT if _is_free(_WEB_PORT) else _free_port()
     print(f"locust's page: http://127.0.0.1:{port}, until Ctrl-C", flush=True)
     return ["--autostart", "--web-host", "127.0.0.1", "--web-port", str(port)]
 
@@ -92,6 +95,12 @@ def _page(asked: Plan) -> list[str]:
 def _is_free(port: int) -> bool:
     with socket.socket() as knock:
         return knock.connect_ex(("127.0.0.1", port)) != 0
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
 
 
 def _banner(asked: Plan, host: str) -> str:

@@ -34,7 +34,8 @@ class Crowd(LoadTestShape):
         options = self.runner.environment.parsed_options
         assert options is not None, "locust has read its options"
         shape = SHAPES[options.shape]
-        return shape.population(self.get_run_time(), options.num_users or 1, options.run_time or _USUALLY_S)
+        at_s: float = self.get_run_time()  # type: ignore[no-untyped-call]
+        return shape.population(at_s, options.num_users or 1, options.run_time or _USUALLY_S)
 
 
 @events.init_command_line_parser.add_listener

@@ -28,12 +28,14 @@ class Person(HttpUser):
     """Its options are those of `locustfile.py`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
         options = self.environment.parsed_options
         assert options is not None, "locust has read its options"
         self._options = options
         self._shape = SHAPES[options.shape]
-        self._bad = Objectives.of(RULES.read_text()).bad - ({Outcome.REJECTED_OVERLOAD} if self._shape.refusals else set())
+        self._bad = Objectives.of(RULES.read_text()).bad - (
+            {Outcome.REJECTED_OVERLOAD} if self._shape.refusals else set()
+        )
         self._rng = random.Random(next(_numbers))
         self._pause_s = 0.0
         key = os.environ.get("API_KEY")
@@ -65,7 +67,7 @@ class Person(HttpUser):
         return ask(self._rng)
 
     def _listen(self, response: ResponseContextManager, answer: Answer) -> Ending:
-        """Block by block, as it comes: `iter_content` waits for as much as it is told to, and None is whatever there is."""
+        """Block by block, as they come: with None, `iter_content` waits for no more than there is."""
         if isinstance(response.error, requests.RequestException):
             return SILENT if isinstance(response.error, requests.ReadTimeout) else UNREACHED
         leaves_after = self._rng.randint(0, _SOONEST_TO_LEAVE) if self._rng.random() < self._options.leavers else None
@@ -100,7 +102,7 @@ class Person(HttpUser):
     def _pause(self, response: ResponseContextManager, answer: Answer) -> float:
         if response.status_code != 200:
             least, most = _RETRY_AFTER_S
-            told = (response.headers or {}).get("retry-after", "")
+            told = response.headers.get("retry-after", "")
             return min(most, max(least, int(told) if told.isdecimal() else least)) + self._rng.random()
         if not self._shape.reads:
             return self._rng.uniform(0, 0.5)

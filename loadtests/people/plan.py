@@ -1,7 +1,6 @@
 """What is asked for: how many users, for how long, in which shape, against what, with which faults."""
 
 import argparse
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

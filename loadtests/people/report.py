@@ -1,4 +1,4 @@
-"""The report as a page: what became of the promises, and plots of what a reader feels, above locust's own tables and plots.
+"""The report as a page: what became of the promises, and plots of what a reader feels, above locust's own report.
 
 locust's plots mix everything that it counted into one line; ours tell the first token from the others.
 """
@@ -23,13 +23,15 @@ _STYLE = """<style>
 .people th { font-weight: 600; text-align: left } .people tr { border-bottom: 1px solid #e4e4e4 }
 .people .kept { color: #1b7a3d; font-weight: 600 } .people .missed, .people .not { color: #c62828; font-weight: 600 }
 .people .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(440px, 1fr)); gap: 20px 32px }
-.people .plot { width: 100%; height: auto; font-size: 11px; fill: #555 } .people .plot .title { font-weight: 600; fill: #222 }
+.people .plot { width: 100%; height: auto; font-size: 11px; fill: #555 }
+.people .plot .title { font-weight: 600; fill: #222 }
 .people .plot .grid { stroke: #e4e4e4 } .people p { white-space: pre-wrap; color: #8a4b00 }
 </style>"""
 
 
 def page(
     theirs: str,
+    *,
     title: str,
     stats: RequestStats,
     found: Sequence[Finding],

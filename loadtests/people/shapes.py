@@ -52,7 +52,7 @@ SHAPES = {
         _overload,
         reads=False,
         refusals=True,
-        remark="An overload asks how those fare who were let in: chats that were refused as overloaded count as neither.",
+        remark="An overload asks how those fare who were let in: chats refused as overloaded count as neither.",
     ),
 }
 PLACES = 3

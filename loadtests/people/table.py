@@ -26,14 +26,6 @@ def findings_table(found: Sequence[Finding]) -> tuple[list[str], list[list[str]]
     return ["", "promised", "measured", "", ""], body
 
 
-def aligned(columns: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """The first column to the left, all others to the right."""
-    table = [columns, *body]
-    widths = [max(len(row[at]) for row in table) for at in range(len(columns))]
-    lines = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in table]
-    return "\n".join("  " + "  ".join(cells).rstrip() for cells in lines)
-
-
 def busy(percent: float) -> str | None:
     """What to think of the figures if locust had too much to do."""
     if percent < BUSY_PERCENT:

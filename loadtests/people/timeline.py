@@ -1,7 +1,6 @@
 """A run in steps: what happened in each of them, for the line that tells how far it is, and for the plots."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from locust.env import Environment
@@ -10,7 +9,7 @@ from locust.stats import RequestStats, calculate_response_time_percentile, diff_
 from loadtests.people import rows
 from loadtests.people.ending import Side
 
-_NO_TIMES: Mapping[float, int] = {}
+_NO_TIMES: dict[int, int] = {}
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Timeline:
     busiest_percent: float = 0
     _began: float = field(default_factory=time.monotonic)
     _sides: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
-    _times: dict[str, Mapping[float, int]] = field(default_factory=dict)
+    _times: dict[str, dict[int, int]] = field(default_factory=dict)
 
     def look(self, environment: Environment) -> Step:
         assert environment.runner is not None, "locust runs"
@@ -52,13 +51,13 @@ class Timeline:
         return step
 
     def was_busy(self, cpu_percent: float) -> None:
-        """locust itself, of one core."""
+        """So much of a core locust took for itself."""
         self.busiest_percent = max(self.busiest_percent, cpu_percent)
 
     def _percentiles(self, stats: RequestStats, name: str) -> dict[int, float | None]:
         """Of those that this step has added."""
         seen = dict(rows.time_of(stats, name).response_times)
-        new = diff_response_time_dicts(seen, self._times.get(name, _NO_TIMES))  # type: ignore[arg-type]
+        new = diff_response_time_dicts(seen, self._times.get(name, _NO_TIMES))
         self._times[name] = seen
         count = sum(new.values())
         return {p: calculate_response_time_percentile(new, count, p / 100) if count else None for p in (50, 95)}

@@ -10,11 +10,12 @@ from locust.env import Environment
 from locust.html import get_html_report
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner
 
+from loadtests.bench.report import aligned
 from loadtests.people import rows
 from loadtests.people.objectives import RULES, Objectives, findings
 from loadtests.people.report import page
 from loadtests.people.shapes import SHAPES
-from loadtests.people.table import aligned, busy, chats_table, findings_table
+from loadtests.people.table import busy, chats_table, findings_table
 from loadtests.people.timeline import Timeline, progress
 
 _STEPS, _LINES = 60, 12
@@ -73,7 +74,7 @@ class Watch:
         environment.process_exit_code = 2
         try:
             environment.process_exit_code = self._conclude()
-        except Exception:
+        except Exception:  # noqa: BLE001 - locust would go on
             traceback.print_exc()
 
     def _conclude(self) -> int:
@@ -86,7 +87,16 @@ class Watch:
             path = Path(self._options.report)
             path.parent.mkdir(parents=True, exist_ok=True)
             theirs = get_html_report(self._environment, show_download_link=False)
-            path.write_text(page(theirs, self._title(), stats, found, self._timeline, self._objectives, remarks))
+            ours = page(
+                theirs,
+                title=self._title(),
+                stats=stats,
+                found=found,
+                timeline=self._timeline,
+                promised=self._objectives,
+                remarks=remarks,
+            )
+            path.write_text(ours)
             print(f"The report is in {path}.")
         sys.stdout.flush()
         if self._interrupted:
@@ -104,4 +114,7 @@ class Watch:
     def _failures(self) -> list[str]:
         """Of the users' own code: nothing of theirs can be believed then."""
         assert self._environment.runner is not None, "locust runs"
-        return [f"{each['count']} x {each['msg']}\n{each['traceback']}" for each in self._environment.runner.exceptions.values()]
+        return [
+            f"{each['count']} x {each['msg']}\n{each['traceback']}"
+            for each in self._environment.runner.exceptions.values()
+        ]

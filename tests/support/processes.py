@@ -19,9 +19,9 @@ _PIPE_BYTES = 2**20
 
 
 class Program:
-    """A running `python -m …`; what it prints is kept."""
+    """A running `python -m …`; what it prints is kept. With `apart`, a Ctrl-C on the terminal does not reach it."""
 
-    def __init__(self, arguments: list[str], *, cwd: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, arguments: list[str], *, cwd: Path, env: Mapping[str, str], apart: bool = False) -> None:
         inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")}
         self._process = subprocess.Popen(
             [sys.executable, "-W", "error::ResourceWarning", "-m", *arguments],
@@ -30,6 +30,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pipesize=_PIPE_BYTES,
+            process_group=0 if apart else None,
         )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -100,9 +101,10 @@ def program(
     env: Mapping[str, str] | None = None,
     stop_with: signal.Signals = signal.SIGINT,
     show: Callable[[str], object] = print,
+    apart: bool = False,
 ) -> Iterator[Program]:
     """Stops with the context, and shows what was printed: pytest keeps that for a test that fails."""
-    running = Program(arguments, cwd=cwd, env=env or {})
+    running = Program(arguments, cwd=cwd, env=env or {}, apart=apart)
     try:
         yield running
     finally:

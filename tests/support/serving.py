@@ -59,6 +59,7 @@ def serving(
     app: str = "",
     metered: bool = True,
     show: Callable[[str], object] = print,
+    apart: bool = False,
 ) -> Iterator[Workers]:
     """The production settings, with gunicorn, ready to answer: `app` replaces the application.
 
@@ -73,7 +74,9 @@ def serving(
         "HOME": str(folder),
     }
     command = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py"), *([app] if app else [])]
-    with program(command, cwd=folder, env={**settings, **env}, stop_with=signal.SIGTERM, show=show) as running:
+    with program(
+        command, cwd=folder, env={**settings, **env}, stop_with=signal.SIGTERM, show=show, apart=apart
+    ) as running:
         if metered:
             wait_until_answering(http, *range(metrics_base, metrics_base + workers))
         yield Workers(f"http://127.0.0.1:{port}", running, database_url, http, metrics_base, workers)
