@@ -5,7 +5,7 @@ BIN := .venv/bin
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve chats trace migrate prune stack stack-down test chaos endings overload bench rows fuzz image lint format dashboards lock clean
+.PHONY: help run serve chats trace migrate prune stack stack-down test loadtest chaos endings overload bench rows fuzz image lint format dashboards lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,11 @@ stack-down: ## Stop it; rows and metrics stay in their volumes
 
 test: .venv/dev ## Run all tests; what they need (PostgreSQL, a simulated Groq), they start themselves
 	@$(BIN)/python -m pytest
+
+loadtest: .venv/dev ## Let people ask, by locust, judged by the objectives; USERS=100 DURATION=60s SHAPE=spike FAULTS=cuts WEB=1 HOST=http://...
+	@$(BIN)/python -m loadtests.people $(if $(USERS),--users "$(USERS)") $(if $(DURATION),--duration "$(DURATION)") \
+		$(if $(SHAPE),--shape "$(SHAPE)") $(if $(FAULTS),--faults "$(FAULTS)") $(if $(HOST),--host "$(HOST)") \
+		$(if $(WEB),--web "$(WEB)") $(if $(PROCESSES),--processes "$(PROCESSES)")
 
 chaos: .venv/dev ## Kill workers and the database under load, and look for every receipt's row; STREAMS=2000 SEED=0
 	@$(BIN)/python -m loadtests.chaos $(if $(STREAMS),--streams $(STREAMS)) $(if $(SEED),--seed $(SEED))

@@ -65,6 +65,7 @@ def _locust(asked: Plan, host: str) -> int:
         "--shape": asked.shape,
         "--words-per-s": asked.words_per_s,
         "--stop-timeout": _LAST_CHATS_S,
+        "--about": _about(asked),
         "--report": report.with_suffix(".html"),
         "--json-file": report,  # instead of its own table: ours comes from the same figures
         "--loglevel": "ERROR",
@@ -104,9 +105,15 @@ def _free_port() -> int:
 
 
 def _banner(asked: Plan, host: str) -> str:
-    faults = f", which has {', '.join(asked.faults)}" if asked.faults else ""
-    what = "which runs already" if asked.host else f"one worker on PostgreSQL before a simulated Groq{faults}"
-    return f"{asked.users} users for {asked.seconds} s, {asked.shape}: {SHAPES[asked.shape].told}\nat {host}, {what}\n"
+    shape = f"{asked.shape}: {SHAPES[asked.shape].told}"
+    return f"{asked.users} users for {asked.seconds} s, {shape}\nat {host}, {_about(asked)}\n"
+
+
+def _about(asked: Plan) -> str:
+    if asked.host:
+        return "which runs already"
+    faults = f" with faults: {', '.join(asked.faults)}" if asked.faults else ""
+    return f"one worker on PostgreSQL before a simulated Groq{faults}"
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ def add_options(parser: LocustArgumentParser) -> None:
     parser.add_argument("--leavers", type=float, default=0.05, help="how many leave in the middle of an answer")
     parser.add_argument("--path", default="/api/v1/chat/stream", help="where chats are asked for")
     parser.add_argument("--prompt", default="", help="ask this and nothing else")
+    parser.add_argument("--about", default="", include_in_web_ui=False, help="what the report says of the service")
     parser.add_argument("--report", default="", include_in_web_ui=False, help="the page to write at the end")
 
 

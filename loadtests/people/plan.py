@@ -43,7 +43,7 @@ def plan(arguments: Sequence[str] | None = None) -> Plan:
     parser.add_argument("--shape", default="steady", help=f"one of {_list(SHAPES)} (default: %(default)s)")
     parser.add_argument("--faults", default="", help=f"what the simulator does wrong: some of {_list(FAULTS)}")
     parser.add_argument("--host", default="", help="a service that runs already; its key is taken from API_KEY")
-    parser.add_argument("--web", default="", help="anything: with locust's page, which stays until Ctrl-C")
+    parser.add_argument("--web", default="", help="1: with locust's page, which stays until Ctrl-C")
     parser.add_argument("--processes", default="1", help="of locust (default: %(default)s)")
     parser.add_argument("--words-per-s", type=float, default=4, help="how fast they read (default: %(default)g)")
     options = parser.parse_args(arguments)
@@ -72,7 +72,7 @@ def _checked(options: argparse.Namespace) -> Plan:
         shape=options.shape,
         faults=faults,
         host=options.host.rstrip("/") or None,
-        web=bool(options.web),
+        web=options.web not in ("", "0"),
         processes=_count("PROCESSES", options.processes, _MOST_PROCESSES),
         words_per_s=options.words_per_s,
     )

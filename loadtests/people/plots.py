@@ -24,7 +24,8 @@ def plot(title: str, unit: str, at_s: Sequence[float], lines: Mapping[str, Value
     if shown and limit is not None:
         y = _y(limit, top)
         parts.append(f'<path d="M{_LEFT} {y}H{_WIDTH - _RIGHT}" stroke="{_LIMIT}" stroke-dasharray="5 4"/>')
-        parts.append(f'<text x="{_LEFT + 4}" y="{y + 13}" fill="{_LIMIT}">promised</text>')
+        beside = y + 13 if y < _HEIGHT / 2 else y - 5
+        parts.append(f'<text x="{_LEFT + 4}" y="{beside}" fill="{_LIMIT}">promised</text>')
     last_s = at_s[-1] if at_s else 1
     for color, values in zip(_colors(lines), lines.values(), strict=True):
         path = _path(at_s, values, last_s, top)

@@ -17,7 +17,8 @@ from loadtests.people.timeline import Timeline
 _BODY = '<div id="root"'
 _STYLE = """<style>
 .people { font: 14px/1.5 system-ui, sans-serif; color: #222; max-width: 1200px; margin: 24px auto 8px; padding: 0 24px }
-.people h1 { font-size: 24px; margin: 0 0 16px } .people h2 { font-size: 17px; margin: 28px 0 8px }
+.people h1 { font-size: 24px; margin: 0 } .people h1 + div { margin: 4px 0 16px; color: #555 }
+.people h2 { font-size: 17px; margin: 28px 0 8px }
 .people table { border-collapse: collapse; min-width: 60% } .people td, .people th { padding: 4px 14px 4px 0 }
 .people td + td, .people th + th { text-align: right; font-variant-numeric: tabular-nums }
 .people th { font-weight: 600; text-align: left } .people tr { border-bottom: 1px solid #e4e4e4 }
@@ -33,6 +34,7 @@ def page(
     theirs: str,
     *,
     title: str,
+    about: str,
     stats: RequestStats,
     found: Sequence[Finding],
     timeline: Timeline,
@@ -44,7 +46,7 @@ def page(
     if not body:
         raise ValueError(f"locust's report has no {_BODY}")
     parts = [
-        f"<h1>{escape(title)}</h1>",
+        f"<h1>{escape(title)}</h1><div>{escape(about)}</div>",
         _table(*findings_table(found)),
         *(f"<p>{escape(remark)}</p>" for remark in remarks),
         "<h2>How chats ended, and how long they took</h2>",

@@ -90,6 +90,7 @@ class Watch:
             ours = page(
                 theirs,
                 title=self._title(),
+                about=self._options.about,
                 stats=stats,
                 found=found,
                 timeline=self._timeline,

@@ -185,6 +185,17 @@ def test_grafana_asks_services_of_this_stack_with_what_it_was_told() -> None:
     assert environment("grafana")["CHAT_READER_PASSWORD"] == environment("reader")["CHAT_READER_PASSWORD"]
 
 
+def test_the_load_is_off_until_asked_for_and_comes_from_the_locust_that_is_tested() -> None:
+    load = SERVICES["load"]
+    assert load["profiles"] == ["load"]
+    [pinned] = re.findall(r"^locust==(\S+)", (PROJECT / "requirements-dev.txt").read_text(), re.MULTILINE)
+    assert load["image"] == f"locustio/locust:{pinned}"
+    told = dict(option.removeprefix("--").partition("=")[::2] for option in load["command"])
+    assert address(told["host"]) in listeners()
+    [folder] = [source for target, source in mounts("load").items() if target == "/srv/loadtests"]
+    assert (PROJECT / folder / Path(told["locustfile"]).relative_to("/srv/loadtests")).is_file()
+
+
 def test_docker_waits_longer_than_gunicorn_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Or the workers are killed while they still save what was streamed."""
     path = PROJECT / "deploy/gunicorn.conf.py"

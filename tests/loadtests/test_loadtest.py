@@ -168,12 +168,13 @@ def row(output: str, name: str) -> list[str]:
 
 
 def report(folder: Path, output: str) -> str:
+    path: str
     [path] = re.findall(r"^The report is in (\S+)\.$", output, re.MULTILINE)
     return (folder / path).read_text()
 
 
 def test_a_service_that_is_well_keeps_its_promises(tmp_path: Path) -> None:
-    code, output = people(tmp_path, "--users=6", "--duration=6s")
+    code, output = people(tmp_path, "--users=6", "--duration=4s")
     assert code == 0, output
     kind, count, *_ = row(output, "chat completed")
     assert (kind, int(count) > 5) == ("good", True)
@@ -192,11 +193,13 @@ def test_a_groq_that_fails_is_seen_by_its_users_and_by_the_exit_code(tmp_path: P
     assert code == 1, output
     assert row(output, "chat ended by error: tool_use_failed")[0] == "bad"
     assert row(output, "chats are completed")[-1] == "missed"
-    assert "chat ended by error: tool_use_failed" in report(tmp_path, output)
+    page = report(tmp_path, output)
+    assert "chat ended by error: tool_use_failed" in page
+    assert "with faults: errors, cuts" in page
 
 
 def test_an_overload_refuses_some_and_keeps_its_promises_to_the_others(tmp_path: Path) -> None:
-    code, output = people(tmp_path, "--users=12", "--duration=6s", "--shape=overload")
+    code, output = people(tmp_path, "--users=12", "--duration=4s", "--shape=overload")
     assert row(output, "chat refused: 503 overloaded")[0] == "neither", output
     assert row(output, "chats are completed")[-1] == "kept"
     assert code == 0, output
