@@ -21,7 +21,7 @@ from loadtests.bench.report import aligned
 from loadtests.overload.crowd import percentile
 from tests.support.processes import PROJECT, program
 
-USERS = (50, 100, 200, 400, 800)
+USERS = (50, 100, 200, 400)
 _SETTLED_S, _MEASURED_S, _REST_S = 15, 20, 5
 _LOAD = Load(tokens=120, rate=750, first_ms=50)
 _BESIDE = Load(tokens=120, rate=750, first_ms=50, arrivals_per_s=5)

@@ -6,6 +6,7 @@ import random
 import time
 from typing import Any
 
+import gevent
 import requests
 from locust import HttpUser, task
 from locust.clients import ResponseContextManager
@@ -21,6 +22,7 @@ from loadtests.people.shapes import SHAPES
 _CONNECT_S, _SILENCE_S = 5, 60
 _RETRY_AFTER_S = (1, 30)
 _SOONEST_TO_LEAVE = 60  # tokens
+_BAD = Objectives.of(RULES.read_text()).bad
 _numbers = itertools.count()
 
 
@@ -33,14 +35,16 @@ class Person(HttpUser):
         assert options is not None, "locust has read its options"
         self._options = options
         self._shape = SHAPES[options.shape]
-        self._bad = Objectives.of(RULES.read_text()).bad - (
-            {Outcome.REJECTED_OVERLOAD} if self._shape.refusals else set()
-        )
+        self._bad = _BAD - ({Outcome.REJECTED_OVERLOAD} if self._shape.refusals else set())
         self._rng = random.Random(next(_numbers))
         self._pause_s = 0.0
         key = os.environ.get("API_KEY")
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
         self.client.trust_env = False  # or .netrc is looked for at every request
+
+    def on_start(self) -> None:
+        """Whoever comes in the same second is made at the same moment, and is not to ask then too."""
+        gevent.sleep(self._rng.random())
 
     def wait_time(self) -> float:
         """What was read is thought about; who was told to come back later, does."""
