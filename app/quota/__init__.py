@@ -5,6 +5,7 @@ ledger.py      the counts: requests and tokens of a minute by the `limits` libra
 places.py      streams at once, of one worker
 leases.py      streams at once, of all workers, in Redis
 one_trip.py    a client of Redis for which many commands are one round trip
+limit.py       how long a round trip may take
 access.py      what to do while Redis is away
 opening.py     puts them together, in memory or in Redis
 """

@@ -30,8 +30,7 @@ class StoreAway(Exception):
 class Access:
     """To wherever the counts are kept."""
 
-    def __init__(self, *, timeout_s: float, probe: Probe) -> None:
-        self._timeout_s = timeout_s
+    def __init__(self, *, probe: Probe) -> None:
         self._probe = probe
         self._rests_until = 0.0
         self._well = True
@@ -42,8 +41,7 @@ class Access:
         try:
             if loop.time() < self._rests_until:
                 raise StoreAway
-            async with asyncio.timeout(self._timeout_s):
-                result = await work()
+            result = await work()
         except (StoreAway, RedisError, OSError) as exc:  # TimeoutError is an OSError
             self._probe.quota_store_failed(operation)
             if not isinstance(exc, StoreAway):

@@ -22,7 +22,7 @@ _PREFIX = "quota"
 @asynccontextmanager
 async def counted(settings: Settings, probe: Probe) -> AsyncIterator[Quota]:
     """What the settings say. A Redis that is away is no reason not to start."""
-    access = Access(timeout_s=settings.redis_timeout_s, probe=probe)
+    access = Access(probe=probe)
     async with AsyncExitStack() as stack:
         if settings.redis_url is None:
             ledger = _in_memory(settings)

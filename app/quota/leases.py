@@ -15,6 +15,7 @@ RENEW_EVERY_S = 5
 _TAKE = """
 local now = tonumber(redis.call('TIME')[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZSCORE', KEYS[1], ARGV[3]) then return 1 end
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
@@ -40,7 +41,7 @@ class Leases:
         self._running: defaultdict[str, set[str]] = defaultdict(set)
 
     async def take(self, who: str, visit: str) -> bool:
-        """Whether there was one left."""
+        """Whether there was one left, or it has one already."""
         taken = bool(await self._take([self._key(who)], [self.most, LEASE_S, visit]))
         if taken:
             self.admit(who, visit)

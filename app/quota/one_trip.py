@@ -1,6 +1,7 @@
 """A client of Redis for which many commands are one round trip."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,8 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+
+from app.quota.limit import within
 
 
 @dataclass(slots=True)
@@ -19,16 +22,17 @@ class _Asked:
 class OneTrip(Redis):
     """What is asked for in one turn of the event loop, by however many chats, travels together, in that order.
 
-    A trip that has begun goes on when one of those who wait for it leaves: the others still do.
+    A trip that has begun goes on when one of those who wait for it leaves: the others still do. It is not repeated
+    when its connection breaks: Redis may have counted already, and would count it all twice. A connection that broke
+    while nobody used it is found out before, and replaced.
     """
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
-        # One more try: a connection may have broken while nobody used it, and Redis be well.
-        pool = ConnectionPool.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 1)
-        )
+        # The time limit is ours: redis-py's own would run out while the worker does something else.
+        pool = ConnectionPool.from_url(url, retry=Retry(NoBackoff(), 0))
         super().__init__(connection_pool=pool)
         self._pool = pool
+        self._timeout_s = timeout_s
         self._asked: list[_Asked] = []
         self._trips: set[asyncio.Task[None]] = set()
 
@@ -45,7 +49,8 @@ class OneTrip(Redis):
         """Waits for the trips that are under way: each has its time limit."""
         if self._trips:
             await asyncio.wait(self._trips)
-        await self._pool.disconnect()
+        with suppress(TimeoutError):
+            await within(self._timeout_s, self._pool.disconnect())
 
     def _leave(self) -> None:
         asked, self._asked = self._asked, []
@@ -58,8 +63,10 @@ class OneTrip(Redis):
         for each in asked:
             pipeline.execute_command(*each.command)
         try:
-            answers = await pipeline.execute(raise_on_error=False)
-        except (RedisError, OSError, asyncio.CancelledError) as exc:
+            answers = await within(self._timeout_s, pipeline.execute(raise_on_error=False))
+        except (RedisError, OSError) as exc:
+            answers = [exc] * len(asked)
+        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - whatever it is, nobody is to wait for ever
             answers = [ConnectionError(type(exc).__name__)] * len(asked)
         for each, answer in zip(asked, answers, strict=True):
             if each.answer.done():

@@ -1,6 +1,7 @@
 """What callers may ask for, in memory and in Redis alike."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -121,6 +122,19 @@ async def test_who_is_refused_for_one_thing_holds_nothing_of_another(quota_of: O
             await settled()
             with pytest.raises(QuotaExceeded, match="requests a minute"):
                 await asks(quota)
+
+
+async def test_a_worker_that_is_busy_for_long_counts_all_the_same(quota_of: Opens) -> None:
+    """Whoever sends a body that takes long to parse would switch off all quotas: the fault is not of who counts."""
+    loop = asyncio.get_running_loop()
+    async with quota_of(quota_requests_per_minute=100, quota_tokens_per_minute=100, quota_streams=2) as quota:
+        await asks(quota)
+        for turns in range(8):
+            busy: Callable[[], object] = partial(time.sleep, 0.3)
+            for _ in range(turns):
+                busy = partial(loop.call_soon, busy)
+            loop.call_soon(busy)
+            assert (await asks(quota))["x-ratelimit-remaining-requests"] == str(98 - turns)
 
 
 async def test_without_a_quota_nobody_is_counted_and_no_redis_is_asked() -> None:
