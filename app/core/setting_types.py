@@ -77,9 +77,12 @@ def _http_url(url: str) -> str:
 
 def _addresses(proxies: str) -> str:
     try:
-        return ",".join(str(ip_network(proxy.strip())) for proxy in proxies.split(",") if proxy.strip())
+        networks = [ip_network(proxy.strip()) for proxy in proxies.split(",") if proxy.strip()]
     except ValueError as exc:
         raise ValueError("use IP addresses or networks (10.1.0.0/16) of proxies, with commas between them") from exc
+    if not all(network.prefixlen for network in networks):
+        raise ValueError("name your proxies; with all addresses (/0) anybody could claim to be anyone")
+    return ",".join(map(str, networks))
 
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

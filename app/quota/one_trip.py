@@ -13,6 +13,13 @@ from redis.exceptions import RedisError
 from app.quota.limit import within
 
 
+def pool_of(url: str) -> ConnectionPool:
+    """Connections that repeat nothing, and have no time limit: one of redis-py's would run out while the worker does
+    something else.
+    """
+    return ConnectionPool.from_url(url, retry=Retry(NoBackoff(), 0))
+
+
 @dataclass(slots=True)
 class _Asked:
     command: tuple[Any, ...]
@@ -28,8 +35,7 @@ class OneTrip(Redis):
     """
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
-        # The time limit is ours: redis-py's own would run out while the worker does something else.
-        pool = ConnectionPool.from_url(url, retry=Retry(NoBackoff(), 0))
+        pool = pool_of(url)
         super().__init__(connection_pool=pool)
         self._pool = pool
         self._timeout_s = timeout_s

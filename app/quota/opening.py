@@ -36,3 +36,18 @@ async def opened(settings: Settings, probe: "Probe") -> AsyncIterator["Quota | U
 
     async with counted(settings, probe) as quota:
         yield quota
+
+
+def redis_problems(settings: Settings) -> list[str]:
+    """What no connection can be made of, though it looks like an address: the sentence."""
+    if settings.redis_url is None or not settings.has_quota:
+        return []
+    from app.quota.one_trip import pool_of  # noqa: PLC0415 - as above
+
+    try:
+        pool_of(settings.redis_url.get_secret_value()).make_connection()  # type: ignore[no-untyped-call] # is none
+    except Exception:  # noqa: BLE001 - redis-py has an exception of another kind for each thing that is wrong
+        return [
+            "REDIS_URL: behind its ? stands what redis-py has no option for, or a value that the option cannot have"
+        ]
+    return []

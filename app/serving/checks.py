@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from app.core.config import Settings
 from app.core.environment import explain, read_settings, those_that_are_right, were_read, wrong
 from app.db.spool.folder import Folder
+from app.quota.opening import redis_problems
 
 _HIGH = 60_000
 
@@ -39,11 +40,15 @@ def read_and_check(*, serves: bool = True) -> tuple[Settings | None, list[str]]:
     except ValidationError as exc:
         others = those_that_are_right(exc)
         named = tuple(f"{name.upper()}:" for name in wrong(exc))
-        missing = missing_in_production(others) if others and serves else []
-        return others, explain(exc) + [sentence for sentence in missing if not sentence.startswith(named)]
+        more = _problems(others) if others and serves else []
+        return others, explain(exc) + [sentence for sentence in more if not sentence.startswith(named)]
     except UnicodeDecodeError:
         return None, [".env is not a text file in UTF-8"]
-    return settings, missing_in_production(settings) if serves else []
+    return settings, _problems(settings) if serves else []
+
+
+def _problems(settings: Settings) -> list[str]:
+    return missing_in_production(settings) + redis_problems(settings)
 
 
 def missing_in_production(settings: Settings) -> list[str]:

@@ -36,6 +36,10 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
         ("MODEL_PRICES", '{"m": {"input": -1, "output": 1}}', "MODEL_PRICES.M.INPUT: Input should be greater"),
         ("DATABASE_URL", "postgres://host:port/db", "DATABASE_URL: use postgresql+asyncpg://"),
         ("DATABASE_URL", "sqlite:///:memory:", "DATABASE_URL: use postgresql+asyncpg://"),
+        ("REDIS_URL", "http://:secret@h/0", "REDIS_URL: use redis://"),
+        ("FORWARDED_ALLOW_IPS", "*", "FORWARDED_ALLOW_IPS: use IP addresses or networks"),
+        ("FORWARDED_ALLOW_IPS", "0.0.0.0/0", "FORWARDED_ALLOW_IPS: name your proxies"),
+        ("FORWARDED_ALLOW_IPS", "10.0.0.1, ::/0", "FORWARDED_ALLOW_IPS: name your proxies"),
         ("DRAIN_TIMEOUT_S", "inf", "DRAIN_TIMEOUT_S: Input should be a finite number"),
     ],
 )
@@ -43,6 +47,16 @@ def test_a_bad_setting_is_one_sentence(tmp_path: Path, command: str, name: str, 
     code, output = run(["app", command], cwd=tmp_path, env={name: value})
     assert code == 2
     assert output.startswith(words)
+    assert output.count("\n") == 1
+    assert "secret" not in output
+
+
+@pytest.mark.parametrize("option", ["foo=1", "socket_timeout=soon", "retry=1", "protocol=9"])
+def test_an_option_of_redis_that_cannot_be_is_one_sentence(tmp_path: Path, option: str) -> None:
+    env = {"REDIS_URL": f"redis://:secret@127.0.0.1/0?{option}", "QUOTA_STREAMS": "1"}
+    code, output = run(["app"], cwd=tmp_path, env=env)
+    assert code == 2
+    assert output.startswith("REDIS_URL: behind its ? stands")
     assert output.count("\n") == 1
     assert "secret" not in output
 
