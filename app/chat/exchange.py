@@ -7,6 +7,7 @@ from typing import Any
 
 from app.chat.block import Block, Usage
 from app.chat.caller import Caller
+from app.chat.counting import counted, streamed
 from app.chat.pace import Pace, milliseconds
 from app.chat.pricing import cost_usd
 from app.core.attempt import Attempt
@@ -16,7 +17,6 @@ from app.core.record import ChatRecord, Details
 from app.core.setting_types import ModelPrice
 from app.schemas.chat import ChatRequest
 
-_CHARACTERS_PER_TOKEN = 4  # for prompts that Groq did not count for us
 _NOT_PARAMS = {"messages", "model", "stream"}
 _CLIENT_CLOSED_REQUEST = 499  # nginx's word for a client that left before it had an answer
 
@@ -109,15 +109,13 @@ class Exchange:
 
     def fail(self, error: ServiceError, now: float) -> None:
         """Groq, the service or a client that takes nothing ended it."""
-        if self._is_whole:
-            self._finish(Outcome.COMPLETED, now)
-        else:
+        if not self._is_whole:
             self.error = error
-            self._finish(error.outcome, now)
+        self._finish(error.outcome, now)
 
     def leave(self, now: float) -> None:
         """The client has gone."""
-        self._finish(Outcome.COMPLETED if self._is_whole else Outcome.CLIENT_DISCONNECTED, now)
+        self._finish(Outcome.CLIENT_DISCONNECTED, now)
 
     @property
     def _is_whole(self) -> bool:
@@ -133,13 +131,13 @@ class Exchange:
 
     def _finish(self, outcome: Outcome, now: float) -> None:
         self.pace.resume(now)
-        self.outcome, self.pace.finished = outcome, now
+        self.outcome, self.pace.finished = Outcome.COMPLETED if self._is_whole else outcome, now
 
     def record(self, prices: Mapping[str, ModelPrice]) -> ChatRecord:
         """The chat as it is kept, once it has ended."""
         assert self.outcome is not None, "a chat is recorded when it has ended"  # noqa: S101 # nosec B101
-        usage, usage_source = self._counted()
         pace = self.pace
+        usage, usage_source = counted(self._usage, pace, body_bytes=self._caller.body_bytes)
         return ChatRecord(
             id=self._caller.request_id,
             created_at=self.created_at,
@@ -182,7 +180,7 @@ class Exchange:
             streamed=self._streams,
             groq_response_id=self._groq_response_id,
             groq_first_chunk_ms=milliseconds(pace.first_chunk_s),
-            time_per_output_token_ms=milliseconds(pace.per_output_token_s(self._streamed_tokens(usage))),
+            time_per_output_token_ms=milliseconds(pace.per_output_token_s(streamed(usage, self._reasoning))),
             overhead_ms=milliseconds(pace.overhead_s()),
             longest_silence_ms=milliseconds(pace.longest_silence_s),
             stalls=tuple((milliseconds(at_s), milliseconds(silence_s)) for at_s, silence_s in pace.stalls),
@@ -195,22 +193,7 @@ class Exchange:
             bytes=pace.bytes,
         )
 
-    def _streamed_tokens(self, usage: Usage | None) -> int:
-        """Those that came between the first and the last: reasoning that Groq kept to itself came before."""
-        if usage is None:
-            return 0
-        return usage.completion_tokens - (0 if self._reasoning else usage.reasoning_tokens)
-
     def _http_status(self) -> int:
         if self.began or self.outcome is Outcome.COMPLETED:
             return 200
         return self.error.status if self.error else _CLIENT_CLOSED_REQUEST
-
-    def _counted(self) -> tuple[Usage | None, str | None]:
-        """The tokens, and who counted them: Groq, or we, one for each piece of the answer, where it broke off."""
-        if self._usage:
-            return self._usage, "upstream"
-        if not self.pace.deltas:
-            return None, None
-        prompt_characters = sum(len(message.text()) for message in self._request.messages)
-        return Usage(prompt_characters // _CHARACTERS_PER_TOKEN, self.pace.deltas), "estimated"

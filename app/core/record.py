@@ -53,7 +53,8 @@ class ChatRecord:
 
     `response` is the answer as the client was sent it, `reasoning` and `tool_calls` are what came beside it. A client
     that does not stream is sent nothing of an answer that broke off; its row has what there was of it.
-    `usage_source` is `upstream`, or `estimated` when the stream broke off before Groq had counted.
+    `usage_source` is `upstream`, or `estimated` when the chat broke off before Groq had counted (`chat/counting.py`);
+    there is none, and no tokens, where Groq did no work.
     `attempt_log` has each request to Groq, until its first byte or its failure: `model`, `started_ms` and `ended_ms`
     from the chat's beginning on, `result` (`ok` or the error's code) and the HTTP `status`, if there was one.
     Those in `NO_COLUMNS` are for the signals alone; `traceparent` names the chat's span, as in W3C's header.

@@ -32,7 +32,7 @@ def test_a_failure_before_the_first_byte_has_its_http_status_and_its_row(
     assert set(reply.error) >= {"message", "type", "code", "param"}
     row = service.row(reply.id)
     assert (row["outcome"], row["http_status"]) == (outcome, status)
-    assert row["response"] == ""
+    assert (row["response"], row["usage_source"]) == ("", None)
 
 
 def test_groq_s_refusal_comes_back_as_groq_said_it(service: Service) -> None:
@@ -114,3 +114,8 @@ def test_a_client_that_leaves_before_the_first_byte_is_noticed(service: Service,
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert (rows[0]["outcome"], rows[0]["http_status"]) == ("client_disconnected", 499)
+    assert (rows[0]["usage_source"], rows[0]["prompt_tokens"], rows[0]["completion_tokens"]) == (
+        "estimated",
+        len(body) // 4,
+        0,
+    )

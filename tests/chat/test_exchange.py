@@ -76,16 +76,6 @@ def test_a_client_that_left_before_the_first_byte_saw_no_status_of_ours() -> Non
     assert chat.record({}).http_status == 499
 
 
-def test_without_groq_s_count_tokens_are_estimated_and_said_to_be() -> None:
-    chat = exchange()
-    chat.add(Block(data=b"x", text=["x", "y"], deltas=2), 100.1)
-    chat.leave(100.2)
-    record = chat.record({})
-    assert record.usage_source == "estimated"
-    assert (record.prompt_tokens, record.completion_tokens) == (len("Be brief.What is\nthis?A test.") // 4, 2)
-    assert record.cost_usd is None
-
-
 def test_cached_input_has_its_own_price() -> None:
     price = ModelPrice(input=1, output=10, cached_input=0.5)
     assert cost_usd(Usage(1000, 100, cached_tokens=400), price) == pytest.approx((600 + 200 + 1000) / 1e6)

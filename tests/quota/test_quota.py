@@ -88,7 +88,7 @@ async def test_tokens_are_spent_when_a_chat_has_ended_and_the_last_one_may_go_be
         assert (await asks(quota, "second"))["x-ratelimit-remaining-tokens"] == "100"
 
 
-async def test_a_chat_without_tokens_spends_none(quota_of: Opens) -> None:
+async def test_a_chat_that_groq_did_not_work_on_spends_no_tokens(quota_of: Opens) -> None:
     async with quota_of(quota_tokens_per_minute=100) as quota:
         visit = uuid4()
         await quota.enter("first", visit)

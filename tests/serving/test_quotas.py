@@ -93,6 +93,21 @@ def test_tokens_that_a_chat_used_on_one_worker_are_spent_on_both(served: Serves)
         assert 1 <= int(replies[-1].headers["retry-after"]) <= 61
 
 
+def test_who_leaves_before_the_first_token_has_spent_its_prompt(served: Serves, groq: SimulatedGroq) -> None:
+    """Words and tools alike; otherwise nobody who always leaves would ever reach the quota."""
+    groq.fail({"first_byte_delay_s": 20})
+    long = {**HELLO, "tools": [{"type": "function", "function": {"name": "f", "description": "tools " * 1000}}]}
+    with served(QUOTA_TOKENS_PER_MINUTE="1000") as workers:
+        headers = {"authorization": "Bearer key-a"}
+        with pytest.raises(httpx2.ReadTimeout), httpx2.Client(timeout=0.5, trust_env=False) as client:
+            client.post(workers.url + PATH, json=long, headers=headers)
+        groq.recover()
+        time.sleep(0.5)
+        refused = ask(workers)
+        assert (refused.status, refused.error["type"]) == (429, "tokens")
+        assert ask(workers, "key-b").status == 200
+
+
 def test_a_client_that_asks_one_by_one_never_meets_its_own_last_stream(served: Serves) -> None:
     """Reading `[DONE]` it asks again at once, of either worker."""
     with served(QUOTA_STREAMS="1") as workers:
