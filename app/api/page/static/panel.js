@@ -50,7 +50,12 @@ export class Panel {
   #live() {
     const ms = this.#elapsed();
     this.#curve.draw(ms / 1000);
-    this.#facts({ first: milliseconds(this.#firstMs), total: milliseconds(ms), tokens: String(this.#tokens) });
+    this.#facts({
+      first: milliseconds(this.#firstMs),
+      speed: speed(this.#curve.mean),
+      total: milliseconds(ms),
+      tokens: String(this.#tokens),
+    });
   }
 
   /** The stream is over; the row is being asked for. */
@@ -65,6 +70,7 @@ export class Panel {
     this.#badge(row.outcome, kindOf(row.outcome));
     this.#facts({
       first: milliseconds(row.ttft_ms),
+      speed: speed(pace(row)),
       total: milliseconds(row.duration_ms),
       tokens: row.completion_tokens === null ? "–" : `${row.prompt_tokens} in, ${row.completion_tokens} out`,
       cost: dollars(row.cost_usd),
@@ -102,9 +108,7 @@ export class Panel {
 
   #facts(values) {
     this.#shown = values;
-    const mean = this.#curve.mean;
-    const all = { ...values, speed: mean && `${Math.round(mean)} tokens/s` };
-    this.#$("facts").replaceChildren(...Object.entries(FACTS).map(([key, name]) => fact(key, name, all[key] ?? "–")));
+    this.#$("facts").replaceChildren(...Object.entries(FACTS).map(([key, name]) => fact(key, name, values[key] ?? "–")));
   }
 
   #badge(text, kind) {
@@ -113,6 +117,13 @@ export class Panel {
     badge.className = `badge ${kind}`;
   }
 }
+
+/** Tokens a second from the first to the last one, as the service saw them; null where there are no two. */
+function pace({ ttft_ms: ttft, duration_ms: duration, completion_tokens: tokens }) {
+  return ttft !== null && tokens > 1 && duration > ttft ? ((tokens - 1) / (duration - ttft)) * 1000 : null;
+}
+
+const speed = (perSecond) => (perSecond ? `${Math.round(perSecond)} tokens/s` : "–");
 
 function fact(key, name, value) {
   const box = document.createElement("div");
