@@ -5,7 +5,7 @@ BIN := .venv/bin
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve chats trace migrate prune stack stack-down test loadtest chaos endings overload bench rows fuzz image lint format dashboards lock clean
+.PHONY: help run serve chats trace migrate prune stack stack-down test loadtest chaos endings overload bench rows pictures fuzz image lint format dashboards lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench: .venv/dev ## Measure what it costs beside nginx and itself without signal
 
 rows: .venv/dev ## Fill PostgreSQL with ROWS=1000000 chats in several shapes, and measure writing, reading, deleting
 	@$(BIN)/python -m loadtests.rows $(if $(ROWS),--rows $(ROWS))
+
+pictures: .venv/dev ## Take the README's two pictures anew, after MINUTES=5 of load; needs Chromium and Prometheus
+	@$(BIN)/python -m loadtests.pictures $(if $(MINUTES),--minutes $(MINUTES))
 
 fuzz: .venv/dev ## Send it 20,000 inputs that nobody thought of, or CASES=...; it starts what it needs itself
 	@$(BIN)/python -m tests.fuzz --cases $(or $(CASES),20000)

@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from tests.support.processes import PROJECT
 from tests.support.tools import tool
 
 FOLDER = PROJECT / "deploy" / "prometheus"
+SETTINGS = FOLDER / "prometheus.yml"
 _ADDRESS = re.compile(r'"Listening on".* address=(127\.0\.0\.1:\d+)')
 _START_S = 30
 
@@ -91,14 +92,23 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, targets: Sequence[str], *, rules: bool = True) -> Iterator[Prometheus]:
+def prometheus(
+    folder: Path,
+    targets: Sequence[str],
+    *,
+    rules: bool = True,
+    hurry: bool = True,
+    show: Callable[[str], object] = print,
+) -> Iterator[Prometheus]:
     """A server that asks the targets (`host:port`) each second, and has nothing but `folder` to write to.
 
     With `rules`, it runs the real ones, each second too, and looks a minute back where they look back for days: those
-    take their samples from whole minutes, of which a test has none.
+    take their samples from whole minutes, of which a test has none. Without `hurry`, all is as in production.
     """
     config = folder / "prometheus.yml"
-    config.write_text(json.dumps(_config(targets, _in_a_hurry(folder) if rules else [])))
+    every = {"scrape_interval": "1s", "evaluation_interval": "1s"} if hurry else parse(SETTINGS)["global"]
+    shipped = _in_a_hurry(folder) if hurry else sorted(FOLDER.glob("rules/*.yml"))
+    config.write_text(json.dumps(_config(targets, every, shipped if rules else [])))
     command: list[str | Path] = [
         tool("prometheus"),
         f"--config.file={config}",
@@ -117,13 +127,13 @@ def prometheus(folder: Path, targets: Sequence[str], *, rules: bool = True) -> I
                 process.wait(timeout=_START_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-            print(output.read_text())
+            show(output.read_text())
 
 
-def _config(targets: Sequence[str], rule_files: Iterable[Path]) -> dict[str, Any]:
-    chat = next(job for job in parse(FOLDER / "prometheus.yml")["scrape_configs"] if job["job_name"] == "chat")
+def _config(targets: Sequence[str], every: dict[str, str], rule_files: Iterable[Path]) -> dict[str, Any]:
+    chat = next(job for job in parse(SETTINGS)["scrape_configs"] if job["job_name"] == "chat")
     return {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "global": every,
         "rule_files": [str(file) for file in rule_files],
         "scrape_configs": [
             {
