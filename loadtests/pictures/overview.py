@@ -28,7 +28,7 @@ def lived(folder: Path, *, seconds: float, say: Callable[[str], object]) -> Iter
             say(f"{seconds:g} s of life ...")
             start, end = asyncio.run(live(workers.url, real.groq, seconds=seconds))
             scrape_s = int(parse(SETTINGS)["global"]["scrape_interval"].removesuffix("s"))
-            yield PrometheusSource(watching.url, Range(start=start, end=end, scrape_s=scrape_s))
+            yield PrometheusSource(watching.url, real.http, Range(start=start, end=end, scrape_s=scrape_s))
 
 
 def _env(collector: Collector) -> dict[str, str]:

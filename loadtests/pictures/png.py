@@ -6,11 +6,13 @@ What the bytes mean stands in the PNG specification, https://www.w3.org/TR/png-3
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 Colour = tuple[int, int, int]
 Row = list[Colour]
+Buffer = bytes | bytearray
+Expected = Callable[[int, int, int], int]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = 3
@@ -38,24 +40,27 @@ def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _rows(filtered: bytes, length: int) -> list[Row]:
     """Each begins with the filter that its bytes went through; the first has nothing above it."""
-    above, rows = bytearray(length), []
+    above: Buffer = bytes(length)
+    rows: list[Row] = []
     for start in range(0, len(filtered), length + 1):
         line = bytearray(filtered[start + 1 : start + 1 + length])
-        _unfilter(filtered[start], line, above)
+        for channel in range(_CHANNELS):
+            line[channel::3] = _unfiltered(_EXPECTED[filtered[start]], line[channel::3], above[channel::3])
         rows.append(list(zip(line[0::3], line[1::3], line[2::3], strict=True)))
         above = line
     return rows
 
 
-def _unfilter(kind: int, line: bytearray, above: bytearray) -> None:
-    """Adds what was expected of a byte: from the pixel before it, the one above, and the one before that."""
-    for at, up in enumerate(above if kind else b""):
-        left, corner = (line[at - _CHANNELS], above[at - _CHANNELS]) if at >= _CHANNELS else (0, 0)
-        if kind == 4:
-            expected = _paeth(left, up, corner)
-        else:
-            expected = (0, left, up, (left + up) // 2)[kind]
-        line[at] = (line[at] + expected) % 256
+def _unfiltered(expected: Expected | None, line: Buffer, above: Buffer) -> Buffer:
+    """A byte says how far it is from what was to be expected, by the one before it and the two above these."""
+    if expected is None:
+        return line
+    left, corner, found = 0, 0, bytearray()
+    for byte, up in zip(line, above, strict=True):
+        left = (byte + expected(left, up, corner)) & 255
+        corner = up
+        found.append(left)
+    return found
 
 
 def _paeth(left: int, up: int, corner: int) -> int:
@@ -66,10 +71,18 @@ def _paeth(left: int, up: int, corner: int) -> int:
     return up if to_up <= to_corner else corner
 
 
+_EXPECTED: tuple[Expected | None, ...] = (
+    None,
+    lambda left, _up, _corner: left,
+    lambda _left, up, _corner: up,
+    lambda left, up, _corner: (left + up) // 2,
+    _paeth,
+)
+"""By the number of the filter."""
+
+
 def _with_palette(rows: list[Row], width: int, height: int) -> bytes:
-    counted = Counter(chain.from_iterable(rows))
-    palette = [colour for colour, _ in counted.most_common(_MOST_COLOURS)]
-    place = {colour: _nearest(palette, colour) for colour in counted} | {each: at for at, each in enumerate(palette)}
+    palette, place = _chosen(Counter(chain.from_iterable(rows)))
     lines = b"".join(b"\0" + bytes(place[pixel] for pixel in row) for row in rows)
     return _SIGNATURE + b"".join(
         _chunk(kind, body)
@@ -82,8 +95,20 @@ def _with_palette(rows: list[Row], width: int, height: int) -> bytes:
     )
 
 
-def _nearest(palette: list[Colour], colour: Colour) -> int:
-    return min(range(len(palette)), key=lambda at: sum((a - b) ** 2 for a, b in zip(palette[at], colour, strict=True)))
+def _chosen(counted: Counter[Colour]) -> tuple[list[Colour], dict[Colour, int]]:
+    """The colours without which most would be missed, and for each colour the number of the nearest of them."""
+    palette: list[Colour] = []
+    missed = dict.fromkeys(counted, 4 * 255**2)
+    place = dict.fromkeys(counted, 0)
+    while len(palette) < _MOST_COLOURS and any(missed.values()):
+        chosen = max(missed, key=lambda each: counted[each] * missed[each])
+        red, green, blue = chosen
+        for each, distance in missed.items():
+            nearer = (each[0] - red) ** 2 + (each[1] - green) ** 2 + (each[2] - blue) ** 2
+            if nearer < distance:
+                missed[each], place[each] = nearer, len(palette)
+        palette.append(chosen)
+    return palette, place
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

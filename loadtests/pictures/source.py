@@ -72,9 +72,10 @@ class Source(Protocol):
 class PrometheusSource:
     """A running Prometheus."""
 
-    def __init__(self, url: str, range_: Range) -> None:
+    def __init__(self, url: str, http: httpx2.Client, range_: Range) -> None:
         self.range = range_
         self._url = url
+        self._http = http
 
     def now(self, expr: str) -> list[Series]:
         found = self._ask("query", query=expr, time=self.range.end)["result"]
@@ -93,7 +94,7 @@ class PrometheusSource:
 
     def _ask(self, what: str, *, query: str, **parameters: float) -> Any:
         sent = {"query": self.range.fill_in(query), **{name: str(value) for name, value in parameters.items()}}
-        answer = httpx2.get(f"{self._url}/api/v1/{what}", params=sent, trust_env=False)
+        answer = self._http.get(f"{self._url}/api/v1/{what}", params=sent)
         return answer.raise_for_status().json()["data"]
 
 

@@ -11,7 +11,7 @@ from loadtests.pictures.drawing.words import words
 from loadtests.pictures.source import Range
 
 _STEPS_S = (5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
-_PX_FOR_A_TIME, _PX_FOR_A_VALUE = 75, 30
+_PX_FOR_A_TIME, _PX_FOR_A_VALUE = 60, 30
 _LINE = 14
 _PX_OF_A_LETTER = 6
 

@@ -9,7 +9,7 @@ from loadtests.pictures.drawing.axes import Box
 from loadtests.pictures.drawing.field import Json
 from loadtests.pictures.drawing.words import words
 
-_LINE_PX, _SWATCH_PX, _LETTER_PX, _CELL_PX = 17, 31, 5.9, 10
+_LINE_PX, _SWATCH_PX, _LETTER_PX, _CELL_PX = 17, 24, 5.3, 10
 _CALCULATED: dict[str, Callable[[Collection[float]], float]] = {"mean": statistics.fmean, "max": max}
 
 
@@ -35,7 +35,7 @@ def above(box: Box, curves: Sequence[Named]) -> Box:
     """What a legend beneath the curves leaves of a box: long names need a second line."""
     lines, at = 1, 0.0
     for each in curves:
-        width = _SWATCH_PX + _LETTER_PX * len(each.name)
+        width = _SWATCH_PX + _CELL_PX + _LETTER_PX * len(each.name)
         lines, at = (lines + 1, width) if at and at + width > box.width else (lines, at + width)
     return Box(box.width, box.height - _LINE_PX * lines - 4)
 
