@@ -61,7 +61,7 @@ bench: .venv/dev ## Measure what it costs beside nginx and itself without signal
 rows: .venv/dev ## Fill PostgreSQL with ROWS=1000000 chats in several shapes, and measure writing, reading, deleting
 	@$(BIN)/python -m loadtests.rows $(if $(ROWS),--rows $(ROWS))
 
-pictures: .venv/dev ## Take the README's two pictures anew, after MINUTES=5 of load; needs Chromium and Prometheus
+pictures: .venv/dev ## Take the README's two pictures anew, after MINUTES=4 of load; needs Chromium and Prometheus
 	@$(BIN)/python -m loadtests.pictures $(if $(MINUTES),--minutes $(MINUTES))
 
 fuzz: .venv/dev ## Send it 20,000 inputs that nobody thought of, or CASES=...; it starts what it needs itself

@@ -14,7 +14,7 @@ from loadtests.pictures import page
 from loadtests.pictures.drawing.dashboard import WIDTH, drawn
 from loadtests.pictures.overview import lived
 from loadtests.pictures.png import smaller
-from tests.support.browser import chromium
+from tests.support.browser import NAMES, chromium
 from tests.support.processes import PROJECT
 from tests.support.tools import tool
 
@@ -26,8 +26,8 @@ _SCALE = 1.5
 def main() -> int:
     options = _options()
     try:
-        for needed in ("chromium", "prometheus"):
-            tool(needed)
+        for names in (NAMES, ("prometheus",)):
+            tool(*names)
     except (pytest.skip.Exception, pytest.fail.Exception) as missing:
         print(missing.msg)
         return 1
@@ -62,7 +62,7 @@ def _picture(browser: Browser, html: str, file: Path) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtests.pictures", description="The pictures of the README.")
-    parser.add_argument("--minutes", type=float, default=5, help="of load (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=4, help="of load (default: %(default)s)")
     parser.add_argument("--into", type=Path, default=PROJECT / "docs" / "pictures", help="a folder")
     return parser.parse_args()
 

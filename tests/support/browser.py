@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.tools import tool
 
+NAMES = ("chromium", "google-chrome")
+
 # As root it has no sandbox; and it is to ask nobody but the page's own service.
 _ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -20,7 +22,7 @@ _ARGUMENTS = [
 @contextmanager
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=tool("chromium", "google-chrome"), args=_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=tool(*NAMES), args=_ARGUMENTS)
         yield browser
         browser.close()
 

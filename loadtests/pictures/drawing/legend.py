@@ -9,7 +9,7 @@ from loadtests.pictures.drawing.axes import Box
 from loadtests.pictures.drawing.field import Json
 from loadtests.pictures.drawing.words import words
 
-_LINE_PX, _SWATCH_PX, _LETTER_PX, _CELL_PX = 17, 24, 5.3, 10
+_LINE_PX, _SWATCH_PX, _LETTER_PX, _CELL_PX = 17, 24, 5.3, 13
 _CALCULATED: dict[str, Callable[[Collection[float]], float]] = {"mean": statistics.fmean, "max": max}
 
 
@@ -27,7 +27,7 @@ class Named(Protocol):
 def left_of(box: Box, curves: Sequence[Named], calculations: Sequence[str], field: Json) -> Box:
     """What a legend beside the curves leaves of a box."""
     rows = [(each.name, *_calculated(each, calculations, field)) for each in curves if not each.empty]
-    columns = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    columns = [max(map(len, column)) for column in zip(("", *calculations), *rows, strict=True)]
     return Box(box.width - _SWATCH_PX - sum(_LETTER_PX * letters + _CELL_PX for letters in columns), box.height)
 
 
@@ -48,7 +48,7 @@ def beside(curves: Sequence[Named], calculations: Sequence[str], field: Json) ->
     """A table; those that are always 0 are told of in one line, so that the others have room."""
     head = "".join(f"<th>{each.capitalize()}</th>" for each in calculations)
     rows = "".join(_row(each, calculations, field) for each in curves if not each.empty)
-    silent = sum(each.empty for each in curves)
+    silent = sum(each.empty and bool(each.values) for each in curves)
     rest = f'<tr class="rest"><td colspan="{1 + len(calculations)}">{silent} more, at 0 throughout</td></tr>'
     return f'<table class="beside"><tr><th></th>{head}</tr>{rows}{rest if silent else ""}</table>'
 
