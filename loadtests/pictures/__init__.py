@@ -6,7 +6,6 @@
     clients.py    who asks: more, fewer, more again; some leave
     weather.py    how Groq is meanwhile: well, away, and well with limits
     source.py     what panels ask, and Prometheus' answers
-    png.py        fewer bytes for the same picture
     drawing/      the dashboard's JSON and those answers, as one page of HTML: pure
 
 It is Grafana's dashboard, and no Grafana: panels, places, titles, units, colours and queries come from its JSON.
