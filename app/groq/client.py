@@ -36,6 +36,7 @@ class GroqClient:
     def __init__(self, settings: Settings) -> None:
         base_url, api_key = settings.groq_endpoint
         self._settings = settings
+        self._fallback = settings.groq_fallback_model and settings.groq_model(settings.groq_fallback_model)
         self._frames = Frames(settings.stream_flush_ms / 1000)
         self._sdk = Sdk(base_url=base_url, api_key=api_key)
 
@@ -69,7 +70,7 @@ class GroqClient:
         try:
             return await self._patiently(payload, deadline, on_attempt)
         except UpstreamError as error:
-            fallback = self._settings.groq_fallback_model
+            fallback = self._fallback
             if not error.retryable or fallback in (None, payload["model"]) or deadline <= time.monotonic():
                 raise
             with suppress(UpstreamError):  # the client asked for the other model, and is told of that one

@@ -53,11 +53,14 @@ async def test_a_failure_that_a_repeat_cannot_heal_is_not_tried_again(groq: Simu
     assert len(attempts) == 1
 
 
-async def test_when_the_attempts_are_spent_the_fallback_model_is_asked_once(groq: SimulatedGroq) -> None:
+@pytest.mark.parametrize("fallback", ["openai/gpt-oss-20b", "other"])
+async def test_when_the_attempts_are_spent_the_fallback_model_is_asked_once(groq: SimulatedGroq, fallback: str) -> None:
+    """By either of its names."""
     model = str(PAYLOAD["model"])
     groq.fail({"status": 503, "model": model})
     attempts: list[Attempt] = []
-    async with GroqClient(settings(groq.url, groq_fallback_model="openai/gpt-oss-20b")) as client:
+    aliases = {"other": "openai/gpt-oss-20b"}
+    async with GroqClient(settings(groq.url, groq_fallback_model=fallback, groq_model_aliases=aliases)) as client:
         stream = await open_stream(client, attempts)
         assert (await stream.read()).model == "openai/gpt-oss-20b"
         await stream.aclose()
@@ -88,7 +91,12 @@ async def test_when_the_fallback_fails_too_the_client_is_told_of_the_model_that_
 
 
 @pytest.mark.parametrize(
-    ("fault", "fallback"), [({"status": 400}, "openai/gpt-oss-20b"), ({"status": 503}, str(PAYLOAD["model"]))]
+    ("fault", "fallback"),
+    [
+        ({"status": 400}, "openai/gpt-oss-20b"),
+        ({"status": 503}, str(PAYLOAD["model"])),
+        ({"status": 503}, "llama-3.3-8b-instant"),  # which is the same
+    ],
 )
 async def test_a_refusal_of_the_request_and_the_model_itself_have_no_fallback(
     groq: SimulatedGroq, fault: dict[str, Any], fallback: str
