@@ -37,7 +37,7 @@ class Completion:
         _merge_list(self._choices, [{"index": 0, **choice} for choice in choices])
         self._x_groq |= chunk.pop("x_groq", None) or {}
         for name, value in chunk.items():
-            if self._said.get(name) is None or (value is not None and name not in _SAID_FIRST):
+            if self._said.get(name) is None or (value not in (None, "") and name not in _SAID_FIRST):
                 self._said[name] = value
 
     def as_json(self) -> bytes:
@@ -96,7 +96,7 @@ def _merge(into: dict[str, Any], piece: Mapping[str, Any]) -> None:
             if not isinstance(known, list):
                 known = into[name] = []
             _merge_list(known, value)
-        else:
+        elif value != "" or known is None:  # a tool's name may come again, and empty
             into[name] = value
 
 

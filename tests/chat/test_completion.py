@@ -159,3 +159,13 @@ def test_usage_that_is_told_beside_the_answer_alone_is_its_usage() -> None:
 def test_the_halves_of_a_surrogate_pair_become_one_character_again() -> None:
     halves = (b'data: {"choices":[{"delta":{"content":"\\u%s"}}]}\n\n' % half for half in (b"d83d", b"de80"))
     assert assembled(list(halves))["choices"][0]["message"]["content"] == "🚀"
+
+
+def test_a_tool_keeps_its_name_when_a_later_chunk_says_an_empty_one() -> None:
+    first = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{"}}
+    later = {"index": 0, "id": "", "type": "", "function": {"name": "", "arguments": "}"}}
+    chunks = [{"model": "m", "choices": [{"delta": {"tool_calls": [call]}}]} for call in (first, later)]
+    told = assembled([b"data: %s\n\n" % json.dumps(chunk).encode() for chunk in [*chunks, {"model": ""}]])
+    whole = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    assert told["choices"][0]["message"]["tool_calls"] == [whole]
+    assert told["model"] == "m"
