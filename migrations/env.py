@@ -42,6 +42,8 @@ if context.is_offline_mode():
     url = read_settings().database_url.get_secret_value()
     context.configure(url=url, target_metadata=Base.metadata, literal_binds=True)
     with context.begin_transaction():
+        if context.get_context().dialect.name == "postgresql":
+            context.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
         context.run_migrations()
 else:
     asyncio.run(_connect_and_migrate(context.config.attributes.get("settings") or read_settings()))

@@ -85,3 +85,13 @@ def test_alembic_s_own_command_works_too(empty_database: str, tmp_path: Path) ->
     code, output = run(arguments, cwd=tmp_path, env={"DATABASE_URL": empty_database})
     assert code == 0, output
     assert query(empty_database, "SELECT * FROM chat_logs") == []
+
+
+def test_what_is_written_down_to_be_run_by_hand_gives_up_as_soon(tmp_path: Path) -> None:
+    """`--sql` asks no database."""
+    arguments = ["alembic", "-c", str(PROJECT / "alembic.ini"), "upgrade", "head", "--sql"]
+    code, output = run(arguments, cwd=tmp_path, env={"DATABASE_URL": "postgresql://me@nowhere.invalid/chats"})
+    assert code == 0, output
+    assert 0 < output.find("SET lock_timeout = '2s';") < output.find("CREATE TABLE chat_logs")
+    code, output = run(arguments, cwd=tmp_path, env={"DATABASE_URL": "sqlite:///chats.db"})
+    assert (code, "lock_timeout" in output) == (0, False), output
