@@ -159,13 +159,28 @@ def test_connections_to_the_service_stay_open(service: Service, behind: Service,
 def test_what_a_caller_claims_of_itself_is_replaced(service: Service, proxy: Nginx) -> None:
     """The service believes nginx; what nginx says is what nginx saw."""
     claims = {"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.9", "x-forwarded-host": "evil.example"}
-    response = service.http.get(f"{service.url}/healthz/", headers=claims)
-    assert response.headers["location"] == f"{proxy.url}/healthz"
+    response = service.http.get(f"{service.url}{PATH}/", headers=claims)
+    assert response.headers["location"] == f"{proxy.url}{PATH}"
 
 
-def test_metrics_are_not_to_be_had(service: Service) -> None:
-    response = service.http.get(f"{service.url}/metrics")
+@pytest.mark.parametrize("path", ["/readyz", "/healthz", "/metrics", "/", "/page/page.js", "/docs", "/openapi.json"])
+def test_what_no_caller_needs_is_not_to_be_had(service: Service, behind: Service, path: str) -> None:
+    """Whoever may ask for it could keep the service busy, or learn how it is."""
+    response = service.http.get(service.url + path)
     assert (response.status_code, response.json()["error"]["code"]) == (404, "invalid_request")
+    assert response.json()["error"].keys() == {"message", "type", "code", "param"}
+    assert service.http.get(behind.url + path).status_code == (404 if path == "/metrics" else 200)
+
+
+def test_the_page_is_to_be_had_with_the_line_that_says_so(behind: Service, tmp_path: Path, http: httpx2.Client) -> None:
+    with nginx(tmp_path / "edge", behind.url, with_page=True) as edge:
+        for path in ("/", "/page/page.js", "/page/about", "/docs", "/openapi.json", "/v1/models"):
+            assert http.get(edge.url + path).status_code == 200
+        assert http.get(f"{edge.url}/readyz").status_code == 404
+
+
+def test_models_are_listed(service: Service) -> None:
+    assert service.http.get(f"{service.url}/v1/models").json()["data"]
 
 
 def test_a_line_of_the_log_leads_to_the_row_and_says_nothing_of_the_chat(service: Service, proxy: Nginx) -> None:
@@ -183,7 +198,7 @@ def test_its_numbers_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch, 
     assert int(told["client_header_timeout"]) == settings.header_timeout_s
     assert int(told["client_body_timeout"]) == settings.body_timeout_s
     assert int(re.findall(r"sndbuf=(\d+)k", SITE.read_text())[0]) * 1024 == settings.client_buffer_bytes
-    assert int(told["proxy_read_timeout"]) > 2 * max(settings.groq_open_timeout_s, settings.stream_keepalive_s)
+    assert int(told["proxy_read_timeout"]) > settings.chat_timeout_s
     monkeypatch.chdir(tmp_path)  # a developer's .env is not read from there
     monkeypatch.setenv("GROQ_API_KEY", "any")
     gunicorn = runpy.run_path(str(PROJECT / "deploy" / "gunicorn.conf.py"))

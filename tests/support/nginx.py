@@ -74,14 +74,20 @@ def _replaced(text: str, old: str, new: str) -> str:
 
 
 @contextmanager
-def nginx(folder: Path, upstream: str) -> Iterator[Nginx]:
-    """In front of the URL `upstream`. It stops with the context, and its error log is printed."""
+def nginx(folder: Path, upstream: str, *, with_page: bool = False) -> Iterator[Nginx]:
+    """In front of the URL `upstream`. It stops with the context, and its error log is printed.
+
+    `with_page`: with the line in place that stands there as a comment.
+    """
     folder.mkdir()
     port = free_port()
     site = SITE.read_text()
     site = _replaced(site, "server 127.0.0.1:8000;", f"server {urlsplit(upstream).netloc};")
     site = _replaced(site, "listen 80 ", f"listen 127.0.0.1:{port} ")
     site = _replaced(site, "access_log /var/log/nginx/groq-stream.log", f"access_log {folder}/access.log")
+    if with_page:
+        site, count = re.subn(r"# +(location ~ .*\n) +location ~ .*\n", r"\1", site)
+        assert count == 1
     (folder / "site.conf").write_text(site)
     config = folder / "nginx.conf"
     user = "user root;" if os.geteuid() == 0 else ""  # the folder may be root's alone
