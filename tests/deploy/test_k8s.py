@@ -55,9 +55,21 @@ def test_no_service_and_no_ingress_leads_to_the_metrics() -> None:
     assert services.pop(only("StatefulSet", base())["spec"]["serviceName"])["clusterIP"] == "None"
     [(public, spec)] = services.items()
     [rule] = only("Ingress", base())["spec"]["rules"]
-    [path] = rule["http"]["paths"]
-    assert path["backend"]["service"]["name"] == public
-    assert path["backend"]["service"]["port"]["name"] in {port["name"] for port in spec["ports"]}
+    for path in rule["http"]["paths"]:
+        assert path["backend"]["service"]["name"] == public
+        assert path["backend"]["service"]["port"]["name"] in {port["name"] for port in spec["ports"]}
+    # Chats, and not whether the service is well: that costs the database a question.
+    assert {path["path"]: path["pathType"] for path in rule["http"]["paths"]} == {"/v1": "Prefix", "/api": "Prefix"}
+
+
+@pytest.mark.parametrize("family", ["nginx.ingress.kubernetes.io", "nginx.org"])
+def test_the_ingress_holds_the_largest_request_in_memory_and_waits_for_the_longest_chat(family: str) -> None:
+    """Or prompts are written to its disk, and answers that are not streamed are cut off."""
+    told = only("Ingress", base())["metadata"]["annotations"]
+    size = {"nginx.ingress.kubernetes.io": "proxy-body-size", "nginx.org": "client-max-body-size"}[family]
+    for name in (size, "client-body-buffer-size"):
+        assert int(told[f"{family}/{name}"].removesuffix("m")) * 2**20 > SETTINGS.max_body_bytes
+    assert int(told[f"{family}/proxy-read-timeout"].removesuffix("s")) > SETTINGS.chat_timeout_s
 
 
 def test_chats_go_to_servers_and_never_to_a_migration() -> None:
