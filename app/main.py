@@ -10,6 +10,7 @@ from app.api import cors, drop_in, errors, health, pages
 from app.api.keys import ApiKeys
 from app.api.middleware import BodyLimit, RequestId
 from app.api.page import routes as page
+from app.api.pulse import Pulse
 from app.api.state import AppState
 from app.api.v1.endpoints import chat
 from app.chat.drain import Drain
@@ -61,6 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 settings=settings,
                 chats=chats,
                 database=rows,
+                pulse=Pulse(rows.ping),
                 probe=telemetry.probe,
                 drain=drain,
                 rows=log,

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import Depends, Request
 
 from app.api.keys import ApiKeys
+from app.api.pulse import Pulse
 from app.chat.caller import Caller
 from app.chat.drain import Drain
 from app.chat.service import ChatService
@@ -15,11 +16,7 @@ from app.core.errors import ServiceError
 
 
 class Database(Protocol):
-    """What the health check and the page need of it. Both raise whatever the driver raises if it does not answer."""
-
-    async def ping(self) -> None:
-        """Nothing, if it answers."""
-        ...
+    """What the page needs of it. Raises whatever the driver raises if it does not answer."""
 
     async def facts(self, chat_id: UUID) -> Mapping[str, Any] | None:
         """What is known of a chat, without what was said in it; None where there is no such row."""
@@ -71,6 +68,7 @@ class AppState(TypedDict):
     settings: Settings
     chats: ChatService
     database: Database
+    pulse: Pulse
     probe: Probe
     drain: Drain
     keys: ApiKeys
