@@ -11,7 +11,7 @@ from app.chat.counting import counted, streamed
 from app.chat.pace import Pace, milliseconds
 from app.chat.pricing import cost_usd
 from app.core.attempt import Attempt
-from app.core.errors import NotRecorded, ServiceError, UpstreamBroken
+from app.core.errors import NotRecorded, ServiceError, UpstreamBroken, UpstreamUnreadable
 from app.core.outcomes import Outcome
 from app.core.record import ChatRecord, Details
 from app.core.setting_types import ModelPrice
@@ -109,7 +109,7 @@ class Exchange:
 
     def fail(self, error: ServiceError, now: float) -> None:
         """Groq, the service or a client that takes nothing ended it."""
-        if not self._is_whole:
+        if not self._is_whole or isinstance(error, UpstreamUnreadable):
             self.error = error
         self._finish(error.outcome, now)
 
@@ -120,7 +120,7 @@ class Exchange:
     @property
     def _is_whole(self) -> bool:
         """Groq's end has been read: whatever happens now, the answer is complete."""
-        return self.upstream_ended and self._finish_reason is not None
+        return self.upstream_ended and self._finish_reason is not None and self.error is None
 
     def lose(self, lost: NotRecorded, record: ChatRecord) -> ChatRecord:
         """The row could be kept nowhere. A chat that had failed before has told its client why already."""

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from app.chat.completion import Completion
-from app.core.errors import UpstreamBroken
+from app.core.errors import UpstreamUnreadable
 
 _PIECE_BYTES = 2**16
 
@@ -16,11 +16,10 @@ async def whole(events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         async for block in events:
             try:
                 completion.add(block)
-            except ValueError as exc:
-                broken = UpstreamBroken("Groq sent an event that is not what its API describes")
-                broken.__cause__ = exc
-                await events.athrow(broken)  # the chat ends with it, and its row says so
-                raise broken from exc  # unless it had ended before
+            except (ValueError, RecursionError) as exc:
+                unreadable = UpstreamUnreadable("Groq sent an event that is not what its API describes")
+                unreadable.__cause__ = exc
+                await events.athrow(unreadable)  # the chat ends with it, and its row says so: it raises
     answer = completion.as_json()
     for start in range(0, len(answer), _PIECE_BYTES):
         yield answer[start : start + _PIECE_BYTES]

@@ -27,6 +27,7 @@
        ├─ UpstreamRefusedOurKey    502   Groq's 401 and 403: the service's key, not the caller's
        ├─ UpstreamRejected         4xx   Groq's refusal of what the caller asked, as Groq said it
        └─ UpstreamBroken           502   a stream that broke, stopped early or made no sense
+          └─ UpstreamUnreadable    502   … whose end was read, and that cannot be put together
 
 One handler renders them (`api/errors.py`), always as OpenAI's envelope.
 """
@@ -229,3 +230,7 @@ class UpstreamRejected(UpstreamError):
 
 class UpstreamBroken(UpstreamError):
     code = "upstream_broken"
+
+
+class UpstreamUnreadable(UpstreamBroken):
+    pass

@@ -76,8 +76,21 @@ async def test_what_cannot_be_read_is_a_failure_of_groq_s(*, ended: bool) -> Non
     stage = Stage(WORD, cut, END)
     with pytest.raises(UpstreamBroken, match="not what its API describes"):
         await answer(stage)
-    assert stage.record.outcome is (Outcome.COMPLETED if ended else Outcome.UPSTREAM_ERROR)
+    assert (stage.record.outcome, stage.record.http_status) == (Outcome.UPSTREAM_ERROR, 502)
+    assert stage.record.error_code == "upstream_broken"
     assert stage.groq.closed
+
+
+@pytest.mark.parametrize("nested", ["9" * 5000, '{"x":' * 950 + "1" + "}" * 950], ids=["a number", "an object"])
+async def test_so_is_what_the_relay_may_skip_and_an_answer_needs(nested: str) -> None:
+    """A number too long for Python, or an object too deep to be merged, in the chunk that ends the answer."""
+    last = FINAL.replace(b'"delta":{}', b'"delta":{"x":%s}' % nested.encode())
+    stage = Stage(WORD, Block(data=last, chunks=1, finish_reason="stop", ended=True))
+    with pytest.raises(UpstreamBroken, match="not what its API describes"):
+        await answer(stage)
+    assert (stage.record.outcome, stage.record.http_status) == (Outcome.UPSTREAM_ERROR, 502)
+    record, error = stage.probe.finished_chats[0]
+    assert (record.outcome, error is not None) == (Outcome.UPSTREAM_ERROR, True)
 
 
 async def test_comments_over_a_silence_are_no_beginning() -> None:
