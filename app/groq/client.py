@@ -21,6 +21,7 @@ from app.groq.frames import Frames
 from app.groq.ratelimits import rate_limits
 from app.groq.retry import retrying
 from app.groq.sdk import Sdk
+from app.groq.secret import Secret
 from app.groq.stream import GroqStream
 
 _KEEPALIVE_S = 60
@@ -38,6 +39,7 @@ class GroqClient:
         self._settings = settings
         self._fallback = settings.groq_fallback_model and settings.groq_model(settings.groq_fallback_model)
         self._frames = Frames(settings.stream_flush_ms / 1000)
+        self._secret = Secret(api_key)
         self._sdk = Sdk(base_url=base_url, api_key=api_key)
 
     async def __aenter__(self) -> Self:
@@ -98,6 +100,8 @@ class GroqClient:
         try:
             return await self._first_byte(msgspec.json.encode(payload), limit_s, attempt)
         except BaseException as error:
+            if isinstance(error, UpstreamError):
+                self._secret.hide_in(error)
             attempt.error = error
             raise
         finally:
@@ -112,6 +116,7 @@ class GroqClient:
                     response,
                     max_event_bytes=self._settings.groq_max_event_bytes,
                     frames=self._frames,
+                    secret=self._secret,
                 )
                 await stream.await_first()
                 return stream
@@ -143,7 +148,6 @@ class GroqClient:
         said = exc.body if isinstance(exc.body, Mapping) else {}
         error = error_from(exc.status_code, said, retry_after=_seconds(response.headers.get("retry-after")))
         error.groq_request_id = exc.request_id
-        error.__cause__ = exc
         return error
 
 

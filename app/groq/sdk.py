@@ -15,8 +15,6 @@ _HEADERS = {
     "accept-encoding": "identity",
     "content-type": "application/json",
 }
-_A_SECRET = 12
-"""Shorter keys are a simulator's: they may be words of the message."""
 _OF_ONE_REQUEST = {"host", "content-length"}
 
 
@@ -25,7 +23,6 @@ class Sdk:
 
     def __init__(self, *, base_url: str, api_key: str) -> None:
         self._kept = _Kept()
-        self._key = api_key.encode()
         self._sdk = AsyncOpenAI(
             api_key=api_key,
             base_url=base_url,
@@ -40,9 +37,7 @@ class Sdk:
         return str(request.url), {name: value for name, value in request.headers.items() if name not in _OF_ONE_REQUEST}
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> APIStatusError:
-        """The SDK's exception for an answer that is no success. What it quotes goes to the caller, so not our key."""
-        if len(self._key) >= _A_SECRET:
-            body = body.replace(self._key, b"(the key of this service)")
+        """The SDK's exception for an answer that is no success."""
         # As they came they may hold what httpx2 refuses, or unpacks.
         told = {name: _ascii(headers[name]) for name in ("content-type", "x-request-id") if name in headers}
         response = httpx2.Response(status, headers=told, content=body, request=self._kept.request)

@@ -10,6 +10,7 @@ from app.core.errors import UpstreamBroken, UpstreamUnreachable
 from app.groq.frames import Frames
 from app.groq.gather import Gatherer
 from app.groq.reader import all_that_came, take
+from app.groq.secret import Secret
 from app.groq.wire import Decoder
 
 _END_OF_BODY_S = 0.05
@@ -19,11 +20,14 @@ _CLOSING_S = 1
 class GroqStream:
     """Satisfies `chat.ports.UpstreamStream`."""
 
-    def __init__(self, response: aiohttp.ClientResponse, *, max_event_bytes: int, frames: Frames) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, *, max_event_bytes: int, frames: Frames, secret: Secret
+    ) -> None:
         self._response = response
         self._body = response.content
         self._decoder = Decoder(max_event_bytes=max_event_bytes)
         self._frames = frames
+        self._secret = secret
         self._gatherer: Gatherer | None = None
         self._first: Block | None = None
         self._ended = False
@@ -82,6 +86,7 @@ class GroqStream:
         self._finished = self._finished or block.finish_reason is not None
         if at_end and self._finished and not block.ended:
             block.ended, block.error = True, None
+        self._secret.hide_in_block(block)
         self._ended = block.ended
         self._gather_or_stop(block)
         return block

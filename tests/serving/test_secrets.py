@@ -3,16 +3,18 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
 from app.core.config import Settings
 from app.db.migrate import upgrade
+from tests.support.database import query
 from tests.support.otlp import Collector, collecting
 from tests.support.ports import free_port
 from tests.support.recording import Recording, answer_of, recording
-from tests.support.service import Reply
+from tests.support.service import DROP_IN, PATH, Reply
 from tests.support.serving import Workers, serving
 
 CALLERS_KEY = "sentinel-key-of-a-caller"
@@ -59,7 +61,7 @@ def loud(http: httpx2.Client, tmp_path: Path, upstream: Recording, spans: Collec
         yield running
 
 
-def ask(workers: Workers, content: bytes | None = None, *, key: str = CALLERS_KEY) -> Reply:
+def ask(workers: Workers, content: bytes | None = None, *, key: str = CALLERS_KEY, path: str = PATH) -> Reply:
     """With headers that are nobody's business."""
     headers = {
         "authorization": f"Bearer {key}",
@@ -72,7 +74,7 @@ def ask(workers: Workers, content: bytes | None = None, *, key: str = CALLERS_KE
         "tracestate": f"vendor={BESIDE}",
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     }
-    return workers.chat(content=content or json.dumps(BODY).encode(), headers=headers)
+    return workers.chat(content=content or json.dumps(BODY).encode(), headers=headers, path=path)
 
 
 def refusals(workers: Workers, upstream: Recording) -> list[Reply]:
@@ -128,6 +130,35 @@ def test_groqs_refusal_of_our_key_is_ours_and_never_the_callers(loud: Workers, u
         assert (refused.status, refused.error["code"]) == (502, "upstream_refused_key")
         assert "www-authenticate" not in refused.headers
         assert GROQ_KEY.encode() not in refused.body
+
+
+SAID = {"message": f"no: {GROQ_KEY}", "code": GROQ_KEY, "beside": [{GROQ_KEY: GROQ_KEY}]}
+LAST_CHUNK: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": None}]}
+IN_THE_STREAM = [
+    b"event: error\ndata: " + json.dumps({"error": SAID}).encode(),
+    b"event: error\ndata: " + json.dumps({"error": SAID | {"status_code": 400}}).encode(),
+    b"event: error\ndata: " + json.dumps({"error": SAID}).encode().replace(b"sentinel", b"\\u0073entinel"),
+    b"data: " + json.dumps({"error": f"no: {GROQ_KEY}"}).encode(),
+    b"data: " + json.dumps(LAST_CHUNK | {"x_groq": {"id": "req_1", "error": f"no: {GROQ_KEY}"}}).encode(),
+]
+
+
+@pytest.mark.parametrize("error", IN_THE_STREAM, ids=["event", "with a status", "escaped", "chunk", "early stop"])
+@pytest.mark.parametrize("begun", [True, False])
+def test_our_key_is_not_told_where_groq_quotes_it_in_the_stream(
+    loud: Workers, upstream: Recording, error: bytes, *, begun: bool
+) -> None:
+    first = answer_of(ANSWERED).partition(b"\n\n")[0] + b"\n\n" if begun else b""
+    upstream.body = first + error + b"\n\ndata: [DONE]\n\n"
+    streamed, whole = ask(loud), ask(loud, path=DROP_IN)
+    assert (streamed.status == 200) == (begun or b"x_groq" in error)
+    assert whole.status in {400, 502}
+    for reply in (streamed, whole):
+        assert "(the key of this service)" in reply.error["message"]
+        assert GROQ_KEY.encode() not in reply.body
+    rows = query(loud.database_url, "SELECT * FROM chat_logs")
+    assert len(rows) == 2
+    assert GROQ_KEY not in str(rows) + loud.program.output
 
 
 def test_nothing_that_a_client_sends_as_a_header_reaches_groq(loud: Workers, upstream: Recording) -> None:
