@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from app.api import errors, health
 from app.api.keys import ApiKeys
 from app.api.middleware import BodyLimit, RequestId
+from app.api.pulse import Pulse
 from app.api.state import AppState
 from app.api.v1.endpoints import chat
 from app.chat.drain import Drain
@@ -74,6 +75,7 @@ def create_app() -> FastAPI:
                 settings=settings,
                 chats=ChatService(settings, groq=groq, log=nowhere, probe=nothing, meter=Unlimited(), drain=drain),
                 database=nowhere,
+                pulse=Pulse(nowhere.ping),
                 probe=nothing,
                 drain=drain,
                 rows=nowhere,

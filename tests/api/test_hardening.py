@@ -130,7 +130,9 @@ def test_a_page_loads_and_runs_only_what_it_names(service: Service) -> None:
     assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
     assert "unsafe" not in policy["script-src"]
     assert policy["script-src"].count("'sha256-") == len(re.findall("<script>", page.text)) == 1
-    others = [each for name in ("script-src", "style-src") for each in policy[name].split() if each.startswith("https:")]
+    others = [
+        each for name in ("script-src", "style-src") for each in policy[name].split() if each.startswith("https:")
+    ]
     assert others == re.findall(r'(?:<script src|rel="stylesheet" href)="([^"]+)"', page.text)[::-1] != []
     assert all(each.endswith((".js", ".css")) for each in others)  # no host, and no folder
     assert page.headers["x-content-type-options"] == "nosniff"
