@@ -93,11 +93,17 @@ def _answer(request: Request, error: ServiceError) -> Response:
 
 
 def tell_of_refusal(scope: Scope, error: ServiceError) -> None:
-    """Tells the probe of a request for a chat that none began for, because nobody else will."""
+    """Tells the probe of a request for a chat that none began for, because nobody else will; and of keys that are none,
+    whatever was asked for: somebody may be guessing.
+    """
     route = scope.get("route")
-    if isinstance(route, APIRoute) and CHAT_TAG in route.tags:
-        state: RequestState = scope["state"]
+    if not isinstance(route, APIRoute):
+        return
+    state: RequestState = scope["state"]
+    if CHAT_TAG in route.tags:
         state["probe"].chat_refused(error, request_id=state["request_id"], route=route.path)
+    elif isinstance(error, Unauthorized):
+        state["probe"].key_refused(error, request_id=state["request_id"], route=route.path)
 
 
 def _invalid(problems: Sequence[dict[str, Any]]) -> InvalidRequest:

@@ -49,6 +49,10 @@ class Probe(Protocol):
         """A request for a chat was turned away at the door."""
         ...
 
+    def key_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:
+        """A request for anything else was, for want of a key."""
+        ...
+
 
 class Quota(Protocol):
     """What the guard needs of it; `client` is the name of a key, `visit` the id of its request."""

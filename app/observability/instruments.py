@@ -134,6 +134,12 @@ def quota_failures(registry: CollectorRegistry) -> Family[Counter]:
     return Family(counter, QUOTA_OPERATIONS)
 
 
+def keys_refused(registry: CollectorRegistry) -> Counter:
+    """Who asked without a key that is one."""
+    told = "Requests without a key of this service or with a wrong one, for chats and for anything else."
+    return Counter("keys_refused", told, registry=registry)
+
+
 class WorkerMetrics:
     """The worker itself, and what watches it."""
 

@@ -13,7 +13,14 @@ from prometheus_client import (
 from app.core.attempt import Attempt
 from app.core.outcomes import WITHOUT_ROW, Outcome
 from app.core.record import ChatRecord
-from app.observability.instruments import ChatMetrics, GroqMetrics, RowMetrics, WorkerMetrics, quota_failures
+from app.observability.instruments import (
+    ChatMetrics,
+    GroqMetrics,
+    RowMetrics,
+    WorkerMetrics,
+    keys_refused,
+    quota_failures,
+)
 from app.observability.labels import OTHER_MODEL, POOL_STATES, TOKEN_TYPES
 
 
@@ -33,6 +40,7 @@ class Metrics:
         self.groq = GroqMetrics(self.registry, labels)
         self.rows = RowMetrics(self.registry)
         self.quota_failures = quota_failures(self.registry)
+        self.keys_refused = keys_refused(self.registry)
         self.worker = WorkerMetrics(self.registry, info=dict(info), workers=workers)
 
     def model(self, name: str) -> str:
@@ -60,6 +68,8 @@ class Metrics:
     def chat_refused(self, outcome: Outcome) -> None:
         """A request that no chat began for; of its model nothing is known."""
         self.chats.requests.labels(OTHER_MODEL, outcome).inc()
+        if outcome is Outcome.REJECTED_UNAUTHORIZED:
+            self.keys_refused.inc()
 
     def attempted(self, attempt: Attempt, *, before: Attempt | None) -> None:
         """One request to Groq; `before` is the failed one that it repeats."""

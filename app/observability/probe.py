@@ -70,6 +70,13 @@ class Probe:
         with _unfailing():
             log.info("chat.refused", **lines.of_refusal(error, request_id=request_id, route=route))
 
+    def key_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:
+        """A request for anything else, without a key that is one."""
+        with _unfailing():
+            self._metrics.keys_refused.inc()
+        with _unfailing():
+            log.info("key.refused", **lines.of_refusal(error, request_id=request_id, route=route))
+
     def rows_committed(
         self, records: Sequence[ChatRecord], *, began_ns: int, took_s: float, failure: str | None
     ) -> None:

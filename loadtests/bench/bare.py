@@ -33,6 +33,9 @@ class Nothing:
     def chat_began(self, *_: object, **__: object) -> "Nothing":
         return self
 
+    def key_refused(self, *_: object, **__: object) -> None:
+        pass
+
     def chat_refused(self, *_: object, **__: object) -> None:
         pass
 

@@ -4,6 +4,7 @@ import json
 import socket
 from contextlib import ExitStack
 from typing import Any
+from uuid import UUID
 
 import httpx2
 
@@ -13,6 +14,7 @@ from tests.support.serving import Workers
 SECRET_PROMPT = "a-word-that-nobody-else-may-read"
 SECRET_KEY = "a-key-that-nobody-else-may-see"
 KEYS = ",".join(f"client-{number}:{SECRET_KEY}-{number}" for number in range(21))
+GUESSED = ("/v1/models", "/v1/models/llama-3.1-8b-instant", f"/page/chats/{UUID(int=0)}")
 BODY = {"messages": [{"role": "user", "content": SECRET_PROMPT}]}
 
 
@@ -33,6 +35,11 @@ class Mix:
 
     def ask_without_a_key(self, path: str = PATH) -> int:
         return self._post("Bearer wrong", BODY, path)
+
+    def guess_a_key(self) -> list[int]:
+        """Where no chat is asked for, and one that is refused is none."""
+        with httpx2.Client(timeout=30, trust_env=False, headers={"authorization": "Bearer wrong"}) as client:
+            return [client.get(self._workers.url + path).status_code for path in GUESSED]
 
     def leave(self, client: int) -> None:
         """Reads a little, and hangs up."""

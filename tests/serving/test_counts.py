@@ -15,7 +15,7 @@ from prometheus_client.samples import Sample
 
 from app.core.outcomes import REFUSALS, WITHOUT_ROW, Outcome
 from tests.serving.conftest import ENV
-from tests.serving.mix import KEYS, SECRET_KEY, SECRET_PROMPT, Mix
+from tests.serving.mix import GUESSED, KEYS, SECRET_KEY, SECRET_PROMPT, Mix
 from tests.serving.with_a_bug import MODEL as BUGGY_MODEL
 from tests.support.database import execute, query
 from tests.support.otlp import Collector
@@ -61,6 +61,7 @@ def ask_in_every_way(mix: Mix, workers: Workers, spool: Path) -> None:
     assert mix.ask(6, messages=[]) == 400
     assert mix.ask(6, messages="x" * 5_000_000) == 413
     assert mix.ask_without_a_key() == 401
+    assert mix.guess_a_key() == [401] * len(GUESSED)
     ask_as_openai_s_clients_do(mix)
     mix.leave(7)
     with mix.blocked(7):
@@ -148,6 +149,11 @@ def test_requests_are_rows_and_refusals_and_every_signal_says_the_same(
     without_row = sum(counted[outcome] for outcome in WITHOUT_ROW)
     assert len(rows) == mix.asked - without_row
     assert Counter(line["outcome"] for line in refused) == {outcome.value: counted[outcome] for outcome in REFUSALS}
+
+    # A key that is none is counted wherever it is sent; where no chat was asked for, none was refused.
+    guessed = [line["route"] for line in lines if line["event"] == "key.refused"]
+    assert guessed == ["/v1/models", "/v1/models/{model:path}", "/page/chats/{chat_id}"]
+    assert total(samples, "keys_refused_total") == len(GUESSED) + counted["rejected_unauthorized"]
 
     # A row, its line and its trace are of one chat.
     kept = {str(row["id"]): (row["outcome"], row["trace_id"], row["client"]) for row in rows}
