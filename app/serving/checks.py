@@ -2,6 +2,8 @@
 
 import socket
 import sys
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -59,9 +61,21 @@ def missing_in_production(settings: Settings) -> list[str]:
     sentences = {
         "API_KEYS: set it, so that not everyone may ask; APP_ENV=development runs without": not settings.api_keys,
         "GROQ_API_KEY: set it; a simulator is for development alone": settings.groq_api_key is None,
+        "GROQ_BASE_URL: use https://, or the key and all prompts travel in clear": _is_in_clear(settings.groq_base_url),
         "DATABASE_URL: set it to a PostgreSQL; the embedded database is for development alone": embedded,
     }
     return [sentence for sentence, missing in sentences.items() if missing]
+
+
+def _is_in_clear(url: str) -> bool:
+    """Whether others on its way can read what is sent there; nobody is on the way to this machine itself."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        is_here = ip_address(host).is_loopback
+    except ValueError:
+        is_here = host == "localhost"
+    return parts.scheme != "https" and not is_here
 
 
 def groq_problems(settings: Settings) -> list[str]:

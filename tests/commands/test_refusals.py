@@ -6,6 +6,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from app.core.config import Settings
+from app.serving.checks import missing_in_production
 from tests.commands.newcomer import FREE_PORT, chat
 from tests.support.processes import PROJECT, program, run
 
@@ -146,6 +148,19 @@ def test_production_does_not_start_on_a_spool_that_cannot_be_written(tmp_path: P
     assert code == 1
     assert output.startswith("SPOOL_DIR: no rows can be written")
     assert output.count("\n") == 1
+
+
+@pytest.mark.parametrize("url", ["http://simulator:9100/openai/v1", "http://10.0.0.1", "http://127.0.0.1.example"])
+def test_production_sends_its_key_and_prompts_to_nobody_in_clear(url: str) -> None:
+    """But to this machine, on which nobody listens in between."""
+    env = {"api_keys": "me:a-secret", "groq_api_key": "k", "database_url": "postgresql://me@db/chats"}
+    for base_url, said in ((url, ["GROQ_BASE_URL"]), *((here, []) for here in HERE)):
+        settings = Settings(_env_file=None, app_env="production", groq_base_url=base_url, **env)  # type: ignore[arg-type]
+        assert [sentence.partition(":")[0] for sentence in missing_in_production(settings)] == said
+        assert missing_in_production(settings.model_copy(update={"app_env": "development"})) == []
+
+
+HERE = ["http://127.0.0.1:9/v1", "http://127.9.9.9", "http://[::1]:9", "http://localhost:9", "https://api.groq.com"]
 
 
 def test_what_is_wrong_is_not_called_missing_as_well(tmp_path: Path) -> None:
