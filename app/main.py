@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 
 from app import __version__
-from app.api import cors, drop_in, errors, health, pages
+from app.api import cors, description, drop_in, errors, health, pages
 from app.api.keys import ApiKeys
 from app.api.middleware import BodyLimit, RequestId
 from app.api.page import routes as page
@@ -85,6 +85,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(drop_in.models)
     app.include_router(health.router)
     if settings.shows_docs:
+        description.install(app, settings)
         app.include_router(pages.router)
     if settings.shows_page:
         page.install(app, settings)

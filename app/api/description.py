@@ -1,10 +1,14 @@
-"""What the API's own description says of answers to a chat."""
+"""What the API's own description says of keys, and of answers to a chat."""
 
 from typing import Any
 
+from fastapi import FastAPI
+
 from app.api.errors import ENVELOPE_SCHEMA
+from app.core.config import Settings
 
 RECEIPT = "Groq's `chat.completion.chunk` events as they came, then `data: [DONE]`: the row is durable."
+_KEY = {"type": "http", "scheme": "bearer", "description": "A key of this service, as in API_KEYS."}
 _EVENT = {
     "type": "object",
     "required": ["data"],
@@ -50,3 +54,21 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
         for status, text in _FAILURES.items()
         if not statuses or status in statuses
     }
+
+
+def install(app: FastAPI, settings: Settings) -> None:
+    """Where keys are asked for, what may be refused with 401 says so, and the page at `/docs` has a place for one."""
+    if not settings.api_keys:
+        return
+    without_keys = app.openapi
+
+    def with_keys() -> dict[str, Any]:
+        described = without_keys()
+        described["components"]["securitySchemes"] = {"key": _KEY}
+        for operations in described["paths"].values():
+            for operation in operations.values():
+                if "401" in operation["responses"]:
+                    operation["security"] = [{"key": []}]
+        return described
+
+    app.openapi = with_keys  # type: ignore[method-assign] # FastAPI's own way of saying more

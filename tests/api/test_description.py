@@ -1,6 +1,6 @@
 """The API's own description."""
 
-from tests.support.service import PATH, Service
+from tests.support.service import DROP_IN, PATH, Service
 
 
 def test_the_description_says_what_is_sent_and_what_comes_back(service: Service) -> None:
@@ -14,3 +14,16 @@ def test_the_description_says_what_is_sent_and_what_comes_back(service: Service)
         schema = operation["responses"][status]["content"]["application/json"]["schema"]
         assert set(schema["properties"]["error"]["required"]) == {"message", "type", "code", "param"}
     assert {"/healthz", "/readyz"} <= set(description["paths"])
+
+
+def test_where_keys_are_asked_for_the_description_says_where_and_how(service: Service, drop_in: Service) -> None:
+    """Or the page at /docs has no place for one, and nothing on it works."""
+    described = drop_in.http.get(f"{drop_in.url}/openapi.json").json()
+    [(name, scheme)] = described["components"]["securitySchemes"].items()
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    asked = {
+        path for path, operations in described["paths"].items() for each in operations.values() if "security" in each
+    }
+    assert asked == {PATH, DROP_IN, "/v1/models", "/v1/models/{model}"}
+    assert described["paths"][PATH]["post"]["security"] == [{name: []}]
+    assert "securitySchemes" not in service.http.get(f"{service.url}/openapi.json").text
