@@ -24,7 +24,9 @@ LASTING = {name: service for name, service in SERVICES.items() if service.get("r
 
 
 def environment(service: str) -> dict[str, str]:
-    return {name: str(value) for name, value in SERVICES[service].get("environment", {}).items()}
+    """With the defaults of what a `.env` may say otherwise: `${NAME:-default}`."""
+    told = SERVICES[service].get("environment", {})
+    return {name: re.sub(r"\$\{\w+:-([^}]*)}", r"\1", str(value)) for name, value in told.items()}
 
 
 def published(service: str) -> set[int]:
