@@ -161,9 +161,7 @@ def test_prometheus_keeps_what_its_rules_look_back_on() -> None:
 def test_quotas_are_counted_in_a_redis_of_this_stack_whatever_dot_env_says() -> None:
     """`localhost`, as in .env.example, is nobody there; and chats would go uncounted."""
     assert address(environment("app")["REDIS_URL"]) == ("redis", 6379)
-    redis = SERVICES["redis"]
-    assert redis["image"].startswith("redis:")
-    assert redis["command"][1:5] == ["--save", "", "--appendonly", "no"]
+    assert SERVICES["redis"]["image"].startswith("redis:")
     assert published("redis") == set()
 
 
