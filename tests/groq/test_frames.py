@@ -8,10 +8,10 @@ from app.groq.frames import Frames
 
 
 async def test_frames_begin_at_the_same_moments_for_all() -> None:
-    frames, now = Frames(0.016), asyncio.get_running_loop().time()
+    frames, clock = Frames(0.016), asyncio.get_running_loop().time
     for turn in (0, 0.25, 0.5, 0.75):
-        due = frames.next(turn)
-        assert 0 < due - now <= 0.0161
+        before, due, after = clock(), frames.next(turn), clock()
+        assert before < due <= after + 0.016 + 0.0011, "not later than a frame, and the millisecond that clocks round"
         assert due / 0.016 - turn == pytest.approx(round(due / 0.016 - turn))
 
 
