@@ -15,7 +15,7 @@ from tests.support import postgres as postgres_server
 from tests.support.database import execute
 from tests.support.postgres import Postgres
 from tests.support.processes import program
-from tests.support.service import Service, SimulatedGroq
+from tests.support.service import Service, SimulatedGroq, service_before
 
 # How long an example takes says something of the machine, and nothing of the code.
 hypothesis.settings.register_profile("project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -93,22 +93,17 @@ def groq(groq_process: SimulatedGroq) -> Iterator[SimulatedGroq]:
 def service_process(
     request: pytest.FixtureRequest,
     groq_process: SimulatedGroq,
-    http: httpx2.Client,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     url = fresh_database(request.param, folder, request)
-    env = {
-        "DATABASE_URL": url,
-        "GROQ_API_KEY": "test",
-        "GROQ_BASE_URL": groq_process.url,
-        "PORT": "0",
+    settings = {
         "GROQ_RETRY_WAIT_S": "2",
         "CHAT_GAP_TIMEOUT_S": "2",
         "MAX_BODY_BYTES": "100000",
     }
-    with program(["app"], cwd=folder, env=env) as running:
-        yield Service(running.url(), running, url, http)
+    with service_before(groq_process, folder, settings, database_url=url) as running:
+        yield running
 
 
 @pytest.fixture

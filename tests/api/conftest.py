@@ -2,26 +2,17 @@
 
 from collections.abc import Iterator
 
-import httpx2
 import pytest
 from openai import OpenAI
 
 from tests.support.drop_in import KEY, client_of
-from tests.support.processes import program
-from tests.support.service import Service, SimulatedGroq
+from tests.support.service import Service, SimulatedGroq, service_before
 
 
 @pytest.fixture(scope="session")
-def drop_in_process(
-    groq_process: SimulatedGroq, http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
+def drop_in_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("drop-in")
-    url = f"sqlite+aiosqlite:///{folder}/chats.db"
-    env = {
-        "DATABASE_URL": url,
-        "GROQ_API_KEY": "test",
-        "GROQ_BASE_URL": groq_process.url,
-        "PORT": "0",
+    settings = {
         "API_KEYS": f"me:{KEY}",
         "GROQ_RETRY_WAIT_S": "0.5",
         "CHAT_GAP_TIMEOUT_S": "1",
@@ -29,8 +20,8 @@ def drop_in_process(
         "CLIENT_STALL_TIMEOUT_S": "1",
         "CLIENT_BUFFER_BYTES": "4096",
     }
-    with program(["app"], cwd=folder, env=env) as running:
-        yield Service(running.url(), running, url, http)
+    with service_before(groq_process, folder, settings) as running:
+        yield running
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@
 import re
 from collections.abc import Iterator
 
-import httpx2
 import pytest
 
 from app.core.config import MOST_MESSAGES, Settings
-from tests.support.processes import program
-from tests.support.service import HELLO, PATH, Service, SimulatedGroq
+from tests.support.service import HELLO, PATH, Service, SimulatedGroq, service_before
 
 MESSAGE = {"role": "user", "content": "Hello"}
 PAGE = "https://page.example"
@@ -16,16 +14,9 @@ KEY = {"authorization": "Bearer a-key"}
 
 
 @pytest.fixture(scope="module")
-def hardened_process(
-    groq_process: SimulatedGroq, http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
+def hardened_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("hardened")
-    url = f"sqlite+aiosqlite:///{folder}/chats.db"
-    env = {
-        "DATABASE_URL": url,
-        "GROQ_API_KEY": "test",
-        "GROQ_BASE_URL": groq_process.url,
-        "PORT": "0",
+    settings = {
         "API_KEYS": "me:a-key",
         "API_DOCS": "false",
         "MAX_MESSAGES": "3",
@@ -33,8 +24,8 @@ def hardened_process(
         "CORS_ALLOW_ORIGINS": PAGE,
         "QUOTA_REQUESTS_PER_MINUTE": "100000",
     }
-    with program(["app"], cwd=folder, env=env) as running:
-        yield Service(running.url(), running, url, http)
+    with service_before(groq_process, folder, settings) as running:
+        yield running
 
 
 @pytest.fixture

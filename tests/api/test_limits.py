@@ -10,10 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.conftest import fresh_database
-from tests.support.processes import program
 from tests.support.scrape import scrape, total
-from tests.support.service import HELLO, PATH, Reply, Service, SimulatedGroq
+from tests.support.service import HELLO, PATH, Reply, Service, SimulatedGroq, service_before
 
 MODEL, FALLBACK = "llama-3.1-8b-instant", "openai/gpt-oss-20b"
 PLACES, QUEUED = 4, 2
@@ -22,17 +20,10 @@ PLACES, QUEUED = 4, 2
 @pytest.fixture(scope="module")
 def limited_process(
     groq_process: SimulatedGroq,
-    http: httpx2.Client,
     tmp_path_factory: pytest.TempPathFactory,
-    request: pytest.FixtureRequest,
 ) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("limited")
-    url = fresh_database("sqlite", folder, request)
-    env = {
-        "DATABASE_URL": url,
-        "GROQ_API_KEY": "test",
-        "GROQ_BASE_URL": groq_process.url,
-        "PORT": "0",
+    settings = {
         "GROQ_FALLBACK_MODEL": FALLBACK,
         "GROQ_MAX_ATTEMPTS": "2",
         "GROQ_RETRY_WAIT_S": "1",
@@ -45,8 +36,8 @@ def limited_process(
         "MAX_QUEUED_CHATS": str(QUEUED),
         "QUEUE_TIMEOUT_S": "5",
     }
-    with program(["app"], cwd=folder, env=env) as running:
-        yield Service(running.url(), running, url, http)
+    with service_before(groq_process, folder, settings) as running:
+        yield running
 
 
 @pytest.fixture

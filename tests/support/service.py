@@ -2,13 +2,16 @@
 
 import json
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from tests.support.database import query
-from tests.support.processes import Program
+from tests.support.processes import Program, program
 
 PATH = "/api/v1/chat/stream"
 DROP_IN = "/v1/chat/completions"
@@ -143,3 +146,14 @@ class SimulatedGroq:
     def seen(self) -> dict[str, Any]:
         seen: dict[str, Any] = self.http.get(f"{self.root}/seen").json()
         return seen
+
+
+@contextmanager
+def service_before(
+    groq: SimulatedGroq, folder: Path, settings: Mapping[str, str], *, database_url: str | None = None
+) -> Iterator[Service]:
+    """The service in a process of its own, on SQLite unless another database is named."""
+    url = database_url or f"sqlite+aiosqlite:///{folder}/chats.db"
+    env = {"DATABASE_URL": url, "GROQ_API_KEY": "test", "GROQ_BASE_URL": groq.url, "PORT": "0", **settings}
+    with program(["app"], cwd=folder, env=env) as running:
+        yield Service(running.url(), running, url, groq.http)

@@ -11,26 +11,19 @@ from playwright.sync_api import Browser, expect
 from app.core.config import Settings
 from tests.support.browser import opened
 from tests.support.processes import program
-from tests.support.service import HELLO, Service, SimulatedGroq
+from tests.support.service import HELLO, Service, SimulatedGroq, service_before
 
 MINE, THEIRS = {"authorization": "Bearer my-key"}, {"authorization": "Bearer their-key"}
 
 
 @pytest.fixture(scope="module")
-def locked_process(
-    groq_process: SimulatedGroq, http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
+def locked_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("locked")
-    url = f"sqlite+aiosqlite:///{folder}/chats.db"
-    env = {
-        "DATABASE_URL": url,
-        "GROQ_API_KEY": "test",
-        "GROQ_BASE_URL": groq_process.url,
+    settings = {
         "API_KEYS": "me:my-key,they:their-key",
-        "PORT": "0",
     }
-    with program(["app"], cwd=folder, env=env) as running:
-        yield Service(running.url(), running, url, http)
+    with service_before(groq_process, folder, settings) as running:
+        yield running
 
 
 @pytest.fixture
