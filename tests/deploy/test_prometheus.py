@@ -1,6 +1,5 @@
-"""The rules, their tests and their runbook: nothing in them may speak of what is not there."""
+"""The rules and their tests: nothing in them may speak of what is not there."""
 
-import json
 import re
 import time
 from collections import defaultdict
@@ -11,18 +10,12 @@ from typing import Any
 import pytest
 from prometheus_client import start_http_server
 
-from app.core.config import Settings
 from app.core.outcomes import Outcome
-from app.db.migrate import upgrade
 from app.observability.metrics import Metrics
-from tests.support.database import execute, query
-from tests.support.postgres import Postgres
-from tests.support.processes import PROJECT
-from tests.support.prometheus import FOLDER, matchers, metric_names, parse, prometheus, promtool, rules
+from tests.support.prometheus import FOLDER, matchers, metric_names, parse, prometheus, promtool, rules, runbook_blocks
 
 RULE_FILES = sorted(FOLDER.glob("rules/*.yml"))
 TEST_FILES = sorted(FOLDER.glob("tests/*.yml"))
-RUNBOOK = PROJECT / "deploy" / "runbook.md"
 DASHBOARDS = {"chat-overview", "chat-groq", "chat-workers", "chat-chats"}
 
 # Who a request's end counts for. A new outcome fails a test here until somebody has decided.
@@ -59,10 +52,6 @@ def new_metrics() -> Metrics:
     return Metrics(models=["m"], info={}, workers=1)
 
 
-def runbook_blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)\n```", RUNBOOK.read_text(), re.DOTALL)
-
-
 def queries() -> Iterator[str]:
     """Every expression that somebody or something will run: in rules, in annotations, in the runbook."""
     for rule in rules():
@@ -93,24 +82,6 @@ def test_every_alert_says_what_where_and_how_urgent() -> None:
         assert rule.annotations["runbook_url"] == f"deploy/runbook.md#{rule.alert.lower()}"
         assert rule.annotations["dashboard"] in DASHBOARDS, rule.alert
         assert rule.labels["severity"] in {"page", "ticket"}, rule.alert
-
-
-def test_the_runbook_has_a_section_and_a_line_for_each_alert_and_for_nothing_else() -> None:
-    text = RUNBOOK.read_text()
-    sections = re.findall(r"^## (.+)$", text, re.MULTILINE)
-    lines = re.findall(r"^\| \[(\w+)\]\(#(\w+)\) \| ([\w, ]+) \|", text, re.MULTILINE)
-    severities: dict[str, set[str]] = defaultdict(set)
-    for rule in ALERTS:
-        severities[rule.alert].add(rule.labels["severity"])
-    assert sorted(sections) == sorted(NAMES)
-    assert [name for name, _, _ in lines] == sections
-    assert all(anchor == name.lower() for name, anchor, _ in lines)
-    assert {name: set(severity.split(", ")) for name, _, severity in lines} == severities
-
-
-def test_the_runbooks_links_lead_to_sections() -> None:
-    anchors = set(re.findall(r"\]\(#(\w+)\)", RUNBOOK.read_text()))
-    assert anchors == {name.lower() for name in NAMES}
 
 
 def test_every_alert_has_a_test_where_it_fires_and_one_where_it_does_not() -> None:
@@ -183,25 +154,6 @@ def test_budgets_that_burn_are_told_at_four_paces() -> None:
         assert re.findall(r"significant(\w+)", rule.expr) == [long] == [rule.labels["sloth_window"]]
         paces[rule.alert].add((factor, long, short, rule.labels["severity"]))
     assert paces == BURNS
-
-
-def test_prometheus_understands_every_query_of_the_runbook(tmp_path: Path) -> None:
-    lines = [line for block in runbook_blocks("promql") for line in block.splitlines()]
-    assert lines
-    file = tmp_path / "runbook.yml"
-    recordings = [{"record": f"runbook:{number}", "expr": line} for number, line in enumerate(lines)]
-    file.write_text(json.dumps({"groups": [{"name": "runbook", "rules": recordings}]}))
-    promtool("check", "rules", file)
-
-
-def test_postgres_understands_every_query_of_the_runbook(postgres: Postgres) -> None:
-    execute(postgres.url(), "CREATE DATABASE runbook")
-    url = postgres.url("runbook")
-    upgrade(Settings(_env_file=None, database_url=url))
-    blocks = runbook_blocks("sql")
-    assert blocks
-    for sql in blocks:
-        query(url, sql)
 
 
 def test_a_real_prometheus_works_out_the_promises_from_a_workers_metrics(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tests.support.processes import PROJECT
 from tests.support.tools import tool
 
 FOLDER = PROJECT / "deploy" / "prometheus"
+RUNBOOK = PROJECT / "deploy" / "runbook.md"
 SETTINGS = FOLDER / "prometheus.yml"
 _ADDRESS = re.compile(r'"Listening on".* address=(127\.0\.0\.1:\d+)')
 _START_S = 30
@@ -162,3 +163,8 @@ def _wait_until_ready(process: subprocess.Popen[bytes], output: Path, http: http
             return f"http://{found[1]}"
         time.sleep(0.05)
     raise AssertionError(f"Prometheus did not start:\n{output.read_text()}")
+
+
+def runbook_blocks(language: str) -> list[str]:
+    """What people are told to run, in `promql` or `sql`."""
+    return re.findall(rf"```{language}\n(.*?)\n```", RUNBOOK.read_text(), re.DOTALL)

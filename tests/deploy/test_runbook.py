@@ -1,0 +1,52 @@
+"""The runbook: a section for each alert, and nothing to run that does not run."""
+
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from app.core.config import Settings
+from app.db.migrate import upgrade
+from tests.support.database import execute, query
+from tests.support.postgres import Postgres
+from tests.support.prometheus import RUNBOOK, promtool, rules, runbook_blocks
+
+ALERTS = [rule for rule in rules() if rule.alert]
+NAMES = {rule.alert for rule in ALERTS}
+
+
+def test_the_runbook_has_a_section_and_a_line_for_each_alert_and_for_nothing_else() -> None:
+    text = RUNBOOK.read_text()
+    sections = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    lines = re.findall(r"^\| \[(\w+)\]\(#(\w+)\) \| ([\w, ]+) \|", text, re.MULTILINE)
+    severities: dict[str, set[str]] = defaultdict(set)
+    for rule in ALERTS:
+        severities[rule.alert].add(rule.labels["severity"])
+    assert sorted(sections) == sorted(NAMES)
+    assert [name for name, _, _ in lines] == sections
+    assert all(anchor == name.lower() for name, anchor, _ in lines)
+    assert {name: set(severity.split(", ")) for name, _, severity in lines} == severities
+
+
+def test_the_runbooks_links_lead_to_sections() -> None:
+    anchors = set(re.findall(r"\]\(#(\w+)\)", RUNBOOK.read_text()))
+    assert anchors == {name.lower() for name in NAMES}
+
+
+def test_prometheus_understands_every_query_of_the_runbook(tmp_path: Path) -> None:
+    lines = [line for block in runbook_blocks("promql") for line in block.splitlines()]
+    assert lines
+    file = tmp_path / "runbook.yml"
+    recordings = [{"record": f"runbook:{number}", "expr": line} for number, line in enumerate(lines)]
+    file.write_text(json.dumps({"groups": [{"name": "runbook", "rules": recordings}]}))
+    promtool("check", "rules", file)
+
+
+def test_postgres_understands_every_query_of_the_runbook(postgres: Postgres) -> None:
+    execute(postgres.url(), "CREATE DATABASE runbook")
+    url = postgres.url("runbook")
+    upgrade(Settings(_env_file=None, database_url=url))
+    blocks = runbook_blocks("sql")
+    assert blocks
+    for sql in blocks:
+        query(url, sql)
