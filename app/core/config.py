@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app.core.access_settings import AccessSettings
+from app.core.models import LAST_KNOWN_PRICES, RETIRED_MODELS
 from app.core.page_settings import PageSettings
 from app.core.setting_types import (
     Count,
@@ -65,11 +66,10 @@ class Settings(AccessSettings, PageSettings):
     groq_base_url: HttpUrl = "https://api.groq.com/openai/v1"
     groq_simulator_url: HttpUrl | None = None
     """A simulator that stands in for Groq as long as there is no `GROQ_API_KEY`."""
-    groq_default_model: str = "llama-3.1-8b-instant"
-    groq_model_aliases: Annotated[dict[str, str], *JsonObject] = Field(
-        default={"llama-3.3-8b-instant": "llama-3.1-8b-instant"}
-    )
-    """Names that clients may use for a model, and the id that Groq serves it under."""
+    groq_default_model: str = "openai/gpt-oss-20b"
+    groq_model_aliases: Annotated[dict[str, str], *JsonObject] = Field(default=RETIRED_MODELS)
+    """Names that clients may use for a model, and the id that Groq serves it under. `{}` maps nothing: for enterprise
+    accounts, which still have the retired models."""
     groq_connect_timeout_s: Seconds = 2
     groq_first_token_timeout_s: Seconds = 20
     """From the request to the first token, each attempt; repeated as long as nothing was sent to the client."""
@@ -84,13 +84,7 @@ class Settings(AccessSettings, PageSettings):
     """The only ones that callers may ask for, by either of their names; without any, all that Groq serves."""
     groq_max_event_bytes: Count = 2**20
     """1 MiB: an unfinished event longer than this ends the stream, so that memory stays bounded."""
-    model_prices: Annotated[dict[str, ModelPrice], *JsonObject] = Field(
-        default={
-            "llama-3.3-70b-versatile": ModelPrice(input=0.59, output=0.79),
-            "llama-3.1-8b-instant": ModelPrice(input=0.05, output=0.08),
-            "openai/gpt-oss-120b": ModelPrice(input=0.15, output=0.60, cached_input=0.075),
-        }
-    )
+    model_prices: Annotated[dict[str, ModelPrice], *JsonObject] = Field(default=LAST_KNOWN_PRICES)
 
     # ── One chat ─────────────────────────────────────────────────────────────────────────────────────────────────
     chat_timeout_s: Seconds = 300

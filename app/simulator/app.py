@@ -3,7 +3,7 @@
 POST /openai/v1/chat/completions    streaming and not
 GET  /openai/v1/models
 GET, PUT, DELETE /faults            the script of failures, see `faults.py`
-PUT  /limits                        {"llama-3.1-8b-instant": {"tokens_per_minute": 12000}}; the others: as usual
+PUT  /limits                        {"openai/gpt-oss-20b": {"tokens_per_minute": 12000}}; the others: as usual
 GET  /seen                          how many requests came, how many clients left, and the last request
 """
 

@@ -19,8 +19,6 @@ class Model:
 MODELS = {
     model.name: model
     for model in (
-        Model("llama-3.1-8b-instant", 750),
-        Model("llama-3.3-70b-versatile", 275),
         Model("openai/gpt-oss-120b", 450, reasons=True, harmony=True),
         Model("openai/gpt-oss-20b", 985, reasons=True, harmony=True),
         Model("qwen/qwen3-32b", 400, reasons=True),

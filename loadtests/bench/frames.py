@@ -75,7 +75,7 @@ def _chunk(delta: dict[str, str], *, stamps: str = "5d1c7a2e", finish_reason: st
         "id": f"chatcmpl-{stamps}",
         "object": "chat.completion.chunk",
         "created": 1_768_953_600,
-        "model": "llama-3.1-8b-instant",
+        "model": "openai/gpt-oss-20b",
         "system_fingerprint": "fp_76307ac09b",
         "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}],
         **more,

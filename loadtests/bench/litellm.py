@@ -9,8 +9,8 @@ from pathlib import Path
 
 _CONFIG = """\
 model_list:
-  - model_name: llama-3.1-8b-instant
-    litellm_params: {{model: openai/llama-3.1-8b-instant, api_base: "{upstream}", api_key: any}}
+  - model_name: openai/gpt-oss-20b
+    litellm_params: {{model: openai/openai/gpt-oss-20b, api_base: "{upstream}", api_key: any}}
 litellm_settings: {{disable_hf_tokenizer_download: true}}
 """
 _ENVIRONMENT = {

@@ -63,6 +63,6 @@ class Load:
     def request(self, host: str, path: str) -> bytes:
         """The same for every contender."""
         message = {"role": "user", "content": self.text}
-        body = json.dumps({"model": "llama-3.1-8b-instant", "stream": True, "messages": [message]}).encode()
+        body = json.dumps({"model": "openai/gpt-oss-20b", "stream": True, "messages": [message]}).encode()
         head = [f"POST {path} HTTP/1.1", f"host: {host}", "content-type: application/json"]
         return "\r\n".join([*head, f"content-length: {len(body)}", "", ""]).encode() + body

@@ -15,7 +15,7 @@ from loadtests.chaos.diary import Chat, Diary, End, over_within
 from loadtests.chaos.plan import Plan
 from tests.support.service import PATH
 
-LONG_ANSWERS = "llama-3.3-70b-versatile"
+LONG_ANSWERS = "openai/gpt-oss-120b"
 """The model that slow readers ask: a short answer would fit into the buffers on the way."""
 
 _LITTLE_BUFFER = 4096

@@ -35,7 +35,7 @@ class Ending:
     outcomes: frozenset[Outcome]
     manner: Manner = Manner.READS
     fault: dict[str, Any] = field(default_factory=dict)
-    kin: str = "llama-3.1-8b-instant"
+    kin: str = "openai/gpt-oss-20b"
     asks: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -8,7 +8,7 @@ from app.simulator.models import MODELS as SIMULATED
 
 Fault = dict[str, Any]
 
-MODELS = ("llama-3.1-8b-instant", "llama-3.3-70b-versatile", "openai/gpt-oss-120b")
+MODELS = ("openai/gpt-oss-20b", "openai/gpt-oss-120b", "qwen/qwen3-32b")
 """Those with a price. The simulator has others too."""
 
 # From where to where in a run, in parts of it.

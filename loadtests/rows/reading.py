@@ -13,7 +13,7 @@ from tests.support.grafana import as_sent, statements
 
 _RANGES = {"6 h": timedelta(hours=6), "7 d": timedelta(days=7)}
 _TIMES = 5
-_MODELS = ["llama-3.1-8b-instant", "llama-3.3-70b-versatile", "other"]
+_MODELS = ["openai/gpt-oss-20b", "openai/gpt-oss-120b", "other"]
 
 
 def reading(filled: Sequence[Filled]) -> Section:

@@ -64,7 +64,7 @@ SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' ||
 FROM (SELECT timestamptz 'FIRST' AS first, timestamptz 'LAST' AS last) AS ends,
      generate_series(1, ROWS) AS n,
 LATERAL (SELECT first + n * (last - first) / ROWS AS at, md5(n::text) AS hash,
-                (ARRAY['llama-3.1-8b-instant', 'llama-3.3-70b-versatile', 'other'])[1 + n % 3] AS model) AS facts,
+                (ARRAY['openai/gpt-oss-20b', 'openai/gpt-oss-120b', 'other'])[1 + n % 3] AS model) AS facts,
 LATERAL (SELECT string_agg(md5((n * 41 + i)::text), ' ') AS answer FROM generate_series(1, 25) AS i) AS answers,
 LATERAL (SELECT substr(answer, 1, 200) AS question) AS questions
 """

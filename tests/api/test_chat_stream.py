@@ -43,12 +43,12 @@ def test_the_row_is_there_when_done_arrives_and_equals_the_stream(service: Servi
     assert row["outcome"] == "completed"
     assert row["finish_reason"] == "stop"
     assert row["http_status"] == 200
-    assert row["requested_model"] == row["model_name"] == reply.chunks[0]["model"] == "llama-3.1-8b-instant"
+    assert row["requested_model"] == row["model_name"] == reply.chunks[0]["model"] == "openai/gpt-oss-20b"
     assert row["groq_request_id"] == reply.chunks[0]["x_groq"]["id"]
     assert (row["prompt_tokens"], row["completion_tokens"]) == (usage["prompt_tokens"], usage["completion_tokens"])
     assert row["usage_source"] == "upstream"
     assert float(row["cost_usd"]) == pytest.approx(
-        (usage["prompt_tokens"] * 0.05 + usage["completion_tokens"] * 0.08) / 1e6, abs=1e-9
+        (usage["prompt_tokens"] * 0.075 + usage["completion_tokens"] * 0.30) / 1e6, abs=1e-9
     )
     assert 0 < row["ttft_ms"] < row["duration_ms"]
     assert row["attempts"] == 1
@@ -107,13 +107,13 @@ def test_a_caller_s_own_id_is_kept_beside_ours(service: Service) -> None:
 def test_a_model_may_be_asked_for_by_its_alias(service: Service) -> None:
     """The row says what was asked for and what answered."""
     row = service.row(service.chat({**HELLO, "model": "llama-3.3-8b-instant"}).id)
-    assert (row["requested_model"], row["model_name"]) == ("llama-3.3-8b-instant", "llama-3.1-8b-instant")
+    assert (row["requested_model"], row["model_name"]) == ("llama-3.3-8b-instant", "openai/gpt-oss-20b")
 
 
 def test_unknown_fields_travel_to_groq_and_headers_do_not(service: Service, groq: SimulatedGroq) -> None:
     service.chat({**HELLO, "service_tier": "flex"}, headers={"x-secret": "of the client", "cookie": "a=b"})
     request = groq.seen()["last_request"]
-    assert request["body"] == {**HELLO, "service_tier": "flex", "model": "llama-3.1-8b-instant", "stream": True}
+    assert request["body"] == {**HELLO, "service_tier": "flex", "model": "openai/gpt-oss-20b", "stream": True}
     assert request["headers"]["authorization"] == "Bearer test"
     assert request["headers"]["accept-encoding"] == "identity"
     assert not {"x-secret", "cookie"} & set(request["headers"])

@@ -94,7 +94,7 @@ def test_an_answer_that_fails_in_the_middle_has_its_status(
     assert (caught.value.status_code, caught.value.code) == (status, code)
     row = drop_in.row(str(caught.value.request_id))
     assert (row["outcome"], row["http_status"], row["completion_tokens"]) == (outcome, status, 5)
-    assert row["response"].startswith("You asked")
+    assert row["reasoning"].startswith("The user")
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -139,7 +139,7 @@ def test_a_client_that_leaves_before_its_answer_stops_groq(drop_in: Service, gro
     assert drop_in.program.wait_for('"leaver"')
     (facts,) = [json.loads(line) for line in drop_in.program.lines if '"leaver"' in line]
     assert (facts["outcome"], facts["http_status"]) == ("client_disconnected", 499)
-    assert drop_in.row(facts["request_id"])["response"].startswith("You")
+    assert drop_in.row(facts["request_id"])["reasoning"].startswith("The")
 
 
 def test_a_client_that_takes_nothing_of_its_answer_is_hung_up_on(drop_in: Service, groq: SimulatedGroq) -> None:

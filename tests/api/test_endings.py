@@ -97,7 +97,7 @@ def test_a_client_that_leaves_stops_groq_and_keeps_its_row(service: Service, gro
     row = service.row_in_time(chat_id)
     assert row["outcome"] == "client_disconnected"
     assert row["usage_source"] == "estimated"
-    assert row["response"].startswith("You asked:")
+    assert row["reasoning"].startswith("The user")
     groq.wait_until_left(left + 1)
 
 

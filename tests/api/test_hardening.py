@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.core.config import MOST_MESSAGES, Settings
+from app.core.models import RETIRED_MODELS
 from tests.support.service import HELLO, PATH, Service, SimulatedGroq, service_before
 
 MESSAGE = {"role": "user", "content": "Hello"}
@@ -42,7 +43,7 @@ def test_a_conversation_that_is_too_long_is_refused_with_its_field(hardened: Ser
     assert (beyond.status, beyond.error["param"]) == (400, "messages")
 
 
-@pytest.mark.parametrize("model", ["llama-3.3-8b-instant", "llama-3.1-8b-instant", "openai/gpt-oss-120b", None])
+@pytest.mark.parametrize("model", ["llama-3.3-8b-instant", "openai/gpt-oss-20b", "openai/gpt-oss-120b", None])
 def test_a_model_that_is_allowed_may_be_asked_for_by_either_name(hardened: Service, model: str | None) -> None:
     assert hardened.chat(HELLO | ({"model": model} if model else {}), headers=KEY).done
 
@@ -50,16 +51,16 @@ def test_a_model_that_is_allowed_may_be_asked_for_by_either_name(hardened: Servi
 def test_the_list_of_models_has_those_that_are_allowed_and_no_others(hardened: Service) -> None:
     listed = hardened.http.get(f"{hardened.url}/v1/models", headers=KEY).json()["data"]
     names = [model["id"] for model in listed]
-    assert names == ["llama-3.1-8b-instant", "llama-3.3-8b-instant", "openai/gpt-oss-120b"]
-    assert hardened.http.get(f"{hardened.url}/v1/models/llama-3.3-70b-versatile", headers=KEY).status_code == 404
+    assert names == [*sorted(RETIRED_MODELS), "openai/gpt-oss-120b", "openai/gpt-oss-20b"]
+    assert hardened.http.get(f"{hardened.url}/v1/models/qwen/qwen3.6-27b", headers=KEY).status_code == 404
 
 
 def test_other_models_are_not_found_and_groq_is_not_asked(hardened: Service, groq: SimulatedGroq) -> None:
     before = groq.seen()
-    refused = hardened.chat(HELLO | {"model": "llama-3.3-70b-versatile"}, headers=KEY)
+    refused = hardened.chat(HELLO | {"model": "qwen/qwen3.6-27b"}, headers=KEY)
     assert refused.status == 404
     assert refused.error == {
-        "message": "The model `llama-3.3-70b-versatile` does not exist or you do not have access to it.",
+        "message": "The model `qwen/qwen3.6-27b` does not exist or you do not have access to it.",
         "type": "invalid_request_error",
         "code": "model_not_found",
         "param": "model",
@@ -69,7 +70,7 @@ def test_other_models_are_not_found_and_groq_is_not_asked(hardened: Service, gro
 
 def test_the_allowed_models_have_to_have_those_that_the_service_asks_for_itself() -> None:
     for wrong, words in (
-        ({"allowed_models": "openai/gpt-oss-120b"}, "'llama-3.1-8b-instant' has to be one of them, as GROQ_DEFAULT_"),
+        ({"allowed_models": "openai/gpt-oss-120b"}, "'openai/gpt-oss-20b' has to be one of them, as GROQ_DEFAULT_"),
         ({"allowed_models": "llama-3.3-8b-instant", "groq_fallback_model": "other"}, "'other' has to be one of them"),
         ({"allowed_models": "a,,b"}, "use names with commas between them"),
     ):

@@ -117,7 +117,7 @@ def test_whatever_is_relayed_can_be_put_together(stream: bytes, sizes: list[int]
 def simulated(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The same answer in both of Groq's ways."""
     body = {"messages": [{"role": "user", "content": "Hi"}], "seed": 7} | body
-    model = MODELS[str(body.get("model", "llama-3.1-8b-instant"))]
+    model = MODELS[str(body.get("model", "openai/gpt-oss-20b"))]
     answer = compose(body, model, 0)
     writer = ChunkWriter(model, request_id="req_1", include_usage=True)
     events = [writer.opening(7) or b"", *writer.tokens(answer), *writer.final(answer)]

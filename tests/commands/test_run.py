@@ -61,7 +61,7 @@ def test_the_simulator_runs_on_its_own(tmp_path: Path, http: httpx2.Client) -> N
     with program(["app.simulator", "--port", "0", "--free-tier"], cwd=tmp_path) as running:
         url = running.url()
         assert len(http.get(f"{url}/models").json()["data"]) > 3
-        body = {"model": "llama-3.1-8b-instant", "messages": [{"role": "user", "content": "Hi"}]}
+        body = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}]}
         response = http.post(f"{url}/chat/completions", json=body, headers={"authorization": "Bearer x"})
         assert response.headers["x-ratelimit-limit-tokens"] == "12000"
         assert running.stop() == 0

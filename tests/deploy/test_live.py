@@ -26,7 +26,7 @@ _FAULTS: list[dict[str, Any]] = [
     {"ending": "truncate", "after_tokens": 5, "probability": 0.1},
     {"silence_s": 1.2, "after_tokens": 5, "probability": 0.1},
 ]
-_MODELS = ("llama-3.1-8b-instant", "llama-3.3-70b-versatile", "openai/gpt-oss-120b")
+_MODELS = ("openai/gpt-oss-20b", "openai/gpt-oss-120b")
 
 
 @dataclass(frozen=True)

@@ -78,4 +78,4 @@ def _send(case: Case[Any], tally: Tally) -> None:
 def _name_a_model_that_exists(body: Any) -> None:
     """Now and then: the strings that come to its mind name none, and Groq refuses those before anything else."""
     if isinstance(body, dict) and isinstance(body.get("model"), str) and len(body) % 2:
-        body["model"] = "llama-3.1-8b-instant"
+        body["model"] = "openai/gpt-oss-20b"

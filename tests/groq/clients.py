@@ -10,7 +10,7 @@ from app.groq.client import GroqClient
 from app.groq.stream import GroqStream
 
 PAYLOAD: dict[str, Any] = {
-    "messages": [{"role": "user", "content": "Hi"}], "model": "llama-3.1-8b-instant", "stream": True
+    "messages": [{"role": "user", "content": "Hi"}], "model": "openai/gpt-oss-20b", "stream": True
 }  # fmt: skip
 
 

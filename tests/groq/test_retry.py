@@ -53,27 +53,27 @@ async def test_a_failure_that_a_repeat_cannot_heal_is_not_tried_again(groq: Simu
     assert len(attempts) == 1
 
 
-@pytest.mark.parametrize("fallback", ["openai/gpt-oss-20b", "other"])
+@pytest.mark.parametrize("fallback", ["openai/gpt-oss-120b", "other"])
 async def test_when_the_attempts_are_spent_the_fallback_model_is_asked_once(groq: SimulatedGroq, fallback: str) -> None:
     """By either of its names."""
     model = str(PAYLOAD["model"])
     groq.fail({"status": 503, "model": model})
     attempts: list[Attempt] = []
-    aliases = {"other": "openai/gpt-oss-20b"}
+    aliases = {"other": "openai/gpt-oss-120b"}
     async with GroqClient(settings(groq.url, groq_fallback_model=fallback, groq_model_aliases=aliases)) as client:
         stream = await open_stream(client, attempts)
-        assert (await stream.read()).model == "openai/gpt-oss-20b"
+        assert (await stream.read()).model == "openai/gpt-oss-120b"
         await stream.aclose()
     assert [(each.model, each.result) for each in attempts] == [
         *[(model, "upstream_unavailable")] * 3,
-        ("openai/gpt-oss-20b", "ok"),
+        ("openai/gpt-oss-120b", "ok"),
     ]
 
 
 async def test_a_limit_that_no_retry_can_wait_for_is_the_fallback_models_at_once(groq: SimulatedGroq) -> None:
     groq.fail({"status": 429, "retry_after_s": 600, "model": str(PAYLOAD["model"])})
     attempts: list[Attempt] = []
-    async with GroqClient(settings(groq.url, groq_fallback_model="openai/gpt-oss-20b")) as client:
+    async with GroqClient(settings(groq.url, groq_fallback_model="openai/gpt-oss-120b")) as client:
         await (await open_stream(client, attempts)).aclose()
     assert [each.result for each in attempts] == ["rate_limit_exceeded", "ok"]
 
@@ -93,7 +93,7 @@ async def test_when_the_fallback_fails_too_the_client_is_told_of_the_model_that_
 @pytest.mark.parametrize(
     ("fault", "fallback"),
     [
-        ({"status": 400}, "openai/gpt-oss-20b"),
+        ({"status": 400}, "openai/gpt-oss-120b"),
         ({"status": 503}, str(PAYLOAD["model"])),
         ({"status": 503}, "llama-3.3-8b-instant"),  # which is the same
     ],

@@ -14,7 +14,7 @@ from tests.support.serving import Workers
 SECRET_PROMPT = "a-word-that-nobody-else-may-read"
 SECRET_KEY = "a-key-that-nobody-else-may-see"
 KEYS = ",".join(f"client-{number}:{SECRET_KEY}-{number}" for number in range(21))
-GUESSED = ("/v1/models", "/v1/models/llama-3.1-8b-instant", f"/page/chats/{UUID(int=0)}")
+GUESSED = ("/v1/models", "/v1/models/openai/gpt-oss-20b", f"/page/chats/{UUID(int=0)}")
 BODY = {"messages": [{"role": "user", "content": SECRET_PROMPT}]}
 
 

@@ -6,7 +6,7 @@ from app.chat.block import Block
 from app.groq.stream import GroqStream
 from app.main import create_app as create_whole_app
 
-MODEL = "openai/gpt-oss-20b"
+MODEL = "openai/gpt-oss-120b"
 
 _read = GroqStream.read
 

@@ -86,7 +86,7 @@ def test_a_truncated_stream_breaks_the_connection_within_an_event(groq: Simulate
 def test_a_client_that_leaves_is_counted(groq: SimulatedGroq) -> None:
     groq.fail({"silence_s": 20, "after_tokens": 2})
     before = groq.seen()
-    body = {"model": "llama-3.1-8b-instant", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    body = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
     headers = {"authorization": "Bearer x"}
     with groq.http.stream("POST", f"{groq.url}/chat/completions", json=body, headers=headers) as response:
         next(response.iter_raw())

@@ -17,7 +17,7 @@ CLOCK = {"type": "function", "function": {"name": "clock", "parameters": {}}}
 
 
 def post(groq: SimulatedGroq, headers: dict[str, str] | None = None, **body: Any) -> httpx2.Response:
-    asked = {"model": "llama-3.1-8b-instant", "messages": [{"role": "user", "content": "Hi"}]} | body
+    asked = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}]} | body
     return groq.http.post(f"{groq.url}/chat/completions", json=asked, headers=headers or AUTH)
 
 
@@ -67,7 +67,7 @@ def test_usage_on_its_own_only_where_it_is_asked_for(groq: SimulatedGroq) -> Non
         ({"model": "qwen/qwen3-32b"}, {"role", "content", "reasoning"}),
         ({"model": "qwen/qwen3-32b", "reasoning_format": "raw"}, {"role", "content"}),
         ({"model": "qwen/qwen3-32b", "reasoning_format": "hidden"}, {"role", "content"}),
-        ({}, {"role", "content"}),
+        ({"model": "groq/compound"}, {"content"}),
     ],
 )
 def test_models_that_reason_say_so_each_in_its_way(groq: SimulatedGroq, body: dict[str, Any], kinds: set[str]) -> None:

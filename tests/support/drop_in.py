@@ -8,7 +8,7 @@ from tests.support.service import Service
 
 KEY = "a-key-of-ours"
 HEADERS = {"authorization": f"Bearer {KEY}"}
-MODEL, REASONING = "llama-3.1-8b-instant", "openai/gpt-oss-120b"
+MODEL, REASONING = "openai/gpt-oss-20b", "openai/gpt-oss-120b"
 HI: Any = [{"role": "user", "content": "Hello"}]
 TOOLS: Any = [
     {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {"city": {}}}}}

@@ -1,0 +1,26 @@
+"""What this version knows of Groq's models: what it falls back to where Groq's own catalogue says nothing.
+
+Groq's catalogue (`GET /models`) is the source of what exists and what it costs; the tables here are the last resort.
+Checked on 2026-11-26 against public reports; docs/groq.md lists them.
+"""
+
+from app.core.setting_types import ModelPrice
+
+RETIRED_MODELS = {
+    # The id in the project's brief; Groq never served it, it served llama-3.1-8b-instant.
+    "llama-3.3-8b-instant": "openai/gpt-oss-20b",
+    # Shut down on 2026-08-16 for free and developer accounts; the successors are those of Groq's deprecation notice,
+    # as quoted in langchain-ai/langchain#38363 and karthink/gptel#1481.
+    "llama-3.1-8b-instant": "openai/gpt-oss-20b",
+    "llama-3.3-70b-versatile": "openai/gpt-oss-120b",
+}
+"""Retired model ids, and the successors that Groq names for them."""
+
+LAST_KNOWN_PRICES = {
+    # US dollars per million tokens, from anomalyco/models.dev#5742; for gpt-oss also BerriAI/litellm#19309.
+    "openai/gpt-oss-20b": ModelPrice(input=0.075, output=0.30, cached_input=0.0375),
+    "openai/gpt-oss-120b": ModelPrice(input=0.15, output=0.60, cached_input=0.075),
+    "qwen/qwen3.6-27b": ModelPrice(input=0.60, output=3.00, cached_input=0.30),
+    "qwen/qwen3.8-27b": ModelPrice(input=0.80, output=4.00, cached_input=0.40),
+}
+"""Prices for models of which neither `MODEL_PRICES` nor Groq's catalogue names one."""
