@@ -49,18 +49,23 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             log = await stack.enter_async_context(ChatLogWriter(commits, spool, max_rows=settings.commit_max_rows))
             groq = await stack.enter_async_context(GroqClient(settings))
             quota = await stack.enter_async_context(opened(settings, telemetry.probe))
-            chats = ChatService(settings, groq=groq, log=log, probe=telemetry.probe, meter=quota, drain=drain)
+            chats = ChatService(
+                settings, groq=groq, models=groq.catalogue, log=log, probe=telemetry.probe, meter=quota, drain=drain
+            )
             telemetry.metrics.follow(
                 active_streams=lambda: chats.active,
                 draining=lambda: drain.begun,
                 pool=pool_gauges(engine),
                 spool=spool_gauges(spool),
+                missing_models=lambda: len(groq.catalogue.missing),
+                knows_model=groq.catalogue.knows,
             )
             # A server that stops cancels the last streams and comes here at once: they still have rows to write.
             stack.push_async_callback(chats.wait_idle, _LAST_STREAMS_S)
             yield AppState(
                 settings=settings,
                 chats=chats,
+                catalogue=groq.catalogue,
                 database=rows,
                 pulse=Pulse(rows.ping),
                 probe=telemetry.probe,

@@ -8,7 +8,7 @@ from app.core.config import Settings
 _RATE_LIMITS = [
     f"x-ratelimit-{what}-{kind}" for what in ("limit", "remaining", "reset") for kind in ("requests", "tokens")
 ]
-_EXPOSED = ["x-request-id", "traceresponse", "retry-after", *_RATE_LIMITS]
+_EXPOSED = ["x-request-id", "traceresponse", "retry-after", "x-model-mapped-to", *_RATE_LIMITS]
 
 
 def install(app: FastAPI, settings: Settings) -> None:

@@ -33,9 +33,9 @@ class GuardedRoute(APIRoute):
             state["client"] = state["keys"].name_of(request.headers.get("authorization"))
             state["chats"].refuse_if_full()
             try:
-                state["rate_limits"] = await state["quota"].enter(state["client"], state["request_id"])
+                state["response_headers"] = await state["quota"].enter(state["client"], state["request_id"])
             except QuotaExceeded as refusal:
-                state["rate_limits"] = refusal.rate_limits
+                state["response_headers"] = refusal.rate_limits
                 raise
             return await handle(request)
 

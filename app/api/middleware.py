@@ -40,7 +40,7 @@ class RequestId:
             | {  # a copy: the lifespan's state is everybody's
                 "request_id": request_id,
                 "client_request_id": theirs[:_MAX_CLIENT_REQUEST_ID] if theirs else None,
-                "rate_limits": {},
+                "response_headers": {},
                 "arrived": time.monotonic(),
                 "body_bytes": 0,
             }
@@ -53,7 +53,7 @@ class RequestId:
                 started = True
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = str(request_id)
-                headers.update(state["rate_limits"])
+                headers.update(state["response_headers"])
                 if headers.get("content-type", "").startswith("text/html"):
                     headers.update(PAGE_HEADERS | dict(headers))
                 if trace := traceresponse():

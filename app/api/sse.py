@@ -55,7 +55,7 @@ class EventStream(Response):
 
 
 class WholeAnswer(EventStream):
-    """The same for a generator that yields one JSON object, in pieces: its first byte comes when all is well."""
+    """The same for a generator that yields one JSON object, in pieces: its first byte comes when the row is durable."""
 
     media_type = "application/json"
     head: ClassVar = [(b"content-type", b"application/json")]

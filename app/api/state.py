@@ -1,6 +1,6 @@
 """What the endpoints are given: typed, so that none reaches for a global."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Protocol, TypedDict
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from app.chat.drain import Drain
 from app.chat.service import ChatService
 from app.core.config import Settings
 from app.core.errors import ServiceError
+from app.core.models import Model
 
 
 class Database(Protocol):
@@ -39,6 +40,18 @@ class RowsKept(Protocol):
     @property
     def spooled_rows(self) -> int:
         """Rows of this worker that wait for the database."""
+        ...
+
+
+class Catalogue(Protocol):
+    """The models that callers may ask for."""
+
+    def models(self) -> Sequence[Model]:
+        """All of them, by id."""
+        ...
+
+    def find(self, name: str) -> Model | None:
+        """The one with this id or alias."""
         ...
 
 
@@ -71,6 +84,7 @@ class AppState(TypedDict):
 
     settings: Settings
     chats: ChatService
+    catalogue: Catalogue
     database: Database
     pulse: Pulse
     probe: Probe
@@ -83,13 +97,14 @@ class AppState(TypedDict):
 class RequestState(AppState):
     """… and what lives as long as a request: the middleware adds it, and the guard `client`, the name of a key.
 
-    `rate_limits` are headers of the answer, whatever it is.
+    `response_headers` are set on every response: what is left of the key's quota, and the id of a model that an alias
+    stands for.
     """
 
     request_id: UUID
     client_request_id: str | None
     client: str | None
-    rate_limits: Mapping[str, str]
+    response_headers: Mapping[str, str]
     arrived: float
     body_bytes: int
 
@@ -102,9 +117,12 @@ async def _app_state(request: Request) -> AppState:  # async, or FastAPI would r
 App = Annotated[AppState, Depends(_app_state)]
 
 
-def caller_of(request: Request) -> Caller:
-    """Who asks for a chat."""
+def caller_of(request: Request, requested_model: str | None) -> Caller:
+    """Who sends a request for a chat. If its model is an alias, the response names the model that it stands for."""
     state: RequestState = request.scope["state"]
+    name = requested_model or state["settings"].groq_default_model
+    if (model := state["settings"].groq_model(name)) != name:
+        state["response_headers"] = {**state["response_headers"], "x-model-mapped-to": model}
     return Caller(
         state["request_id"],
         client_request_id=state["client_request_id"],

@@ -10,17 +10,19 @@ from app.core.errors import UpstreamTimeout
 _BYTES_PER_TOKEN = 4
 
 
-def counted(usage: Usage | None, pace: Pace, *, body_bytes: int) -> tuple[Usage, str] | tuple[None, None]:
+def counted(
+    usage: Usage | None, pace: Pace, *, body_bytes: int, answer_bytes: int
+) -> tuple[Usage, str] | tuple[None, None]:
     """The tokens, and who counted them. None where Groq did no work: it was not reached, refused, or never answered.
 
-    It works from when it is asked until it refuses, and on an answer that it has begun, however that ends: who leaves
-    before the first token has spent the prompt. An estimate is a token for every four bytes of the request, tools and
-    pictures among them, and one for each piece of the answer.
+    It works from the request until it refuses, and on an answer that it has begun, however that ends: a client that
+    leaves before the first token has spent the prompt. An estimate is a token for every four bytes of the request (with
+    its tools and pictures), and one for each chunk of a stream or for every four bytes of a whole answer.
     """
     if usage is not None:
         return usage, "upstream"
     if any(map(_was_work, pace.attempts)):
-        return Usage(body_bytes // _BYTES_PER_TOKEN, pace.deltas), "estimated"
+        return Usage(body_bytes // _BYTES_PER_TOKEN, pace.deltas or answer_bytes // _BYTES_PER_TOKEN), "estimated"
     return None, None
 
 

@@ -1,6 +1,6 @@
 """One chat while it runs: blocks in, facts out. Nothing here waits, and times are handed in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from app.chat.counting import counted, streamed
 from app.chat.pace import Pace, milliseconds
 from app.chat.pricing import cost_usd
 from app.core.attempt import Attempt
-from app.core.errors import NotRecorded, ServiceError, UpstreamBroken, UpstreamUnreadable
+from app.core.errors import NotRecorded, ServiceError, UpstreamBroken
 from app.core.outcomes import Outcome
 from app.core.record import ChatRecord, Details
 from app.core.setting_types import ModelPrice
@@ -28,6 +28,7 @@ class Exchange:
     `row_bytes`: the room that is kept for its row. `answer_bytes`: how large the answer is so far.
     `began`: something was sent to the client, so that a failure is an event from now on, and no status. One that does
     not stream is sent nothing before the end.
+    `streamed`: the client receives the answer as it comes; else `whole_body` has Groq's JSON, once it is here.
     `upstream_ended`: Groq's end has been read. `outcome` is None until the chat has ended.
     `traceparent`: the span that this chat is told in, if there is one.
     """
@@ -55,12 +56,16 @@ class Exchange:
         self.error: ServiceError | None = None
         self.traceparent: str | None = None
         self._request = request
-        self._streams = request.streams
+        self.streamed = request.streams
+        self.whole_body = b""
         self._caller = caller
         self._requested_model = requested_model
         self._text: list[str] = []
         self._reasoning: list[str] = []
-        self._tool_calls: list[dict[str, Any]] = []
+        self._refusal: list[str] = []
+        self._tool_calls: list[Any] = []
+        self._finished: set[int] = set()
+        self._unexpected: set[str] = set()
         self._finish_reason: str | None = None
         self._usage: Usage | None = None
         self._groq_response_id: str | None = None
@@ -69,11 +74,9 @@ class Exchange:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """What is asked of Groq: what the client sent, and no more than a model and `stream` beside it. For a client
-        that does not stream, the chunk with the usage too: its answer has what only that one says.
-        """
-        beside = {} if self._streams else {"stream_options": {"include_usage": True}}
-        return {**self._request.body, "model": self.model, "stream": True, **beside}
+        """The request to Groq: what the client sent, with the model's id. `store` is this service's own business."""
+        sent = {name: value for name, value in self._request.body.items() if name != "store"}
+        return sent | {"model": self.model} | ({"stream": True} if self.streamed else {})
 
     def attempted(self, attempt: Attempt) -> None:
         """One more attempt to reach Groq is over."""
@@ -84,14 +87,19 @@ class Exchange:
     def add(self, block: Block, now: float, *, waited_s: float = 0.0) -> None:
         """Takes note of what is about to be relayed."""
         self.pace.add(block, now, waited_s=waited_s)
-        if block.data and self._streams:
+        if not self.streamed:
+            self.whole_body = block.data
+        elif block.data:
             self.began = True
         # One string for each block: one for each token would take ten times the memory.
         if block.text:
             self._text.append("".join(block.text))
         if block.reasoning:
             self._reasoning.append("".join(block.reasoning))
+        self._refusal += block.refusal
         self._tool_calls += block.tool_calls
+        self._finished |= block.finished
+        self._unexpected |= block.unexpected
         self.answer_bytes += block.answer_bytes
         self.model = block.model or self.model
         self._finish_reason = block.finish_reason or self._finish_reason
@@ -103,13 +111,13 @@ class Exchange:
 
     def complete(self, now: float) -> None:
         """Groq's end has been read. Raises UpstreamBroken for an answer without a finish_reason: it was cut off."""
-        if self._finish_reason is None:
+        if self.streamed and not self._finished:
             raise UpstreamBroken(self._early_stop or "Groq's answer stopped before its end")
         self._finish(Outcome.COMPLETED, now)
 
     def fail(self, error: ServiceError, now: float) -> None:
         """Groq, the service or a client that takes nothing ended it."""
-        if not self._is_whole or isinstance(error, UpstreamUnreadable):
+        if not self._is_whole:
             self.error = error
         self._finish(error.outcome, now)
 
@@ -120,7 +128,7 @@ class Exchange:
     @property
     def _is_whole(self) -> bool:
         """Groq's end has been read: whatever happens now, the answer is complete."""
-        return self.upstream_ended and self._finish_reason is not None and self.error is None
+        return self.upstream_ended and bool(self._finished or not self.streamed) and self.error is None
 
     def lose(self, lost: NotRecorded, record: ChatRecord) -> ChatRecord:
         """The row could be kept nowhere. A chat that had failed before has told its client why already."""
@@ -133,11 +141,13 @@ class Exchange:
         self.pace.resume(now)
         self.outcome, self.pace.finished = Outcome.COMPLETED if self._is_whole else outcome, now
 
-    def record(self, prices: Mapping[str, ModelPrice]) -> ChatRecord:
-        """The chat as it is kept, once it has ended."""
+    def record(self, price: Callable[[str], ModelPrice | None]) -> ChatRecord:
+        """The chat as it is stored, once it has ended. `price` gives that of a model, if it is known."""
         assert self.outcome is not None, "a chat is recorded when it has ended"  # noqa: S101 # nosec B101
         pace = self.pace
-        usage, usage_source = counted(self._usage, pace, body_bytes=self._caller.body_bytes)
+        usage, usage_source = counted(
+            self._usage, pace, body_bytes=self._caller.body_bytes, answer_bytes=self.answer_bytes
+        )
         return ChatRecord(
             id=self._caller.request_id,
             created_at=self.created_at,
@@ -146,11 +156,12 @@ class Exchange:
             prompt=self._request.prompt(),
             messages=self._request.body["messages"],
             params={name: value for name, value in self._request.body.items() if name not in _NOT_PARAMS}
-            | ({} if self._streams else {"stream": False}),
+            | ({} if self.streamed else {"stream": False}),
             requested_model=self._requested_model,
             model_name=self.model,
-            response="".join(self._text),
+            response="".join(self._text) or None,
             reasoning="".join(self._reasoning) or None,
+            refusal="".join(self._refusal) or None,
             tool_calls=self._tool_calls or None,
             outcome=self.outcome,
             error_code=self.error.reported_code if self.error else None,
@@ -161,7 +172,7 @@ class Exchange:
             reasoning_tokens=usage.reasoning_tokens if usage else None,
             cached_tokens=usage.cached_tokens if usage else None,
             usage_source=usage_source,
-            cost_usd=cost_usd(usage, prices.get(self.model)) if usage else None,
+            cost_usd=cost_usd(usage, price(self.model)) if usage else None,
             ttft_ms=milliseconds(pace.first_token_s),
             duration_ms=milliseconds(pace.finished - pace.arrived),
             queue_ms=milliseconds(pace.queue_s),
@@ -177,7 +188,8 @@ class Exchange:
     def _details(self, usage: Usage | None) -> Details:
         pace = self.pace
         return Details(
-            streamed=self._streams,
+            streamed=self.streamed,
+            unexpected_fields=tuple(sorted(self._unexpected)),
             groq_response_id=self._groq_response_id,
             groq_first_chunk_ms=milliseconds(pace.first_chunk_s),
             time_per_output_token_ms=milliseconds(pace.per_output_token_s(streamed(usage, self._reasoning))),

@@ -31,14 +31,8 @@ class Pace:
         self.silence_s = 0.0
         self._handed_over_at: float | None = None
         self._attempting_since: float | None = None
-        self._last_attempt_began: float | None = None
         self._last_attempt_ended: float | None = None
         self._waited_for_groq_s = 0.0
-
-    @property
-    def asked_groq_at(self) -> float:
-        """When the attempt began that is being answered."""
-        return self._last_attempt_began or self.admitted
 
     @property
     def first_chunk_s(self) -> float | None:
@@ -57,7 +51,7 @@ class Pace:
             self._attempting_since = attempt.started
         else:
             self.retry_wait_s += attempt.started - self._last_attempt_ended
-        self._last_attempt_began, self._last_attempt_ended = attempt.started, ended
+        self._last_attempt_ended = ended
         self.attempts.append(
             {
                 "model": attempt.model,
@@ -65,6 +59,7 @@ class Pace:
                 "ended_ms": milliseconds(ended - self.arrived),
                 "result": attempt.result,
                 "status": attempt.status,
+                **({"cause": attempt.cause} if attempt.cause else {}),
             }
         )
 

@@ -36,7 +36,7 @@ class Patience:
     async def next_block(self, upstream: UpstreamStream) -> Block:
         """What comes next: Groq's words, a comment over a long silence, or the error that ends it."""
         now, keepalive_s = time.monotonic(), self._settings.stream_keepalive_s
-        left_s = min(self._chat_left_s(now), self._token_left_s(now))
+        left_s = min(self._chat_left_s(now), self._token_left_s())
         try:
             if left_s <= 0 or self._drain.over:
                 raise TimeoutError
@@ -50,20 +50,16 @@ class Patience:
     def _chat_left_s(self, now: float) -> float:
         return self._pace.admitted + self._settings.chat_timeout_s - now
 
-    def _token_left_s(self, now: float) -> float:
-        """Until the first token, or the next one, is overdue."""
-        if self._pace.first_token_at is None:
-            return self._pace.asked_groq_at + self._settings.groq_first_token_timeout_s - now
+    def _token_left_s(self) -> float:
+        """Until the next token is overdue. The first one has come: a stream opens with it."""
         return self._settings.chat_gap_timeout_s - self._pace.silence_s
 
     def _out_of_time(self, now: float) -> ServiceError:
         """The error for the limit that was reached first."""
         if self._drain.over:
             return server_stops()
-        if self._chat_left_s(now) <= self._token_left_s(now):
+        if self._chat_left_s(now) <= self._token_left_s():
             return self._too_long()
-        if self._pace.first_token_at is None:
-            return UpstreamTimeout(f"Groq sent no token within {self._settings.groq_first_token_timeout_s:g} s")
         return UpstreamTimeout(f"Groq fell silent for {self._settings.chat_gap_timeout_s:g} s")
 
     def _too_long(self) -> UpstreamTimeout:

@@ -8,10 +8,11 @@ from app.chat.block import Block
 from app.core.attempt import Attempt
 from app.core.errors import ServiceError
 from app.core.record import ChatRecord, Kept
+from app.core.setting_types import ModelPrice
 
 
 class UpstreamStream(Protocol):
-    """An answer that has begun."""
+    """An answer that has begun; a whole one is its only block."""
 
     async def read(self) -> Block:
         """Everything that has come since the last read; waits for more if nothing has.
@@ -29,10 +30,19 @@ class Upstream(Protocol):
     """Groq."""
 
     async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[Attempt], None]) -> UpstreamStream:
-        """Returns when the first byte of an answer is here; raises an UpstreamError if none comes.
+        """Returns when an answer has made its first progress, or is here as a whole if `payload` has no `stream`.
 
-        `on_attempt` is called for each attempt, when it is over. The last one may have asked for another model.
+        Raises an UpstreamError if none comes. `on_attempt` is called for each attempt, when it is over. The last one
+        may have been for another model.
         """
+        ...
+
+
+class Models(Protocol):
+    """What models cost."""
+
+    def price(self, model_id: str) -> ModelPrice | None:
+        """In US dollars per million tokens; None where it is unknown."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,22 +16,33 @@ from app.chat.events import DONE, error_event
 from app.chat.exchange import Exchange
 from app.chat.offer import model_of
 from app.chat.patience import Patience, server_stops
-from app.chat.ports import ChatLog, ChatWatch, Meter, Probe, Upstream, UpstreamStream
+from app.chat.ports import ChatLog, ChatWatch, Meter, Models, Probe, Upstream, UpstreamStream
 from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import InternalError, NotRecorded, ServiceError, UpstreamBroken
 from app.core.record import ChatRecord, Kept
 from app.schemas.chat import ChatRequest
 
+_PIECE_BYTES = 2**16
+
 
 class ChatService:
     """Relays chats and keeps them. One for the life of the process; it holds nothing of any single chat."""
 
     def __init__(
-        self, settings: Settings, *, groq: Upstream, log: ChatLog, probe: Probe, meter: Meter, drain: Drain
+        self,
+        settings: Settings,
+        *,
+        groq: Upstream,
+        models: Models,
+        log: ChatLog,
+        probe: Probe,
+        meter: Meter,
+        drain: Drain,
     ) -> None:
         self._settings = settings
         self._groq = groq
+        self._models = models
         self._log = log
         self._probe = probe
         self._meter = meter
@@ -55,11 +66,12 @@ class ChatService:
             if self._beside:
                 await asyncio.wait(self._beside)  # it cancels nobody when the time is up
 
-    async def stream(self, request: ChatRequest, caller: Caller) -> AsyncGenerator[bytes]:
-        """Groq's events as they came, in blocks; the last one is `[DONE]`, sent when the row is durable.
+    async def answer(self, request: ChatRequest, caller: Caller) -> AsyncGenerator[bytes]:
+        """The answer, byte for byte as Groq sent it.
 
-        Raises a ServiceError while nothing has been sent. Later a failure is an `event: error`, without `[DONE]`.
-        A client that does not stream is sent nothing before the end (`whole.py`): for it, every failure is raised.
+        A stream comes in blocks of events; the last one is `[DONE]`, sent when the row is durable. Raises a
+        ServiceError while nothing has been sent; a later failure is an `event: error`, without `[DONE]`.
+        Without `stream`, Groq's JSON comes when the row is durable, and every failure is raised.
         """
         exchange, watch = await self._admit(request, caller)
         patience = Patience(self._settings, self._drain, exchange.pace)
@@ -89,9 +101,8 @@ class ChatService:
             if upstream is not None:
                 _ = self._run_beside(upstream.aclose())  # Groq is let go of meanwhile
             await asyncio.shield(saving)
-        if exchange.error and not exchange.began:
-            raise exchange.error
-        yield error_event(exchange.error) if exchange.error else DONE
+        for part in _last_parts(exchange):
+            yield part
 
     async def _admit(self, request: ChatRequest, caller: Caller) -> tuple[Exchange, ChatWatch]:
         """A place among the streams, and room for the row; both are given back when the row is kept."""
@@ -126,6 +137,8 @@ class ChatService:
         block = await patience.next_block(upstream)
         now = time.monotonic()
         exchange.add(block, now, waited_s=now - began)
+        if not exchange.streamed:
+            block = replace(block, data=b"")  # sent when the row is durable
         if exchange.answer_bytes > (limit := self._settings.chat_max_answer_bytes):
             return replace(block, error=UpstreamBroken(f"Groq's answer is longer than {limit} bytes"))
         return block
@@ -133,7 +146,7 @@ class ChatService:
     def _save(self, exchange: Exchange, watch: ChatWatch) -> asyncio.Task[None]:
         """Queues the row at once; cancelling the wait for the rest does not cancel the commit."""
         try:
-            record = exchange.record(self._settings.model_prices)
+            record = exchange.record(self._models.price)
             durable = self._log.add(record)
             self._meter.ended(record)
         except BaseException:
@@ -159,6 +172,21 @@ class ChatService:
         self._beside.add(task)
         task.add_done_callback(self._beside.discard)
         return task
+
+
+def _last_parts(exchange: Exchange) -> Iterator[bytes]:
+    """What follows once the row is durable: the receipt or the error of a stream, or the whole answer, in pieces that a
+    slow client can take within `CLIENT_STALL_TIMEOUT_S` each. Raises the error of a chat that sent nothing.
+    """
+    if exchange.error and not exchange.began:
+        raise exchange.error
+    if exchange.error:
+        yield error_event(exchange.error)
+    elif exchange.streamed:
+        yield DONE
+    else:
+        body = exchange.whole_body
+        yield from (body[start : start + _PIECE_BYTES] for start in range(0, len(body), _PIECE_BYTES))
 
 
 def _internal(bug: Exception) -> InternalError:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from app.core.errors import InternalError, ServiceError
+from app.core.errors import InternalError, ServiceError, UpstreamError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,11 @@ class RateLimit:
 
 @dataclass(slots=True)
 class Attempt:
-    """Times are in seconds on `time.monotonic`'s clock; the first byte is there at `ended`, or none will come.
+    """Times are in seconds on `time.monotonic`'s clock. `ended`: the answer made its first progress (a whole answer:
+    has come), or the attempt failed.
 
-    `model` is the one that was asked.
-    `rate_limits` has those that Groq told: `requests` (a day) and `tokens` (a minute).
+    `model` is the requested one. `rate_limits` has those that Groq's headers named: `requests` (per day) and `tokens`
+    (per minute).
     """
 
     model: str
@@ -31,6 +32,11 @@ class Attempt:
     status: int | None = None
     rate_limits: Mapping[str, RateLimit] = field(default_factory=dict)
     error: BaseException | None = None
+
+    @property
+    def cause(self) -> str | None:
+        """Why the connection failed, one of `core.errors.CONNECTION_CAUSES`; None if it did not."""
+        return self.error.cause if isinstance(self.error, UpstreamError) else None
 
     @property
     def result(self) -> str:

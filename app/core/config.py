@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app.core.access_settings import AccessSettings
-from app.core.models import LAST_KNOWN_PRICES, RETIRED_MODELS
+from app.core.models import RETIRED_MODELS
 from app.core.page_settings import PageSettings
 from app.core.setting_types import (
     Count,
@@ -72,26 +72,38 @@ class Settings(AccessSettings, PageSettings):
     accounts, which still have the retired models."""
     groq_connect_timeout_s: Seconds = 2
     groq_first_token_timeout_s: Seconds = 20
-    """From the request to the first token, each attempt; repeated as long as nothing was sent to the client."""
+    """From the request to the first progress of a stream, each attempt. Groq streams reasoning as it comes, within a
+    second; 20 s is many times its longest queue, and soon enough to try again."""
+    groq_hidden_reasoning_timeout_s: Seconds = 120
+    """The same for a request that hides the reasoning (`include_reasoning: false`, `reasoning_format: "hidden"`): the
+    model thinks in silence, and gpt-oss-120b needs 120 s for 60,000 tokens at its 500 a second."""
+    groq_end_timeout_s: Seconds = 0.9
+    """How long the `[DONE]` of a stream may take after its last finish_reason; the answer is whole without it."""
     groq_max_attempts: int = Field(default=3, ge=1, le=5)
     groq_retry_wait_s: SecondsOrNone = 15
     """How much sleep the retries of one chat may add up to; a longer `Retry-After` ends the chat at once."""
     groq_open_timeout_s: Seconds = 45
     """All attempts of one chat together, and the waits between them, until the first byte."""
     groq_fallback_model: str | None = None
-    """What answers when the attempts are spent: one more, with this model."""
+    """What answers when the attempts are spent, or when Groq has retired the model: one more, with this model."""
+    groq_catalogue_refresh_s: Seconds = 3600
+    """How often Groq is asked which models it serves and what they cost."""
     allowed_models: Annotated[tuple[str, ...], *Names] = Field(default=(), validate_default=True)
     """The only ones that callers may ask for, by either of their names; without any, all that Groq serves."""
     groq_max_event_bytes: Count = 2**20
     """1 MiB: an unfinished event longer than this ends the stream, so that memory stays bounded."""
-    model_prices: Annotated[dict[str, ModelPrice], *JsonObject] = Field(default=LAST_KNOWN_PRICES)
+    model_prices: Annotated[dict[str, ModelPrice], *JsonObject] = Field(default={})
+    """In US dollars per million tokens. They override and complete Groq's catalogue; `core/models.py` has the last
+    known prices, for models of which neither of the two names one."""
 
     # ── One chat ─────────────────────────────────────────────────────────────────────────────────────────────────
     chat_timeout_s: Seconds = 300
     chat_gap_timeout_s: Seconds = 15
     """The longest silence between two tokens."""
     chat_max_answer_bytes: Count = 2**20
-    """1 MiB: longer than any model's longest answer, and what one row needs room for."""
+    """1 MiB: longer than any model's longest answer, and what one row has space for. Every value of a delta counts."""
+    chat_max_stream_bytes: Count = 2**27
+    """128 MiB of a stream as it comes: the JSON around a token takes some 300 bytes, and 131,072 tokens 50 MB."""
     stream_keepalive_s: Seconds = 10
     """A silence that is longer is bridged with comments, so that no proxy takes the connection for dead."""
     client_stall_timeout_s: Seconds = 30
@@ -149,6 +161,12 @@ class Settings(AccessSettings, PageSettings):
             if ids and model and aliases.get(model, model) not in ids:
                 raise ValueError(f"'{model}' has to be one of them, as {setting.upper()} names it")
         return ids
+
+    @property
+    def own_models(self) -> frozenset[str]:
+        """The ids that these settings name: the default, the fallback and the targets of aliases."""
+        named = {self.groq_default_model, self.groq_fallback_model or self.groq_default_model}
+        return frozenset(map(self.groq_model, named)) | frozenset(self.groq_model_aliases.values())
 
     def groq_model(self, name: str) -> str:
         """The id that Groq serves it under."""

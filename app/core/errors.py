@@ -21,13 +21,14 @@
     ├─ InternalError               500   ours: a bug
     └─ UpstreamError               502   Groq's
        ├─ UpstreamUnreachable      502   no connection, or it broke before the first byte
-       ├─ UpstreamUnavailable      503   Groq's 498, 500, 502, 503, 504: it may be well in a moment
+       ├─ UpstreamUnavailable      503   Groq's 408, 409, 425, 498 and every 5xx: a repeat may succeed
        ├─ UpstreamTimeout          504   one of the time limits
        ├─ UpstreamRateLimited      429   Groq's 429
        ├─ UpstreamRefusedOurKey    502   Groq's 401 and 403: the service's key, not the caller's
+       ├─ UpstreamModelGone        502   Groq no longer serves a model that this service's settings name
        ├─ UpstreamRejected         4xx   Groq's refusal of what the caller asked, as Groq said it
-       └─ UpstreamBroken           502   a stream that broke, stopped early or made no sense
-          └─ UpstreamUnreadable    502   … whose end was read, and that cannot be put together
+       └─ UpstreamBroken           502   an answer that broke, stopped early or made no sense
+          └─ UpstreamBrokenEarly   502   … before its first progress: nothing was sent, so it is retried
 
 One handler renders them (`api/errors.py`), always as OpenAI's envelope.
 """
@@ -41,7 +42,7 @@ from app.core.outcomes import Outcome
 class ServiceError(Exception):
     """A failure with a name that clients can act upon.
 
-    `said` is Groq's own error object, where there is one: it goes to the client as Groq said it.
+    `upstream_error_body` is Groq's own error object, where there is one; the client receives it as Groq sent it.
     `retry_after` is in seconds. `groq_request_id` is what Groq's support asks for.
     """
 
@@ -56,27 +57,27 @@ class ServiceError(Exception):
         message: str,
         *,
         param: str | None = None,
-        said: Mapping[str, Any] | None = None,
+        upstream_error_body: Mapping[str, Any] | None = None,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
-        self.said = said
+        self.upstream_error_body = upstream_error_body
         self.retry_after = retry_after
         self.groq_request_id: str | None = None
 
     @property
     def reported_code(self) -> str:
-        """The code that the client is told: Groq's own, where Groq gave one."""
-        said = (self.said or {}).get("code")
-        return said if isinstance(said, str) else self.code
+        """The code that the client receives: Groq's own, where Groq gave one."""
+        code = (self.upstream_error_body or {}).get("code")
+        return code if isinstance(code, str) else self.code
 
     def envelope(self) -> dict[str, Any]:
         """OpenAI's error object: `{"error": {"message", "type", "code", "param"}}`."""
         ours = {"message": self.message, "type": self.type, "code": self.reported_code, "param": self.param}
-        said = {key: value for key, value in (self.said or {}).items() if value is not None}
-        return {"error": ours | said | {"code": self.reported_code}}
+        theirs = {key: value for key, value in (self.upstream_error_body or {}).items() if value is not None}
+        return {"error": ours | theirs | {"code": self.reported_code}}
 
 
 class InvalidRequest(ServiceError):
@@ -182,11 +183,21 @@ class InternalError(ServiceError):
     pass
 
 
+CONNECTION_CAUSES = (
+    "dns_failure", "connect_refused", "connect_timeout", "tls_failure", "proxy_failure", "connection_reset",
+    "connection_closed", "protocol_error", "connection_failed",
+)  # fmt: skip
+"""Why Groq could not be reached, or the connection broke. For the operator alone: no client's message has it."""
+
+
 class UpstreamError(ServiceError):
+    """`cause` is one of `CONNECTION_CAUSES` where the connection failed."""
+
     status = 502
     code = "upstream_error"
     type = "upstream_error"
     outcome = Outcome.UPSTREAM_ERROR
+    cause: str | None = None
 
 
 class UpstreamUnreachable(UpstreamError):
@@ -218,13 +229,17 @@ class UpstreamRefusedOurKey(UpstreamError):
     code = "upstream_refused_key"
 
 
+class UpstreamModelGone(UpstreamError):
+    code = "upstream_model_gone"
+
+
 class UpstreamRejected(UpstreamError):
     code = "upstream_rejected"
     type = "invalid_request_error"
     outcome = Outcome.UPSTREAM_REJECTED
 
-    def __init__(self, message: str, *, status: int, said: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message, said=said)
+    def __init__(self, message: str, *, status: int, upstream_error_body: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message, upstream_error_body=upstream_error_body)
         self.status = status
 
 
@@ -232,5 +247,5 @@ class UpstreamBroken(UpstreamError):
     code = "upstream_broken"
 
 
-class UpstreamUnreadable(UpstreamBroken):
-    pass
+class UpstreamBrokenEarly(UpstreamBroken):
+    retryable = True

@@ -1,13 +1,16 @@
-"""What this version knows of Groq's models: what it falls back to where Groq's own catalogue says nothing.
+"""What this version knows of Groq's models, as a last resort: Groq's own catalogue says which exist and what they cost.
 
-Groq's catalogue (`GET /models`) is the source of what exists and what it costs; the tables here are the last resort.
 Checked on 2026-11-26 against public reports; docs/groq.md lists them.
 """
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from app.core.setting_types import ModelPrice
 
 RETIRED_MODELS = {
-    # The id in the project's brief; Groq never served it, it served llama-3.1-8b-instant.
+    # The id in the project's brief. Groq never served it; its small Llama was llama-3.1-8b-instant.
     "llama-3.3-8b-instant": "openai/gpt-oss-20b",
     # Shut down on 2026-08-16 for free and developer accounts; the successors are those of Groq's deprecation notice,
     # as quoted in langchain-ai/langchain#38363 and karthink/gptel#1481.
@@ -23,4 +26,13 @@ LAST_KNOWN_PRICES = {
     "qwen/qwen3.6-27b": ModelPrice(input=0.60, output=3.00, cached_input=0.30),
     "qwen/qwen3.8-27b": ModelPrice(input=0.80, output=4.00, cached_input=0.40),
 }
-"""Prices for models of which neither `MODEL_PRICES` nor Groq's catalogue names one."""
+"""Prices of models for which neither `MODEL_PRICES` nor Groq's catalogue has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model of a catalogue. `facts` are the fields of OpenAI's model object, and those that Groq adds."""
+
+    id: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    price: ModelPrice | None = None

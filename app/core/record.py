@@ -9,6 +9,14 @@ from uuid import UUID
 from app.core.outcomes import Outcome
 from app.core.storable import storable
 
+ANSWER_FIELDS = (
+    "cached_tokens", "choices", "completion_time", "completion_tokens", "completion_tokens_details", "content", "delta",
+    "error", "event", "finish_reason", "id", "index", "message", "model", "prompt_time", "prompt_tokens",
+    "prompt_tokens_details", "queue_time", "reasoning", "reasoning_content", "reasoning_tokens", "refusal",
+    "tool_calls", "usage", "x_groq",
+)  # fmt: skip
+"""The fields of an answer that are read in passing; `event` is one that is no JSON object."""
+
 
 class Kept(StrEnum):
     """Where a row is: in each of these it is on a disk."""
@@ -29,6 +37,7 @@ class Details:
     `longest_silence_ms` is Groq's; `stalls` are the longer ones: when, from the request on, and how long.
     `backpressure_ms` is the time that blocks took to hand over to the client.
     `groq_queue_ms`, `groq_prompt_ms` and `groq_completion_ms` are as Groq counted.
+    `unexpected_fields` are those of Groq's answer whose type or range made no sense; their facts are unknown.
     """
 
     streamed: bool = True
@@ -45,18 +54,20 @@ class Details:
     groq_completion_ms: float | None = None
     chunks: int = 0
     bytes: int = 0
+    unexpected_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRecord:
     """What was asked, what came, how it ended. Times are in milliseconds, money in US dollars.
 
-    `response` is the answer as the client was sent it, `reasoning` and `tool_calls` are what came beside it. A client
-    that does not stream is sent nothing of an answer that broke off; its row has what there was of it.
+    `response` is the text of the answer as the client received it; `reasoning`, `refusal` and `tool_calls` came
+    beside it. Each is None where nothing came. `ttft_ms` is None without a stream: a whole answer has no first token.
     `usage_source` is `upstream`, or `estimated` when the chat broke off before Groq had counted (`chat/counting.py`);
     there is none, and no tokens, where Groq did no work.
     `attempt_log` has each request to Groq, until its first byte or its failure: `model`, `started_ms` and `ended_ms`
-    from the chat's beginning on, `result` (`ok` or the error's code) and the HTTP `status`, if there was one.
+    from the chat's beginning on, `result` (`ok` or the error's code), the HTTP `status`, if there was one, and the
+    `cause` where the connection failed (`core.errors.CONNECTION_CAUSES`).
     Those in `NO_COLUMNS` are for the signals alone; `traceparent` names the chat's span, as in W3C's header.
     """
 
@@ -85,9 +96,10 @@ class ChatRecord:
     prompt: str
     messages: list[dict[str, Any]]
     params: dict[str, Any]
-    response: str
+    response: str | None
     reasoning: str | None
-    tool_calls: list[dict[str, Any]] | None
+    refusal: str | None = None
+    tool_calls: list[Any] | None
     attempt_log: list[dict[str, Any]] | None = None
 
     route: str | None = None
@@ -101,8 +113,8 @@ class ChatRecord:
 
 _TEXTS = (
     "requested_model", "model_name", "finish_reason", "error_code", "groq_request_id", "client_request_id", "client",
-    "prompt", "messages", "params", "response", "reasoning", "tool_calls", "attempt_log",
+    "prompt", "messages", "params", "response", "reasoning", "refusal", "tool_calls", "attempt_log",
 )  # fmt: skip
 NO_COLUMNS = frozenset({"route", "traceparent", "details"})
-WORDS = frozenset({"prompt", "messages", "params", "response", "reasoning", "tool_calls"})
+WORDS = frozenset({"prompt", "messages", "params", "response", "reasoning", "refusal", "tool_calls"})
 """What people and models said to each other: the row has it, and no signal."""

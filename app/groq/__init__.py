@@ -1,1 +1,1 @@
-"""Groq, as the openai SDK asks it: bytes and facts. It satisfies `chat.ports.Upstream` and knows no database."""
+"""The client of Groq: bytes and facts. It satisfies `chat.ports.Upstream` and knows no database."""

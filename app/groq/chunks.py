@@ -1,95 +1,190 @@
-"""What is read of Groq's chunks: the few fields that mean something to us; the decoder skips the rest unread."""
+"""The fields of Groq's chunks and completions that the service reads; every other field is relayed unread.
 
+Observation never breaks an answer. A field whose type or range makes no sense leaves its fact unknown and its name in
+`Block.unexpected`. Only an error object, or more choices than any request may ask for, ends an answer.
+"""
+
+import json
 from typing import Any
 
 import msgspec
 
 from app.chat.block import Block, Usage
-from app.groq.errors import error_of
+from app.core.errors import UpstreamBroken
+from app.groq.errors import in_band_error
 
-
-class _Details(msgspec.Struct, gc=False):
-    reasoning_tokens: int | None = None
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct, gc=False):
-    queue_time: float | None = None
-    prompt_time: float | None = None
-    completion_time: float | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    completion_tokens_details: _Details | None = None
-    prompt_tokens_details: _Details | None = None
-
-
-class _XGroq(msgspec.Struct, gc=False):
-    id: str | None = None
-    usage: _Usage | None = None
-    error: Any = None
-
-
-class _Delta(msgspec.Struct, gc=False):
-    content: str | None = None
-    reasoning: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
-
-
-class _Choice(msgspec.Struct, gc=False):
-    delta: _Delta | None = None
-    finish_reason: str | None = None
+MAX_CHOICES = 128
+"""Of one answer, and tool calls of one delta: OpenAI's limit for `n` and for tools."""
+_MAX_TOKENS = 10**8
+"""More than any request can use: the longest contexts have a hundredth of it."""
+_MAX_SECONDS = 10**6
+_MAX_DEPTH = 64
+"""Of a tool call. Databases and JSON libraries refuse to store much deeper values; requests have the same limit."""
+_LABELS = {"role": ("assistant",), "channel": ("analysis", "commentary", "final")}
+"""Values that label a delta and are no part of the answer: an opening delta has the role alone."""
 
 
 class Chunk(msgspec.Struct, gc=False):
-    """One event of an answer."""
+    """One event of a stream, or one whole completion. `Any`: what a field holds is checked when it is read."""
 
-    id: str | None = None
-    model: str | None = None
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    x_groq: _XGroq | None = None
-    error: dict[str, Any] | str | None = None
+    id: Any = None
+    model: Any = None
+    choices: Any = None
+    usage: Any = None
+    x_groq: Any = None
+    error: Any = None
+
+
+_decode = msgspec.json.Decoder(Chunk).decode
+
+
+def parse(data: bytes) -> Chunk | None:
+    """The chunk in JSON text; None for JSON that is no object or too deep to read. Raises ValueError for no JSON."""
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        content = json.loads(data.decode("utf-8", "replace"))  # unlike msgspec, it takes half of a surrogate pair
+    except RecursionError:
+        return None
+    return msgspec.convert(content, Chunk) if isinstance(content, dict) else None
 
 
 def note(chunk: Chunk, block: Block) -> None:
-    """Adds what the chunk says to the block that it came in."""
-    if chunk.error is not None:
-        block.error = error_of(chunk.error)
-        return
+    """Adds the facts of a chunk to the block that it came in."""
+    if chunk.error:
+        if isinstance(chunk.error, dict | list | str):
+            block.error = in_band_error(chunk.error)
+            return
+        block.unexpected.add("error")
     block.chunks += 1
-    block.groq_response_id = block.groq_response_id or chunk.id
-    block.model = chunk.model or block.model
-    for choice in chunk.choices or ():
-        block.finish_reason = choice.finish_reason or block.finish_reason
-        if choice.delta is not None:
-            _note_delta(choice.delta, block)
-    if chunk.x_groq is not None:
-        block.groq_request_id = chunk.x_groq.id or block.groq_request_id
-        block.early_stop = str(chunk.x_groq.error) if chunk.x_groq.error else block.early_stop
-    usage = chunk.usage or (chunk.x_groq and chunk.x_groq.usage)
-    if usage:
-        block.usage = _counted(usage)
+    block.groq_response_id = block.groq_response_id or _typed("id", chunk.id, str, block)
+    block.model = _typed("model", chunk.model, str, block) or block.model
+    if chunk.choices:
+        _note_choices(_typed("choices", chunk.choices, list, block) or [], block)
+    if chunk.x_groq is None and chunk.usage is None:
+        return
+    x_groq = _typed("x_groq", chunk.x_groq, dict, block) or {}
+    block.groq_request_id = _typed("id", x_groq.get("id"), str, block) or block.groq_request_id
+    block.early_stop = str(x_groq["error"]) if x_groq.get("error") else block.early_stop
+    if usage := chunk.usage or x_groq.get("usage"):
+        block.usage = _usage(_typed("usage", usage, dict, block), block) or block.usage
 
 
-def _note_delta(delta: _Delta, block: Block) -> None:
-    if delta.content:
-        block.text.append(delta.content)
-    if delta.reasoning:
-        block.reasoning.append(delta.reasoning)
-    if delta.tool_calls:
-        block.tool_calls += delta.tool_calls
-    if delta.content or delta.reasoning or delta.tool_calls:
-        block.deltas += 1
+# ── Choices ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _counted(usage: _Usage) -> Usage:
-    completion, prompt = usage.completion_tokens_details, usage.prompt_tokens_details
+def _note_choices(choices: list[Any], block: Block) -> None:
+    if len(choices) > MAX_CHOICES:
+        block.error = UpstreamBroken(f"Groq sent an event with more than {MAX_CHOICES} choices")
+        return
+    for each in choices:
+        choice = _typed("choices", each, dict, block) or {}
+        index = _count("index", choice.get("index"), 2**31, block) or 0
+        if index >= MAX_CHOICES:
+            block.error = UpstreamBroken(f"Groq sent choice {index}; an answer has at most {MAX_CHOICES}")
+            return
+        block.choices = max(block.choices, index + 1)
+        if delta := choice.get("delta"):
+            block.deltas += _note_delta(_typed("delta", delta, dict, block) or {}, block)
+        elif message := choice.get("message"):  # of a whole answer, which has no first token
+            _note_delta(_typed("message", message, dict, block) or {}, block)
+        if reason := choice.get("finish_reason"):
+            block.finished.add(index)
+            block.finish_reason = _typed("finish_reason", reason, str, block) or block.finish_reason
+
+
+def _note_delta(delta: dict[str, Any], block: Block) -> bool:
+    """True if it made progress: anything beyond the role does, but an empty text does not."""
+    progress = False
+    for name, value in delta.items():
+        if not value or (name in _LABELS and value in _LABELS[name]):
+            continue
+        if name == "content" and isinstance(value, str):
+            block.text.append(value)
+        elif name in ("reasoning", "reasoning_content") and isinstance(value, str):
+            block.reasoning.append(value)
+        else:
+            _note_other(name, value, block)
+        progress = progress or name != "role"
+    return progress
+
+
+def _note_other(name: str, value: Any, block: Block) -> None:
+    """A refusal, tool calls, tools that Groq executed, or anything new."""
+    try:
+        block.other_bytes += len(msgspec.json.encode(value))
+    except (RecursionError, ValueError):  # too deep, or half a surrogate pair
+        block.other_bytes += len(str(value)) if isinstance(value, str) else len(block.data)
+    if name == "refusal" and isinstance(value, str):
+        block.refusal.append(value)
+    elif name == "tool_calls" and _are_calls(value):
+        block.tool_calls += value
+    elif name in ("content", "reasoning", "reasoning_content", "refusal", "tool_calls"):
+        block.unexpected.add(name)
+
+
+def _are_calls(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= MAX_CHOICES and not _is_deeper_than(value, _MAX_DEPTH)
+
+
+def _is_deeper_than(value: Any, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth):
+        parents = [each for each in level if isinstance(each, dict | list)]
+        if not parents:
+            return False
+        level = [child for each in parents for child in (each.values() if isinstance(each, dict) else each)]
+    return True
+
+
+# ── Usage ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _usage(usage: dict[str, Any] | None, block: Block) -> Usage | None:
+    """None if either of the two counts is unknown: both are estimated then."""
+    usage = usage or {}
+    prompt = _count("prompt_tokens", usage.get("prompt_tokens"), _MAX_TOKENS, block)
+    completion = _count("completion_tokens", usage.get("completion_tokens"), _MAX_TOKENS, block)
+    if prompt is None or completion is None:
+        return None
+    of_completion = _typed("completion_tokens_details", usage.get("completion_tokens_details"), dict, block) or {}
+    of_prompt = _typed("prompt_tokens_details", usage.get("prompt_tokens_details"), dict, block) or {}
     return Usage(
-        prompt_tokens=usage.prompt_tokens or 0,
-        completion_tokens=usage.completion_tokens or 0,
-        reasoning_tokens=(completion and completion.reasoning_tokens) or 0,
-        cached_tokens=(prompt and prompt.cached_tokens) or 0,
-        queue_s=usage.queue_time,
-        prompt_s=usage.prompt_time,
-        completion_s=usage.completion_time,
+        prompt,
+        completion,
+        reasoning_tokens=_count("reasoning_tokens", of_completion.get("reasoning_tokens"), completion, block) or 0,
+        cached_tokens=_count("cached_tokens", of_prompt.get("cached_tokens"), prompt, block) or 0,
+        queue_s=_number("queue_time", usage.get("queue_time"), _MAX_SECONDS, block),
+        prompt_s=_number("prompt_time", usage.get("prompt_time"), _MAX_SECONDS, block),
+        completion_s=_number("completion_time", usage.get("completion_time"), _MAX_SECONDS, block),
     )
+
+
+# ── Values ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _typed(name: str, value: Any, kind: type, block: Block) -> Any:
+    """The value if it is of this type, else None."""
+    if value is None or isinstance(value, kind):
+        return value
+    block.unexpected.add(name)
+    return None
+
+
+def _count(name: str, value: Any, most: int, block: Block) -> int | None:
+    """A whole number from 0 to `most`, also as a float: some servers write every number as one."""
+    number = _number(name, value, most, block)
+    if number is None or number % 1 == 0:
+        return None if number is None else int(number)
+    block.unexpected.add(name)
+    return None
+
+
+def _number(name: str, value: Any, most: int, block: Block) -> float | None:
+    """A number from 0 to `most`."""
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most):
+        return value
+    block.unexpected.add(name)
+    return None

@@ -1,4 +1,4 @@
-"""Groq's chat completions as blocks of bytes: attempts, until one is answered."""
+"""Groq's chat completions: attempts, until one makes progress. It knows no database."""
 
 import asyncio
 import time
@@ -6,30 +6,39 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Self
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import httpx2
 import msgspec
 from yarl import URL
 
 from app.core.attempt import Attempt
 from app.core.config import Settings
-from app.core.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
-from app.groq.errors import error_from
+from app.core.errors import UpstreamBroken, UpstreamError, UpstreamModelGone, UpstreamTimeout, UpstreamUnreachable
+from app.groq.catalogue import Catalogue
+from app.groq.connector import create_connector, proxy_of
+from app.groq.errors import cause_of, refusal, retry_after_s
 from app.groq.frames import Frames
-from app.groq.ratelimits import rate_limits
+from app.groq.rate_limits import rate_limits
+from app.groq.redaction import Redactor
 from app.groq.retry import retrying
 from app.groq.sdk import Sdk
-from app.groq.secret import Secret
 from app.groq.stream import GroqStream
+from app.groq.whole import WholeAnswer, read_whole
 
-_KEEPALIVE_S = 60
 _MAX_REFUSAL_BYTES = 2**16
+_ENVELOPE_BYTES = 2**16
+"""What a whole answer has beside its text: ids, usage, quotes."""
+_ENCODINGS = {"", "identity", "gzip", "deflate"}
+"""Those that aiohttp decodes. The service asks for `identity`; a proxy may compress all the same."""
+
+_Answer = GroqStream | WholeAnswer
 
 
 class GroqClient:
-    """One pool of connections to Groq, for the life of the process; it is open while its context is entered."""
+    """One pool of connections to Groq, for the life of the process; it is open while its context is entered.
+
+    `catalogue` has Groq's models, which are read over the same connections.
+    """
 
     _session: aiohttp.ClientSession
     _url: URL
@@ -37,51 +46,54 @@ class GroqClient:
     def __init__(self, settings: Settings) -> None:
         base_url, api_key = settings.groq_endpoint
         self._settings = settings
+        self.catalogue = Catalogue(settings)
+        self._own_models = settings.own_models
         self._fallback = settings.groq_fallback_model and settings.groq_model(settings.groq_fallback_model)
         self._frames = Frames(settings.stream_flush_ms / 1000)
-        self._secret = Secret(api_key)
+        self._redactor = Redactor(api_key)
         self._sdk = Sdk(base_url=base_url, api_key=api_key)
 
     async def __aenter__(self) -> Self:
         url, headers = await self._sdk.request()
         self._url = URL(url)
         self._session = aiohttp.ClientSession(
-            # Admission bounds the streams; a pool that queued them would hide the wait.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S, ssl=httpx2.create_ssl_context()),
+            connector=create_connector(),
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
             # What HTTPS_PROXY says is meant for Groq, and not for a simulator on this machine or network.
-            proxy=_proxy_of(self._url) if self._settings.groq_api_key is not None else None,
+            proxy=proxy_of(self._url) if self._settings.groq_api_key is not None else None,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.groq_connect_timeout_s),
         )
         self._frames.start()
+        self.catalogue.start(self._session)
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.catalogue.stop()
         await self._session.close()
         await self._frames.stop()
 
-    async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[Attempt], None]) -> GroqStream:
-        """An answer whose first byte is here, after as many attempts as the settings allow.
+    async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[Attempt], None]) -> _Answer:
+        """An answer that has made progress (a whole one: that is here), after as many attempts as the settings allow.
 
-        `on_attempt` is told of each, when it is over. Raises an UpstreamError: Groq's refusal, or what went wrong on
-        the way to it.
+        `payload` decides between the two by its `stream`. `on_attempt` is called for each attempt, when it is over.
+        Raises an UpstreamError: Groq's refusal, or what went wrong on the way to it.
         """
         deadline = time.monotonic() + self._settings.groq_open_timeout_s
         try:
-            return await self._patiently(payload, deadline, on_attempt)
+            return await self._retried(payload, deadline, on_attempt)
         except UpstreamError as error:
             fallback = self._fallback
-            if not error.retryable or fallback in (None, payload["model"]) or deadline <= time.monotonic():
+            may_help = error.retryable or isinstance(error, UpstreamModelGone)
+            if not may_help or fallback in (None, payload["model"]) or deadline <= time.monotonic():
                 raise
-            with suppress(UpstreamError):  # the client asked for the other model, and is told of that one
+            with suppress(UpstreamError):  # the client asked for the other model, and receives that one's error
                 return await self._attempt({**payload, "model": fallback}, deadline, on_attempt)
             raise
 
-    async def _patiently(
+    async def _retried(
         self, payload: Mapping[str, Any], deadline: float, on_attempt: Callable[[Attempt], None]
-    ) -> GroqStream:
+    ) -> _Answer:
         policy = retrying(
             attempts=self._settings.groq_max_attempts,
             sleep_s=self._settings.groq_retry_wait_s,
@@ -94,80 +106,98 @@ class GroqClient:
 
     async def _attempt(
         self, payload: Mapping[str, Any], deadline: float, on_attempt: Callable[[Attempt], None]
-    ) -> GroqStream:
+    ) -> _Answer:
         attempt = Attempt(model=payload["model"], started=time.monotonic())
-        limit_s = min(self._settings.groq_first_token_timeout_s, deadline - attempt.started)
         try:
-            return await self._first_byte(msgspec.json.encode(payload), limit_s, attempt)
+            if payload.get("stream"):
+                return await self._stream(payload, deadline, attempt)
+            return await self._whole(payload, attempt)
         except BaseException as error:
             if isinstance(error, UpstreamError):
-                self._secret.hide_in(error)
+                self._redactor.redact_error(error)
             attempt.error = error
             raise
         finally:
             attempt.ended = time.monotonic()
             on_attempt(attempt)
 
-    async def _first_byte(self, body: bytes, limit_s: float, attempt: Attempt) -> GroqStream:
+    async def _stream(self, payload: Mapping[str, Any], deadline: float, attempt: Attempt) -> GroqStream:
+        limit_s = min(self._settings.groq_first_token_timeout_s, deadline - attempt.started)
+        if _hides_reasoning(payload):
+            limit_s = self._settings.groq_hidden_reasoning_timeout_s
         try:
             async with asyncio.timeout(limit_s):
-                response = await self._post(body, attempt)
-                stream = GroqStream(
-                    response,
-                    max_event_bytes=self._settings.groq_max_event_bytes,
-                    frames=self._frames,
-                    secret=self._secret,
-                )
-                await stream.await_first()
+                response = await self._post(payload, attempt)
+                stream = GroqStream(response, settings=self._settings, frames=self._frames, redactor=self._redactor)
+                await stream.await_progress()
                 return stream
         except TimeoutError as exc:
-            raise UpstreamTimeout(f"Groq sent nothing within {round(limit_s, 1):g} s") from exc
+            raise UpstreamTimeout(f"Groq sent no token within {round(limit_s, 1):g} s") from exc
 
-    async def _post(self, body: bytes, attempt: Attempt) -> aiohttp.ClientResponse:
+    async def _whole(self, payload: Mapping[str, Any], attempt: Attempt) -> WholeAnswer:
+        """Its only time limit is the chat's own: after a timeout it is not repeated, since Groq was paid for it."""
+        response = await self._post(payload, attempt)
+        limit = self._settings.chat_max_answer_bytes + _ENVELOPE_BYTES
+        return await read_whole(response, max_bytes=limit, redactor=self._redactor)
+
+    async def _post(self, payload: Mapping[str, Any], attempt: Attempt) -> aiohttp.ClientResponse:
+        body = msgspec.json.encode(payload)
         try:
-            # Nobody else is to be sent the key: redirects are not followed.
+            # The key goes to nobody else: redirects are not followed.
             response = await self._session.post(self._url, data=body, allow_redirects=False)
         except aiohttp.ServerTimeoutError as exc:
             limit_s = self._settings.groq_connect_timeout_s
-            raise UpstreamTimeout(f"no connection to Groq within {limit_s:g} s") from exc
+            timeout = UpstreamTimeout(f"no connection to Groq within {limit_s:g} s")
+            timeout.cause = cause_of(exc)
+            raise timeout from exc
         except (aiohttp.ClientError, OSError) as exc:
-            raise UpstreamUnreachable("Groq cannot be reached") from exc
+            raise _unreachable("Groq cannot be reached", exc) from exc
         attempt.headers_at = time.monotonic()
         attempt.status = response.status
         attempt.rate_limits = rate_limits(response.headers)
+        encoding = response.headers.get("content-encoding", "").lower()
+        if encoding not in _ENCODINGS:
+            response.close()
+            raise UpstreamBroken(f"Groq's answer is compressed ({encoding[:40]}), which this service did not ask for")
         if response.status != HTTPStatus.OK:
-            raise await self._refusal(response)
+            raise await self._refusal(response, is_ours=payload["model"] in self._own_models)
         return response
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> UpstreamError:
+    async def _refusal(self, response: aiohttp.ClientResponse, *, is_ours: bool) -> UpstreamError:
         try:
             async with response:
-                exc = self._sdk.refusal(response.status, response.headers, await _beginning_of(response.content))
-        except (aiohttp.ClientError, OSError) as broken:
-            raise UpstreamUnreachable("the connection to Groq broke off") from broken
-        said = exc.body if isinstance(exc.body, Mapping) else {}
-        error = error_from(exc.status_code, said, retry_after=_seconds(response.headers.get("retry-after")))
-        error.groq_request_id = exc.request_id
+                body = await _first_bytes(response.content)
+        except aiohttp.ClientPayloadError as exc:
+            if not isinstance(exc.__cause__, aiohttp.http_exceptions.ContentEncodingError):
+                return _unreachable("the connection to Groq broke off", exc)
+            body = b""  # it is not compressed as its header says: the status has to do
+        except (aiohttp.ClientError, OSError) as exc:
+            return _unreachable("the connection to Groq broke off", exc)
+        error = refusal(
+            response.status,
+            body,
+            content_type=response.headers.get("content-type", ""),
+            retry_after=retry_after_s(response.headers.get("retry-after")),
+            is_ours=is_ours,
+        )
+        error.groq_request_id = response.headers.get("x-request-id")
         return error
 
 
-async def _beginning_of(body: aiohttp.StreamReader) -> bytes:
-    """As much as an error may need."""
+def _hides_reasoning(payload: Mapping[str, Any]) -> bool:
+    return payload.get("include_reasoning") is False or payload.get("reasoning_format") == "hidden"
+
+
+def _unreachable(message: str, exc: Exception) -> UpstreamUnreachable:
+    error = UpstreamUnreachable(message)
+    error.cause = cause_of(exc)
+    error.__cause__ = exc
+    return error
+
+
+async def _first_bytes(body: aiohttp.StreamReader) -> bytes:
+    """As much as an error object may need."""
     data = b""
     while len(data) < _MAX_REFUSAL_BYTES and (more := await body.readany()):
         data += more
     return data
-
-
-def _proxy_of(url: URL) -> str | None:
-    """As the environment says. aiohttp's own way of asking it reads ~/.netrc for each request, in a thread."""
-    proxies = getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    if proxy is None or proxy_bypass(url.host or ""):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def _seconds(header: str | None) -> float | None:
-    """Groq sends whole seconds; anything else is as good as nothing."""
-    return float(header) if header is not None and header.isdecimal() else None

@@ -1,4 +1,4 @@
-"""The openai SDK's part: what a request for a chat looks like, and what a refusal means.
+"""The openai SDK's part: the URL and the headers of a request for a chat.
 
 Its `post` builds the same request for every chat, and needs longer for that than sending it takes. So it builds one for
 the life of the process; chats differ in their bodies alone. And its objects, one for each token, stay out of the path.
@@ -7,10 +7,9 @@ the life of the process; chats differ in their bodies alone. And its objects, on
 from collections.abc import Mapping
 
 import httpx2
-from openai import APIStatusError, AsyncOpenAI
+from openai import AsyncOpenAI
 
 _HEADERS = {
-    "accept": "text/event-stream",
     # Compressed events would have to be unpacked before they could be relayed.
     "accept-encoding": "identity",
     "content-type": "application/json",
@@ -36,13 +35,6 @@ class Sdk:
         request = self._kept.request
         return str(request.url), {name: value for name, value in request.headers.items() if name not in _OF_ONE_REQUEST}
 
-    def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> APIStatusError:
-        """The SDK's exception for an answer that is no success."""
-        # As they came they may hold what httpx2 refuses, or unpacks.
-        told = {name: _ascii(headers[name]) for name in ("content-type", "x-request-id") if name in headers}
-        response = httpx2.Response(status, headers=told, content=body, request=self._kept.request)
-        return self._sdk._make_status_error_from_response(response)  # noqa: SLF001
-
 
 class _Kept(httpx2.AsyncBaseTransport):
     """Keeps the request that was to be sent."""
@@ -52,7 +44,3 @@ class _Kept(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         self.request = request
         return httpx2.Response(200, request=request)
-
-
-def _ascii(text: str) -> str:
-    return text.encode("ascii", "replace").decode()

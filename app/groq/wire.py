@@ -1,18 +1,17 @@
 """Groq's server-sent events: bytes in, blocks out. Pure: what arrives may be split at any byte."""
 
-import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
 from app.chat.block import Block
 from app.core.errors import UpstreamBroken
-from app.groq.chunks import Chunk, note
+from app.groq.chunks import Chunk, note, parse
 
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
-_LINE_END = re.compile(r"\r\n|\n|\r")
-_decode = msgspec.json.Decoder(Chunk).decode
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 _decode_all = msgspec.json.Decoder(list[Chunk]).decode
 _START = b"data: {"
 _NOT_THE_USUAL_SHAPE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -74,7 +73,7 @@ def _read_together(data: bytes, block: Block) -> int:
         chunks = _decode_all(b"[" + data[6:end].replace(b"\n\ndata: {", b",{") + b"]")
     except _NOT_THE_USUAL_SHAPE:
         return 0
-    if any(chunk.error is not None for chunk in chunks):
+    if any(chunk.error for chunk in chunks):
         return 0
     for chunk in chunks:
         note(chunk, block)
@@ -82,34 +81,37 @@ def _read_together(data: bytes, block: Block) -> int:
 
 
 def _read(event: bytes, block: Block) -> None:
-    if event.startswith(_START):
-        try:
-            chunk = _decode(event[6:])
-        except _NOT_THE_USUAL_SHAPE:
-            pass  # the slow way knows them all
-        else:
-            note(chunk, block)
-            return
-    _read_slowly(event, block)
-
-
-def _read_slowly(event: bytes, block: Block) -> None:
     """Any event that the standard allows: comments, names, data over several lines."""
-    name, data = _fields(event)
-    if data.strip() == "[DONE]":
+    name, data = ("", event[6:]) if event.startswith(_START) and _is_one_line(event) else _fields(event)
+    if data.strip() == b"[DONE]":
         block.ended = True
     elif data:
         try:
-            # The standard library accepts half of a surrogate pair, which msgspec refuses.
-            content = json.loads(data)
-            if name == "error":
-                content = {"error": content.get("error") or content}
-            chunk = msgspec.convert(content, Chunk)
-        except (ValueError, TypeError, AttributeError, RecursionError) as exc:
-            block.error = UpstreamBroken("Groq sent an event that is not what its API describes")
+            chunk = parse(data)
+        except ValueError as exc:
+            block.error = UpstreamBroken("Groq sent an event that is not JSON")
             block.error.__cause__ = exc
-        else:
+            return
+        if name == "error":
+            chunk = chunk if chunk and chunk.error else Chunk(error=_any_json(data))
+        if chunk is not None:
             note(chunk, block)
+        else:
+            block.unexpected.add("event")
+            block.chunks += 1
+            block.other_bytes += len(event)
+
+
+def _is_one_line(event: bytes) -> bool:
+    return b"\n" not in event and b"\r" not in event
+
+
+def _any_json(data: bytes) -> Any:
+    """The content of an error event that has no `error` field: it is the error itself."""
+    try:
+        return msgspec.json.decode(data) or {"message": ""}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {"message": ""}
 
 
 def _has_boundary(data: bytes) -> bool:
@@ -127,13 +129,13 @@ def _boundaries(data: bytes) -> Iterator[tuple[int, int]]:
         end = data.find(b"\n\n", end + 2)
 
 
-def _fields(event: bytes) -> tuple[str, str]:
+def _fields(event: bytes) -> tuple[str, bytes]:
     """The name of an event and its data, by the standard: `data` lines are joined, comments are dropped."""
     name, data = "", []
-    for line in _LINE_END.split(event.decode("utf-8", errors="replace")):
-        field, _, value = line.partition(":")
-        if field == "event":
-            name = value.removeprefix(" ")
-        elif field == "data":
-            data.append(value.removeprefix(" "))
-    return name, "\n".join(data)
+    for line in _LINE_END.split(event):
+        field, _, value = line.partition(b":")
+        if field == b"event":
+            name = value.removeprefix(b" ").decode("utf-8", "replace")
+        elif field == b"data":
+            data.append(value.removeprefix(b" "))
+    return name, b"\n".join(data)

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from app.core.outcomes import Outcome
+from app.core.record import ANSWER_FIELDS
 from app.observability.labels import (
     ATTEMPT_RESULTS,
     COMMIT_FAILURES,
@@ -38,10 +39,17 @@ class Family(Generic[_Instrument]):
     The library's own `labels` checks and locks each time, and a chat asks for twenty children.
     """
 
-    def __init__(self, instrument: _Instrument, *values: Sequence[str]) -> None:
-        self._children: dict[tuple[str, ...], _Instrument] = {
-            combination: instrument.labels(*combination) for combination in product(*values)
-        }
+    def __init__(self, instrument: _Instrument, first: Sequence[str], *others: Sequence[str]) -> None:
+        self._instrument: _Instrument = instrument
+        self._others = others
+        self._children: dict[tuple[str, ...], _Instrument] = {}
+        for value in first:
+            self.add(value)
+
+    def add(self, value: str) -> None:
+        """Makes the children for one more value of the first label."""
+        for combination in product((value,), *self._others):
+            self._children[combination] = self._instrument.labels(*combination)
 
     def labels(self, *values: str) -> _Instrument:
         """The child for these values; KeyError for any that no label may have."""
@@ -66,9 +74,8 @@ class ChatMetrics:
         self.stall = by_model("chat_stream_stall_seconds", "The longest silence of each answer.", _TTFT)
         told = "Whole chats with a row, until their end was known."
         labels = ["model", "outcome"]
+        # With all outcomes it would be two thirds of every scrape: the children of the others are made when first used.
         self.duration = Histogram("chat_duration_seconds", told, labels, buckets=_WHOLE_CHAT, registry=registry)
-        for model in models:  # with all outcomes it would be two thirds of every scrape, and nobody asks for their rate
-            self.duration.labels(model, Outcome.COMPLETED)
         told = "Tokens; cached_input is part of input, reasoning of output."
         tokens = Counter("chat_tokens", told, ["model", "type"], registry=registry)
         self.tokens = Family(tokens, models, TOKEN_TYPES)
@@ -76,6 +83,16 @@ class ChatMetrics:
         self.cost = Family(cost, models)
         told = "Our part of the time to first token: all of it but the waits for Groq and for a free place."
         self.overhead = Histogram("chat_overhead_seconds", told, buckets=_OURS, registry=registry)
+        for model in models:
+            self.duration.labels(model, Outcome.COMPLETED)
+
+    def add_model(self, model: str) -> None:
+        """Makes the children of one more model."""
+        for family in (self.requests, self.tokens, self.cost):
+            family.add(model)
+        for histograms in (self.time_to_first_token, self.time_per_output_token, self.stall):
+            histograms.add(model)
+        self.duration.labels(model, Outcome.COMPLETED)
 
 
 class GroqMetrics:
@@ -90,6 +107,12 @@ class GroqMetrics:
         told = "What Groq says it took."
         phase = Histogram("groq_phase_seconds", told, ["phase"], buckets=_TTFT, registry=registry)
         self.phase = Family(phase, PHASES)
+
+        help_text = "Fields of Groq's answers whose type or range made no sense, so that their facts are unknown."
+        fields = Counter("chat_upstream_unexpected_fields", help_text, ["field"], registry=registry)
+        self.unexpected_fields = Family(fields, ANSWER_FIELDS)
+        help_text = "Models that the settings name and Groq's catalogue lacks."
+        self.missing_models = Gauge("groq_models_missing", help_text, registry=registry)
 
         labels = ["model", "kind"]
         told = "Groq's limit: requests a day, tokens a minute."

@@ -1,6 +1,7 @@
 """The values that labels may have: closed sets, so that no request can make a series.
 
-Models are those of the price list and `other`; outcomes are those of the row, and of requests without one.
+Models are those that the settings name, those of Groq's catalogue once they are used, and `other`; outcomes are those
+of the row, and of requests without one.
 """
 
 from collections.abc import Iterable

@@ -23,6 +23,9 @@ from app.observability.instruments import (
 )
 from app.observability.labels import OTHER_MODEL, POOL_STATES, TOKEN_TYPES
 
+_MAX_MODELS = 16
+"""Each has about a hundred series."""
+
 
 class Metrics:
     """`registry` is what a scrape is answered from."""
@@ -34,7 +37,8 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._models = frozenset(models)
+        self._models = set(sorted(models)[:_MAX_MODELS])
+        self._knows_model: Callable[[str], bool] = lambda _: False
         labels = (*sorted(self._models), OTHER_MODEL)
         self.chats = ChatMetrics(self.registry, labels)
         self.groq = GroqMetrics(self.registry, labels)
@@ -44,8 +48,15 @@ class Metrics:
         self.worker = WorkerMetrics(self.registry, info=dict(info), workers=workers)
 
     def model(self, name: str) -> str:
-        """The label of a model."""
-        return name if name in self._models else OTHER_MODEL
+        """The label of a model: its id, if it is configured or in Groq's catalogue, and one of the first 16."""
+        if name in self._models:
+            return name
+        if len(self._models) >= _MAX_MODELS or not self._knows_model(name):
+            return OTHER_MODEL
+        self._models.add(name)
+        self.chats.add_model(name)
+        self.groq.attempts.add(name)
+        return name
 
     def follow(
         self,
@@ -54,8 +65,12 @@ class Metrics:
         draining: Callable[[], float],
         pool: Mapping[str, Callable[[], float]],
         spool: Mapping[str, Callable[[], float]],
+        missing_models: Callable[[], float],
+        knows_model: Callable[[str], bool],
     ) -> None:
-        """Gauges that are asked for when they are scraped, so that they cannot be left behind."""
+        """Where gauges get their values when they are scraped, and which models exist."""
+        self._knows_model = knows_model
+        self.groq.missing_models.set_function(missing_models)
         self.chats.active_streams.set_function(active_streams)
         self.worker.draining.set_function(draining)
         for state in POOL_STATES:
@@ -103,6 +118,8 @@ class Metrics:
         for kind, count in zip(TOKEN_TYPES, counts, strict=True):
             chats.tokens.labels(model, kind).inc(count or 0)
         chats.cost.labels(model).inc(record.cost_usd or 0)
+        for name in details.unexpected_fields:
+            self.groq.unexpected_fields.labels(name).inc()
 
     def committed(self, rows: int, *, took_s: float, failure: str | None) -> None:
         """One commit; `failure` is why it was none."""

@@ -101,6 +101,7 @@ class ChatSpans:
             names.HTTP_STATUS: attempt.status,
             names.RESEND_COUNT: number or None,
             names.ERROR_TYPE: None if attempt.error is None else attempt.result,
+            names.CONNECTION_CAUSE: attempt.cause,
             **{names.REMAINING.format(kind=kind): each.remaining for kind, each in attempt.rate_limits.items()},
             **self._server,
         }

@@ -24,7 +24,7 @@ class Telemetry:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.metrics = Metrics(
-            models=settings.model_prices,
+            models=settings.own_models | settings.model_prices.keys() | set(settings.allowed_models),
             info={"version": __version__, "environment": settings.app_env},
             workers=settings.web_concurrency,
         )

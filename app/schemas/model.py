@@ -1,14 +1,18 @@
-"""The models that clients may name, in OpenAI's field names."""
+"""OpenAI's model object and list of models."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel
-
-from app.core.config import Settings
+from pydantic import BaseModel, ConfigDict
 
 
 class Model(BaseModel):
-    """`created` is when it came into being, which the price list does not tell: 0."""
+    """One model, with the fields that Groq's catalogue adds, such as `pricing` and `context_length`.
+
+    `created` is 0 where Groq's catalogue has not been read.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     id: str
     object: Literal["model"] = "model"
@@ -23,7 +27,6 @@ class ModelList(BaseModel):
     data: list[Model]
 
 
-def models_of(settings: Settings) -> list[Model]:
-    """Those of the price list, their aliases, and the one of a request that names none: if callers may ask for them."""
-    names = {settings.groq_default_model, *settings.model_prices, *settings.groq_model_aliases}
-    return [Model(id=name) for name in sorted(names) if settings.serves(name)]
+def model_object(model_id: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Groq's own object where there is one, completed with the fields that OpenAI's clients expect."""
+    return {"object": "model", "created": 0, "owned_by": "groq"} | dict(facts) | {"id": model_id}

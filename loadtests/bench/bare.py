@@ -76,7 +76,16 @@ def create_app() -> FastAPI:
         async with GroqClient(settings) as groq:
             yield AppState(
                 settings=settings,
-                chats=ChatService(settings, groq=groq, log=nowhere, probe=nothing, meter=Unlimited(), drain=drain),
+                chats=ChatService(
+                    settings,
+                    groq=groq,
+                    models=groq.catalogue,
+                    log=nowhere,
+                    probe=nothing,
+                    meter=Unlimited(),
+                    drain=drain,
+                ),
+                catalogue=groq.catalogue,
                 database=nowhere,
                 pulse=Pulse(nowhere.ping),
                 probe=nothing,

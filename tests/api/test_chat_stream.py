@@ -36,7 +36,7 @@ def test_the_row_is_there_when_done_arrives_and_equals_the_stream(service: Servi
     assert reply.done
     row = service.row(reply.id)
     usage = reply.chunks[-1]["x_groq"]["usage"]
-    assert row["response"] == reply.text
+    assert (row["response"] or "") == reply.text
     assert row["prompt"] == "Where is it kept?"
     assert _json(row["messages"]) == [{"role": "user", "content": "Where is it kept?"}]
     assert _json(row["params"]) == {"temperature": 0.5}

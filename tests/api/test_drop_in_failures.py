@@ -1,7 +1,5 @@
 """What OpenAI's own client raises when something goes wrong, and what the row says of it."""
 
-import json
-import socket
 import time
 from typing import Any
 
@@ -17,8 +15,8 @@ from openai import (
     RateLimitError,
 )
 
-from tests.support.drop_in import HI, KEY, MODEL, client_of
-from tests.support.service import DROP_IN, HELLO, Service, SimulatedGroq
+from tests.support.drop_in import HI, MODEL, client_of
+from tests.support.service import Service, SimulatedGroq
 
 IN_THE_MIDDLE: Any = [
     ({"ending": "error_event"}, 400, "tool_use_failed", "upstream_rejected"),
@@ -83,20 +81,6 @@ def test_a_stream_that_fails_in_the_middle_raises(
     assert (row["outcome"], row["http_status"]) == (outcome, 200)
 
 
-@pytest.mark.parametrize(("fault", "status", "code", "outcome"), IN_THE_MIDDLE)
-def test_an_answer_that_fails_in_the_middle_has_its_status(
-    openai: OpenAI, drop_in: Service, groq: SimulatedGroq, fault: Any, status: int, code: str, outcome: str
-) -> None:
-    """Nothing was sent, so there still is one; the row has what Groq had said, which is paid for."""
-    groq.fail({**fault, "after_tokens": 5})
-    with pytest.raises(APIStatusError) as caught:
-        openai.chat.completions.create(model=MODEL, messages=HI)
-    assert (caught.value.status_code, caught.value.code) == (status, code)
-    row = drop_in.row(str(caught.value.request_id))
-    assert (row["outcome"], row["http_status"], row["completion_tokens"]) == (outcome, status, 5)
-    assert row["reasoning"].startswith("The user")
-
-
 @pytest.mark.parametrize("stream", [True, False])
 def test_the_client_s_own_retry_waits_as_it_is_told(drop_in: Service, groq: SimulatedGroq, stream: Any) -> None:
     """Groq's `Retry-After` is longer than the service may wait itself, so it is passed on."""
@@ -115,44 +99,3 @@ def test_a_silence_is_no_event_for_the_client(openai: OpenAI, groq: SimulatedGro
     *_, last = openai.chat.completions.create(model=MODEL, messages=HI, stream=True)
     assert last.choices[0].finish_reason == "stop"
     assert openai.chat.completions.create(model=MODEL, messages=HI).choices[0].finish_reason == "stop"
-
-
-def ask(service: Service, reader: socket.socket, name: str) -> None:
-    """For an answer that is not streamed, over a socket that holds little."""
-    host, port = service.url.removeprefix("http://").split(":")
-    body = json.dumps(HELLO).encode()
-    head = [f"POST {DROP_IN} HTTP/1.1", "host: x", "content-type: application/json", f"content-length: {len(body)}"]
-    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    reader.settimeout(20)
-    reader.connect((host, int(port)))
-    head += [f"authorization: Bearer {KEY}", f"x-request-id: {name}", "", ""]
-    reader.sendall("\r\n".join(head).encode() + body)
-
-
-def test_a_client_that_leaves_before_its_answer_stops_groq(drop_in: Service, groq: SimulatedGroq) -> None:
-    groq.fail({"tokens_per_s": 20})
-    left = groq.seen()["left"]
-    with socket.socket() as reader:
-        ask(drop_in, reader, "leaver")
-        time.sleep(0.5)
-    groq.wait_until_left(left + 1)
-    assert drop_in.program.wait_for('"leaver"')
-    (facts,) = [json.loads(line) for line in drop_in.program.lines if '"leaver"' in line]
-    assert (facts["outcome"], facts["http_status"]) == ("client_disconnected", 499)
-    assert drop_in.row(facts["request_id"])["reasoning"].startswith("The")
-
-
-def test_a_client_that_takes_nothing_of_its_answer_is_hung_up_on(drop_in: Service, groq: SimulatedGroq) -> None:
-    """Its row was kept before the first byte: the chat is completed."""
-    groq.fail({"tokens_per_s": 100_000, "words": 40_000, "times": 1})
-    with socket.socket() as reader:
-        ask(drop_in, reader, "staller")
-        begun = reader.recv(1000)
-        assert begun.startswith(b"HTTP/1.1 200")
-        time.sleep(2.5)  # CLIENT_STALL_TIMEOUT_S is 1
-        rest = b""
-        while data := reader.recv(65536):
-            rest += data
-    assert not rest.endswith(b"\r\n0\r\n\r\n")
-    row = drop_in.row(begun.decode().partition("x-request-id: ")[2][:36])
-    assert (row["outcome"], row["http_status"]) == ("completed", 200)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import pytest
 
 from app.core.config import MOST_MESSAGES, Settings
-from app.core.models import RETIRED_MODELS
 from tests.support.service import HELLO, PATH, Service, SimulatedGroq, service_before
 
 MESSAGE = {"role": "user", "content": "Hello"}
@@ -51,7 +50,7 @@ def test_a_model_that_is_allowed_may_be_asked_for_by_either_name(hardened: Servi
 def test_the_list_of_models_has_those_that_are_allowed_and_no_others(hardened: Service) -> None:
     listed = hardened.http.get(f"{hardened.url}/v1/models", headers=KEY).json()["data"]
     names = [model["id"] for model in listed]
-    assert names == [*sorted(RETIRED_MODELS), "openai/gpt-oss-120b", "openai/gpt-oss-20b"]
+    assert names == ["openai/gpt-oss-120b", "openai/gpt-oss-20b"]
     assert hardened.http.get(f"{hardened.url}/v1/models/qwen/qwen3.6-27b", headers=KEY).status_code == 404
 
 

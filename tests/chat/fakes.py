@@ -15,12 +15,13 @@ from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import NotRecorded, ServiceError
 from app.core.record import ChatRecord, Kept
+from app.core.setting_types import ModelPrice
 from app.schemas.chat import ChatRequest, StreamRequest
 
 REQUEST = StreamRequest.model_validate({"messages": [{"role": "user", "content": "Hi there"}], "model": "m"})
 OPENING = Block(data=b"data: opening\n\n", chunks=1)
 WORD = Block(data=b"data: word\n\n", text=["word"], chunks=1, deltas=1)
-END = Block(finish_reason="stop", usage=Usage(7, 3), ended=True)
+END = Block(finish_reason="stop", finished={0}, usage=Usage(7, 3), ended=True)
 
 
 @dataclass
@@ -111,6 +112,13 @@ class FakeProbe:
             self.lost.append(lost)
 
 
+class FakeModels:
+    """Every model has the same price."""
+
+    def price(self, model_id: str) -> ModelPrice | None:
+        return ModelPrice(input=1, output=2)
+
+
 class FakeMeter:
     """Keeps what it is told."""
 
@@ -134,6 +142,7 @@ class Stage:
         self.service = ChatService(
             Settings(_env_file=None, **settings),
             groq=self.groq,
+            models=FakeModels(),
             log=self.log,
             probe=self.probe,
             meter=self.meter,
@@ -141,7 +150,7 @@ class Stage:
         )
 
     def stream(self, chat_id: UUID | None = None, request: ChatRequest = REQUEST) -> AsyncGenerator[bytes]:
-        return self.service.stream(request, Caller(chat_id or self.id))
+        return self.service.answer(request, Caller(chat_id or self.id))
 
     async def run(self) -> list[bytes]:
         return [block async for block in self.stream()]

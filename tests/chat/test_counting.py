@@ -29,22 +29,26 @@ def after(*attempts: Attempt) -> Pace:
 
 def test_groq_s_own_count_is_taken_as_it_is() -> None:
     usage = Usage(5, 2)
-    assert counted(usage, after(ANSWERED), body_bytes=4000) == (usage, "upstream")
+    assert counted(usage, after(ANSWERED), body_bytes=4000, answer_bytes=0) == (usage, "upstream")
 
 
 @pytest.mark.parametrize("attempts", [[ANSWERED], [PROMISED], [LEFT], [FAILED, LEFT], [PROMISED, FAILED]])
 def test_what_groq_worked_on_has_spent_its_request_before_the_first_token(attempts: list[Attempt]) -> None:
-    assert counted(None, after(*attempts), body_bytes=4000) == (Usage(1000, 0), "estimated")
+    assert counted(None, after(*attempts), body_bytes=4000, answer_bytes=0) == (Usage(1000, 0), "estimated")
 
 
 @pytest.mark.parametrize(
     "attempts", [[], [REFUSED], [RATE_LIMITED], [REFUSED_IN_THE_STREAM], [FAILED, FAILED], [UNANSWERED]]
 )
 def test_what_groq_did_not_work_on_has_spent_nothing(attempts: list[Attempt]) -> None:
-    assert counted(None, after(*attempts), body_bytes=4000) == (None, None)
+    assert counted(None, after(*attempts), body_bytes=4000, answer_bytes=0) == (None, None)
 
 
 def test_an_answer_that_broke_off_has_spent_each_piece_that_came() -> None:
     pace = after(ANSWERED)
     pace.add(Block(data=b"x", text=["x", "y"], deltas=2), 2, waited_s=1)
-    assert counted(None, pace, body_bytes=4000) == (Usage(1000, 2), "estimated")
+    assert counted(None, pace, body_bytes=4000, answer_bytes=0) == (Usage(1000, 2), "estimated")
+
+
+def test_a_whole_answer_that_was_not_counted_has_spent_a_token_for_every_four_bytes() -> None:
+    assert counted(None, after(ANSWERED), body_bytes=4000, answer_bytes=400) == (Usage(1000, 100), "estimated")

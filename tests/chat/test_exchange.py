@@ -45,9 +45,11 @@ def test_the_record_tells_times_from_the_first_token_on() -> None:
     chat = exchange()
     chat.add(Block(data=b"opening"), 100.1)
     chat.add(Block(data=b"x", text=["x"], deltas=1, model="answered"), 100.25)
-    chat.add(Block(data=b"y", text=["y"], deltas=1, finish_reason="stop", usage=Usage(5, 2), ended=True), 100.5)
+    chat.add(
+        Block(data=b"y", text=["y"], deltas=1, finish_reason="stop", finished={0}, usage=Usage(5, 2), ended=True), 100.5
+    )
     chat.complete(101.0)
-    record = chat.record({"answered": ModelPrice(input=1, output=2)})
+    record = chat.record({"answered": ModelPrice(input=1, output=2)}.get)
     assert (record.ttft_ms, record.duration_ms) == (250.0, 1000.0)
     assert (record.requested_model, record.model_name) == ("asked", "answered")
     assert record.cost_usd == pytest.approx(9e-6)
@@ -66,14 +68,14 @@ def test_an_end_without_a_finish_reason_cannot_complete() -> None:
 def test_a_failure_before_the_first_byte_has_its_status() -> None:
     chat = exchange()
     chat.fail(UpstreamRejected("no", status=404), 100.1)
-    record = chat.record({})
+    record = chat.record(lambda _: None)
     assert (record.outcome, record.http_status, record.duration_ms) == (Outcome.UPSTREAM_REJECTED, 404, 100.0)
 
 
 def test_a_client_that_left_before_the_first_byte_saw_no_status_of_ours() -> None:
     chat = exchange()
     chat.leave(100.1)
-    assert chat.record({}).http_status == 499
+    assert chat.record(lambda _: None).http_status == 499
 
 
 def test_cached_input_has_its_own_price() -> None:

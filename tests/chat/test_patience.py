@@ -9,7 +9,7 @@ from app.chat.block import Block
 from app.chat.events import KEEPALIVE
 from app.core.errors import UpstreamTimeout
 from app.core.outcomes import Outcome
-from tests.chat.fakes import END, OPENING, WORD, Stage
+from tests.chat.fakes import END, WORD, Stage
 
 COMMENT = Block(data=b": from Groq\n\n")
 
@@ -53,12 +53,6 @@ async def test_comments_are_no_tokens_and_do_not_end_a_silence() -> None:
     assert message(last) == "Groq fell silent for 0.06 s"
     assert (stage.record.outcome, stage.record.error_code) == (Outcome.UPSTREAM_TIMEOUT, "upstream_timeout")
     assert stage.record.details.longest_silence_ms >= 50
-
-
-async def test_the_first_token_has_its_own_limit_whatever_comes_before_it() -> None:
-    stage = Stage(OPENING, COMMENT, asyncio.Event(), groq_first_token_timeout_s=0.05, chat_gap_timeout_s=5)
-    *_, last = await stage.run()
-    assert message(last) == "Groq sent no token within 0.05 s"
 
 
 async def test_the_limit_of_the_whole_chat_is_the_last_word() -> None:

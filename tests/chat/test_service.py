@@ -155,7 +155,7 @@ async def test_a_client_that_takes_nothing_is_told_apart_from_one_that_left() ->
 
 
 async def test_a_client_that_leaves_with_the_last_block_has_a_completed_chat() -> None:
-    whole = Block(data=WORD.data, text=["word"], deltas=1, finish_reason="stop", usage=Usage(1, 1), ended=True)
+    whole = Block(data=WORD.data, text=["word"], deltas=1, finished={0}, usage=Usage(1, 1), ended=True)
     stage = Stage(whole)
     async with aclosing(stage.stream()) as blocks:
         await anext(blocks)

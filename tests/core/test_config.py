@@ -21,11 +21,11 @@ def test_every_usual_spelling_of_a_postgresql_url_works(scheme: str) -> None:
 
 
 def test_secrets_stay_out_of_what_is_printed() -> None:
-    shown = settings(groq_api_key="gsk_1", database_url="postgresql://me:hidden@host:5432/db")
+    shown = settings(groq_api_key="gsk_1", database_url="postgresql://me:sesame@host:5432/db")
     assert "gsk_1" not in repr(shown)
-    assert "hidden" not in repr(shown)
+    assert "sesame" not in repr(shown)
     assert shown.database_name == "postgresql://host:5432/db"
-    assert settings(database_url="postgres://host/db?user=me&password=hidden").database_name == "postgresql://host/db"
+    assert settings(database_url="postgres://host/db?user=me&password=sesame").database_name == "postgresql://host/db"
 
 
 def test_what_is_wrong_is_explained_without_its_value() -> None:

@@ -20,7 +20,18 @@ def settings(url: str, **limits: Any) -> Settings:
 
 async def open_stream(client: GroqClient, attempts: list[Attempt] | None = None) -> GroqStream:
     noted: list[Attempt] = [] if attempts is None else attempts
-    return await client.open(PAYLOAD, on_attempt=noted.append)
+    stream = await client.open(PAYLOAD, on_attempt=noted.append)
+    assert isinstance(stream, GroqStream)
+    return stream
+
+
+async def read_all(client: GroqClient) -> list[Block]:
+    """All blocks of one stream, which is closed then."""
+    stream = await open_stream(client)
+    try:
+        return [block async for block in blocks(stream)]
+    finally:
+        await stream.aclose()
 
 
 async def blocks(stream: GroqStream) -> AsyncIterator[Block]:

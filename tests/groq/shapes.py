@@ -63,6 +63,10 @@ def _merge(whole: Block, block: Block) -> None:
     whole.reasoning += block.reasoning
     whole.tool_calls += block.tool_calls
     whole.deltas += block.deltas
+    whole.refusal += block.refusal
+    whole.other_bytes += block.other_bytes
+    whole.finished |= block.finished
+    whole.unexpected |= block.unexpected
     for name in ("model", "finish_reason", "usage", "groq_response_id", "groq_request_id", "early_stop", "error"):
         setattr(whole, name, getattr(block, name) or getattr(whole, name))
     whole.ended = whole.ended or block.ended

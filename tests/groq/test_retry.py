@@ -7,7 +7,6 @@ import pytest
 
 from app.core.attempt import Attempt
 from app.core.errors import (
-    UpstreamBroken,
     UpstreamError,
     UpstreamRateLimited,
     UpstreamRejected,
@@ -21,7 +20,7 @@ from tests.support.replay import OK, chunked, replaying
 from tests.support.service import SimulatedGroq
 
 
-@pytest.mark.parametrize("status", [498, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 409, 425, 498, 500, 501, 502, 503, 504, 520, 529])
 async def test_groq_s_own_failures_are_tried_again(groq: SimulatedGroq, status: int) -> None:
     groq.fail({"status": status, "times": 2})
     attempts: list[Attempt] = []
@@ -40,16 +39,6 @@ async def test_a_refusal_of_the_request_is_not_tried_again(groq: SimulatedGroq, 
     assert caught.value.status == status
     assert caught.value.groq_request_id
     assert caught.value.groq_request_id.startswith("req_")
-    assert len(attempts) == 1
-
-
-@pytest.mark.parametrize("status", [501, 505, 520])
-async def test_a_failure_that_a_repeat_cannot_heal_is_not_tried_again(groq: SimulatedGroq, status: int) -> None:
-    groq.fail({"status": status})
-    attempts: list[Attempt] = []
-    async with GroqClient(settings(groq.url)) as client:
-        with pytest.raises(UpstreamBroken):
-            await open_stream(client, attempts)
     assert len(attempts) == 1
 
 
@@ -87,7 +76,7 @@ async def test_when_the_fallback_fails_too_the_client_is_told_of_the_model_that_
         with pytest.raises(UpstreamRateLimited) as caught:
             await open_stream(client, attempts)
     assert caught.value.retry_after == 600
-    assert [each.result for each in attempts] == ["rate_limit_exceeded", "upstream_rejected"]
+    assert [each.result for each in attempts] == ["rate_limit_exceeded", "upstream_model_gone"]
 
 
 @pytest.mark.parametrize(
@@ -166,13 +155,3 @@ async def test_all_attempts_together_are_bounded(groq: SimulatedGroq) -> None:
         with pytest.raises(UpstreamTimeout, match=r"within 0\.3 s"):
             await open_stream(client)
         assert time.monotonic() - started < 5
-
-
-@pytest.mark.parametrize("value", ["nan", "-1", "1e9999", "Wed, 21 Oct 2026 07:28:00 GMT", "soon"])
-async def test_a_retry_after_that_is_no_count_of_seconds_is_ignored(value: str) -> None:
-    head = f"HTTP/1.1 429 Slow\r\nretry-after: {value}\r\ncontent-length: 2\r\n\r\n{{}}".encode()
-    with replaying([head]) as url:
-        async with GroqClient(settings(url, groq_max_attempts=1)) as client:
-            with pytest.raises(UpstreamRateLimited) as caught:
-                await open_stream(client)
-    assert caught.value.retry_after is None

@@ -29,9 +29,9 @@ async def test_a_connection_serves_one_chat_after_the_other() -> None:
     served: set[Any] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        served.add(writer.get_extra_info("peername"))
-        while await reader.readuntil(b"\r\n\r\n"):
-            await reader.readuntil(b"}")
+        while b"POST" in (head := await reader.readuntil(b"\r\n\r\n")):  # and not GET /models
+            served.add(writer.get_extra_info("peername"))
+            await reader.readexactly(int(head.lower().partition(b"content-length:")[2].split()[0]))
             writer.writelines([OK, *chunked(STREAM, DONE, end=False)])
             await asyncio.sleep(0.01)
             writer.write(b"0\r\n\r\n")
@@ -40,6 +40,8 @@ async def test_a_connection_serves_one_chat_after_the_other() -> None:
         try:
             await answer(reader, writer)
         except asyncio.IncompleteReadError:
+            pass
+        finally:
             writer.close()
 
     server = await asyncio.start_server(answer_until_left, "127.0.0.1", 0)

@@ -38,8 +38,8 @@ def test_an_error_in_band_may_be_a_rate_limit() -> None:
     assert isinstance(block.error, UpstreamRateLimited)
 
 
-@pytest.mark.parametrize("data", [b"{nonsense", b"5", b"[1]", b'{"choices": 5}', b"\xff"])
-def test_an_event_that_makes_no_sense_ends_the_stream(data: bytes) -> None:
+@pytest.mark.parametrize("data", [b"{nonsense", b"\xff", b"NaN{"])
+def test_an_event_that_is_not_json_ends_the_stream(data: bytes) -> None:
     block, _ = decode(STREAM + b"data: " + data + b"\n\n" + STREAM)
     assert block.data == STREAM
     assert isinstance(block.error, UpstreamBroken)

@@ -103,7 +103,10 @@ def test_only_what_we_or_groq_failed_at_is_an_error(room: Room, outcome: Outcome
 
 
 def test_the_type_of_an_error_is_ours_even_where_groq_has_a_code_of_its_own(room: Room) -> None:
-    room.chat(error=UpstreamRateLimited("slow down", said={"code": "whatever"}), outcome=Outcome.UPSTREAM_RATE_LIMITED)
+    room.chat(
+        error=UpstreamRateLimited("slow down", upstream_error_body={"code": "whatever"}),
+        outcome=Outcome.UPSTREAM_RATE_LIMITED,
+    )
     assert room.spans["chat m"].attributes
     assert room.spans["chat m"].attributes["error.type"] == "rate_limit_exceeded"
 

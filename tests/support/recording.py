@@ -1,6 +1,7 @@
-"""An upstream that keeps every request as it came, and answers as it is told to."""
+"""An upstream that records every request as it came, and answers as a test scripts it."""
 
 import json
+import select
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +11,35 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Recording:
-    """`requests` are whole: headers and body."""
+    """`requests` are whole: path, headers and body. Those for `/models` are answered with 404 and not recorded.
+
+    The answer: `status`, `headers` beside the usual ones, and `body`, after `delay_s`; `cut` closes the connection in
+    the middle of the body. `asked` is set when a request has come, `left` when its client leaves during the delay.
+    """
 
     url: str
     status: int = 200
     body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    delay_s: float = 0
+    cut: bool = False
     requests: list[str] = field(default_factory=list)
+    asked: threading.Event = field(default_factory=threading.Event)
+    left: threading.Event = field(default_factory=threading.Event)
+
+    def answer(self, body: bytes, *, status: int = 200, delay_s: float = 0, cut: bool = False, **headers: str) -> None:
+        """Scripts the answers to come, and forgets the requests so far."""
+        self.status, self.body, self.delay_s, self.cut = status, body, delay_s, cut
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.requests.clear()
+        self.asked.clear()
+        self.left.clear()
+
+    @property
+    def sent(self) -> dict[str, object]:
+        """The body of the last request."""
+        content: dict[str, object] = json.loads(self.requests[-1].partition("\n\n")[2])
+        return content
 
 
 def answer_of(*words: str) -> bytes:
@@ -37,26 +61,37 @@ def recording() -> Iterator[Recording]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_GET(self) -> None:
+            self.send_error(404)
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            kept.requests.append(f"{self.path}\n{self.headers}{body.decode()}")
-            kind = "text/event-stream" if kept.status == 200 else "application/json"
-            self.send_response(kept.status)
-            self.send_header("content-type", kind)
-            self.send_header("content-length", str(len(kept.body)))
+            script.requests.append(f"{self.path}\n{self.headers}{body.decode()}")
+            script.asked.set()
+            readable, _, _ = select.select([self.connection], [], [], script.delay_s)
+            if readable:
+                script.left.set()
+                self.close_connection = True
+                return
+            kind = "text/event-stream" if script.status == 200 and script.body.startswith(b"data:") else None
+            self.send_response(script.status)
+            headers = {"content-type": kind or "application/json", "content-length": str(len(script.body))}
+            for name, value in (headers | script.headers).items():
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(kept.body)
+            self.wfile.write(script.body[: len(script.body) // 2] if script.cut else script.body)
+            self.close_connection = script.cut
 
         def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
+            """No test reads it."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    kept = Recording(f"http://127.0.0.1:{server.server_port}/openai/v1", body=answer_of("Hello"))
+    script = Recording(f"http://127.0.0.1:{server.server_port}/openai/v1", body=answer_of("Hello"))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield kept
+        yield script
     finally:
         server.shutdown()
         server.server_close()

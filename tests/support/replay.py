@@ -16,8 +16,11 @@ def chunked(*pieces: bytes, end: bool = True) -> list[bytes]:
 
 
 @contextmanager
-def replaying(writes: Sequence[bytes], *, pause_s: float = 0, reset: bool = False) -> Iterator[str]:
-    """Answers every request with these writes, each on its own, then closes the connection; yields a base URL."""
+def replaying(writes: Sequence[bytes], *, pause_s: float = 0, hold_s: float = 0, reset: bool = False) -> Iterator[str]:
+    """Answers every POST with these writes, each on its own, then closes the connection, `hold_s` later.
+
+    Any other request is answered with 404. Yields a base URL.
+    """
     server = socket.create_server(("127.0.0.1", 0))
 
     def answer(connection: socket.socket) -> None:
@@ -25,10 +28,15 @@ def replaying(writes: Sequence[bytes], *, pause_s: float = 0, reset: bool = Fals
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while b"\r\n\r\n" not in connection.recv(65536, socket.MSG_PEEK):
                 time.sleep(0.001)
-            connection.recv(65536)
+            if not connection.recv(65536).startswith(b"POST"):
+                connection.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                return
             for data in writes:
                 connection.sendall(data)
                 time.sleep(pause_s)
+            connection.settimeout(hold_s or 0.001)
+            with suppress(TimeoutError):
+                connection.recv(1)  # until the client leaves
             if reset:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
 

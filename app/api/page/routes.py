@@ -14,7 +14,6 @@ from app.api.pages import HEADERS
 from app.api.state import App, RequestState
 from app.core.config import Settings
 from app.core.errors import RowsUnavailable
-from app.schemas.model import models_of
 
 _STATIC = Path(__file__).parent / "static"
 _POLICY = "; ".join(
@@ -45,7 +44,7 @@ async def about(app: App) -> dict[str, Any]:
     settings = app["settings"]
     return {
         "model": settings.groq_default_model,
-        "models": [model.id for model in models_of(settings)],
+        "models": [model.id for model in app["catalogue"].models()],
         "needs_key": bool(settings.api_keys),
         "simulated": settings.is_simulated,
         "trace_file": settings.trace_file is not None,

@@ -31,9 +31,10 @@ class ChatLog(Base):
     messages: Mapped[list[dict[str, Any]]] = mapped_column(Json)
     params: Mapped[dict[str, Any]] = mapped_column(Json)
 
-    response: Mapped[str] = mapped_column(Text)
+    response: Mapped[str | None] = mapped_column(Text)
     reasoning: Mapped[str | None] = mapped_column(Text)
-    tool_calls: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
+    refusal: Mapped[str | None] = mapped_column(Text)
+    tool_calls: Mapped[list[Any] | None] = mapped_column(Json)
 
     outcome: Mapped[str] = mapped_column(Text)
     error_code: Mapped[str | None] = mapped_column(Text)

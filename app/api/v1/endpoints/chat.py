@@ -19,5 +19,6 @@ async def stream_chat(body: StreamRequest, request: Request) -> EventStream:
     """Streams a chat completion in OpenAI's format."""
     app: AppState = request.scope["state"]
     return EventStream(
-        app["chats"].stream(body, caller_of(request)), stall_timeout_s=app["settings"].client_stall_timeout_s
+        app["chats"].answer(body, caller_of(request, body.model)),
+        stall_timeout_s=app["settings"].client_stall_timeout_s,
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from app.core.attempt import RateLimit
-from app.groq.ratelimits import go_duration_s, rate_limits
+from app.groq.rate_limits import duration_s, rate_limits
 
 HEADERS = {
     "x-ratelimit-limit-requests": "14400",
@@ -37,9 +37,15 @@ def test_a_limit_that_makes_no_sense_is_as_good_as_none(name: str, value: str | 
         ("2m59.56s", 179.56),
         ("1h0m3s", 3603),
         ("0s", 0),
-        ("12", None),
+        ("12", 12),
+        ("1.5", 1.5),
+        ("250µs", 0.00025),
+        ("-3s", None),
+        ("1" * 400, None),
+        ("1" * 400 + "s", None),
+        ("", None),
         ("1.2.3s", None),
     ],
 )
 def test_go_s_durations(text: str, seconds: float | None) -> None:
-    assert go_duration_s(text) == (None if seconds is None else pytest.approx(seconds))
+    assert duration_s(text) == (None if seconds is None else pytest.approx(seconds))

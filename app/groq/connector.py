@@ -1,0 +1,94 @@
+"""The pool of connections to Groq, and the proof that a reused one is silent."""
+
+import asyncio
+import select
+from functools import partial
+from typing import Any, cast
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import httpx2
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+_KEEPALIVE_S = 60
+_DNS_CACHE_S = 60
+
+
+def create_connector() -> aiohttp.TCPConnector:
+    """A pool without a limit: admission bounds the chats, and a pool that queued them would hide that wait.
+
+    Names are resolved by c-ares and not in asyncio's shared threads, which a name server that never answers for another
+    host, such as the database's, can use up.
+    """
+    return SilentPoolConnector(
+        limit=0,
+        keepalive_timeout=_KEEPALIVE_S,
+        ttl_dns_cache=_DNS_CACHE_S,
+        resolver=cast("AbstractResolver", aiohttp.AsyncResolver()),
+        ssl=httpx2.create_ssl_context(),
+    )
+
+
+class SilentPoolConnector(aiohttp.TCPConnector):
+    """Reuses a connection only if nothing came on it while it was idle.
+
+    HTTP/1.1 has no request ids: whatever comes first on a connection is taken for the answer to the next request. A
+    second response, or the 408 that a load balancer sends before it closes an idle connection, would become another
+    caller's answer (response queue poisoning; https://portswigger.net/research/http-desync-attacks).
+    """
+
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109 - the library's name
+        while True:
+            connection: Any = await super().connect(req, traces, timeout)
+            guard = connection.transport.get_protocol()
+            reused = isinstance(guard, _IdleGuard)
+            if reused:
+                connection.transport.set_protocol(connection.protocol)
+            if connection.protocol.should_close or (reused and _has_unread_bytes(connection.transport)):
+                connection.close()
+                if reused:
+                    continue
+                raise aiohttp.ClientConnectionError("the server sent something before the request")
+            connection.add_callback(partial(_guard, connection))
+            return connection
+
+
+class _IdleGuard(asyncio.Protocol):
+    """Stands in for the protocol of an idle connection, and closes it when anything comes."""
+
+    def __init__(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
+        self._transport = transport
+        self._protocol = protocol
+
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002 - whatever it is, nobody asked for it
+        self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
+
+
+def _guard(connection: Any) -> None:
+    """Called by aiohttp when a connection is about to return to the pool, or to be closed."""
+    transport = connection.transport
+    if transport is not None and not transport.is_closing():
+        transport.set_protocol(_IdleGuard(transport, connection.protocol))
+
+
+def _has_unread_bytes(transport: asyncio.Transport) -> bool:
+    """Whether something waits in the socket that the event loop has not read yet: data, or the end."""
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def proxy_of(url: URL) -> str | None:
+    """The proxy that the environment names for Groq: `HTTPS_PROXY` or `ALL_PROXY`, unless `NO_PROXY` has its host.
+
+    aiohttp's own `trust_env` reads ~/.netrc for each request, in a thread.
+    """
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if proxy is None or proxy_bypass(url.host or ""):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"

@@ -1,0 +1,38 @@
+"""Takes the service's own key out of what Groq sends about it: error messages go on to callers."""
+
+import msgspec
+
+from app.chat.block import Block
+from app.core.errors import ServiceError
+
+_SHORTEST_KEY = 12
+"""Shorter keys are a simulator's, and may be ordinary words of a message."""
+_REPLACEMENT = "(the key of this service)"
+
+
+class Redactor:
+    """Replaces one key wherever Groq quotes it."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._is_secret = len(key) >= _SHORTEST_KEY
+
+    def redact_error(self, error: ServiceError) -> None:
+        """In its message, and in Groq's own error object."""
+        if self._is_secret:
+            error.message = error.message.replace(self._key, _REPLACEMENT)
+            error.args = (error.message,)
+            if error.upstream_error_body is not None:
+                redacted = self._redacted_json(msgspec.json.encode(error.upstream_error_body))
+                error.upstream_error_body = msgspec.json.decode(redacted)
+
+    def redact_block(self, block: Block) -> None:
+        """In its error, or in the reason for stopping early, which the client reads in the last chunk as well."""
+        if block.error is not None:
+            self.redact_error(block.error)
+        if block.early_stop and self._is_secret:
+            block.early_stop = block.early_stop.replace(self._key, _REPLACEMENT)
+            block.data = self._redacted_json(block.data)
+
+    def _redacted_json(self, data: bytes) -> bytes:
+        return data.replace(msgspec.json.encode(self._key)[1:-1], _REPLACEMENT.encode())

@@ -1,0 +1,211 @@
+"""Requests without `stream`: Groq is asked for a whole answer, and its JSON is returned byte for byte."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from openai import OpenAI
+from pydantic import BaseModel
+
+from tests.support.recording import Recording, recording
+from tests.support.service import DROP_IN, HELLO, Reply, Service, SimulatedGroq, service_before
+
+ANSWER: dict[str, Any] = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1764150000,
+    "model": "openai/gpt-oss-20b",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "Because of 東京🚀.", "reasoning": "Hm."},
+            "finish_reason": "stop",
+        }
+    ],
+    "usage": {"prompt_tokens": 70, "completion_tokens": 12, "completion_tokens_details": {"reasoning_tokens": 3}},
+    "x_groq": {"id": "req_1"},
+    "something_new": [1.0, {"a": None}],
+}
+BODY = json.dumps(ANSWER, indent=3, ensure_ascii=False).encode() + b"\n"
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Recording]:
+    with recording() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def whole_process(
+    upstream: Recording, http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("whole")
+    groq = SimulatedGroq(upstream.url, http)
+    limits = {
+        "CHAT_TIMEOUT_S": "1",
+        "GROQ_FIRST_TOKEN_TIMEOUT_S": "0.3",
+        "CLIENT_STALL_TIMEOUT_S": "1",
+        "CLIENT_BUFFER_BYTES": "4096",
+    }
+    with service_before(groq, folder, limits) as running:
+        yield running
+
+
+@pytest.fixture
+def whole(whole_process: Service, upstream: Recording) -> Service:
+    """A service whose upstream answers with `BODY`."""
+    upstream.answer(BODY)
+    return whole_process
+
+
+def ask(service: Service, **beside: Any) -> Reply:
+    return service.chat({**HELLO, **beside}, path=DROP_IN)
+
+
+def test_the_bytes_are_groq_s_own_and_so_is_the_request(whole: Service, upstream: Recording) -> None:
+    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
+    reply = ask(whole, response_format=schema, stream=False, seed=1)
+    assert (reply.status, reply.body) == (200, BODY)
+    assert reply.headers["content-type"] == "application/json"
+    model = "openai/gpt-oss-20b"
+    assert upstream.sent == {**HELLO, "model": model, "response_format": schema, "stream": False, "seed": 1}
+
+
+def test_the_row_has_what_the_answer_says_and_null_for_what_a_whole_answer_has_not(whole: Service) -> None:
+    reply = ask(whole)
+    row = whole.row(reply.id)
+    assert (row["response"], row["reasoning"], row["refusal"]) == ("Because of 東京🚀.", "Hm.", None)
+    assert (row["prompt_tokens"], row["completion_tokens"], row["reasoning_tokens"]) == (70, 12, 3)
+    assert (row["outcome"], row["finish_reason"], row["usage_source"]) == ("completed", "stop", "upstream")
+    assert (row["model_name"], row["groq_request_id"]) == ("openai/gpt-oss-20b", "req_1")
+    assert row["ttft_ms"] is None
+    assert float(row["cost_usd"]) == pytest.approx((70 * 0.075 + 12 * 0.30) / 1e6, abs=1e-9)
+    line = whole.finished_line(reply.id)
+    assert (line["streamed"], line["chunks"], line["groq_response_id"]) == (False, 0, "chatcmpl-1")
+    assert (line["overhead_ms"], line["groq_first_chunk_ms"], line["time_per_output_token_ms"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("message", "column", "stored"),
+    [
+        ({"role": "assistant", "content": None, "refusal": "I will not."}, "refusal", "I will not."),
+        ({"role": "assistant", "tool_calls": [{"id": "1", "type": "function"}]}, "tool_calls", [{"id": "1"}]),
+    ],
+)
+def test_what_comes_instead_of_a_text_is_stored(
+    whole: Service, upstream: Recording, message: dict[str, Any], column: str, stored: Any
+) -> None:
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    upstream.answer(json.dumps({**ANSWER, "choices": [choice]}).encode())
+    row = whole.row(ask(whole).id)
+    assert row["response"] is None
+    found = json.loads(row[column]) if column == "tool_calls" else row[column]
+    assert found == stored or found[0] | stored[0] == found[0]
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "code", "requests"),
+    [
+        ({"cut": True}, 502, "upstream_broken", 1),
+        ({"body": b"<html>oops</html>"}, 502, "upstream_broken", 1),
+        ({"body": b'{"error": {"message": "no", "code": "odd"}}'}, 502, "odd", 1),
+        ({"body": b'{"error": {"message": "no", "status_code": 400}}'}, 400, "upstream_rejected", 1),
+        ({"delay_s": 5}, 504, "upstream_timeout", 1),
+        ({"status": 400, "body": b'{"error": {"message": "no", "code": "x"}}'}, 400, "x", 1),
+        ({"status": 503, "body": b"{}"}, 503, "upstream_unavailable", 3),
+    ],
+)
+def test_a_failure_has_its_status_and_what_groq_was_paid_for_is_not_repeated(
+    whole: Service, upstream: Recording, script: dict[str, Any], status: int, code: str, requests: int
+) -> None:
+    upstream.answer(**{"body": BODY} | script)
+    reply = ask(whole)
+    assert (reply.status, reply.error["code"]) == (status, code)
+    row = whole.row(reply.id)
+    assert (row["http_status"], row["response"], row["attempts"]) == (status, None, requests)
+    assert len(upstream.requests) == requests
+
+
+def test_only_the_chat_s_own_limit_bounds_a_whole_answer(whole: Service, upstream: Recording) -> None:
+    upstream.answer(BODY, delay_s=0.6)  # longer than the limit on a stream's first token
+    assert ask(whole).body == BODY
+
+
+def test_a_client_that_leaves_closes_the_request_to_groq_and_has_its_row(whole: Service, upstream: Recording) -> None:
+    upstream.answer(BODY, delay_s=20)
+    host, port = whole.url.removeprefix("http://").split(":")
+    body = json.dumps(HELLO).encode()
+    with socket.create_connection((host, int(port))) as client:
+        head = f"POST {DROP_IN} HTTP/1.1\r\nhost: x\r\nx-request-id: leaver\r\ncontent-type: application/json\r\n"
+        client.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        assert upstream.asked.wait(5)
+    assert upstream.left.wait(5)
+    assert whole.program.wait_for('"leaver"')
+    (facts,) = [json.loads(line) for line in whole.program.lines if '"leaver"' in line]
+    assert (facts["outcome"], facts["http_status"]) == ("client_disconnected", 499)
+    row = whole.row(facts["request_id"])
+    assert (row["response"], row["usage_source"], row["completion_tokens"]) == (None, "estimated", 0)
+
+
+def test_a_client_that_takes_nothing_of_its_answer_is_disconnected(whole: Service, upstream: Recording) -> None:
+    """Its row was stored before the first byte: the chat is completed."""
+    message = {"role": "assistant", "content": "word " * 200_000}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    upstream.answer(json.dumps({**ANSWER, "choices": [choice]}).encode())
+    host, port = whole.url.removeprefix("http://").split(":")
+    body = json.dumps(HELLO).encode()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(20)
+        client.connect((host, int(port)))
+        head = f"POST {DROP_IN} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        client.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        begun = client.recv(1000)
+        assert begun.startswith(b"HTTP/1.1 200")
+        time.sleep(2.5)  # CLIENT_STALL_TIMEOUT_S is 1
+        rest = b""
+        while data := client.recv(65536):
+            rest += data
+    assert not rest.endswith(b"0\r\n\r\n")
+    row = whole.row(begun.decode().partition("x-request-id: ")[2][:36])
+    assert (row["outcome"], row["http_status"]) == ("completed", 200)
+
+
+def test_structured_outputs_are_parsed_by_openai_s_own_client(whole: Service, upstream: Recording) -> None:
+    class Capital(BaseModel):
+        city: str
+
+    message = {"role": "assistant", "content": '{"city": "Paris"}'}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    upstream.answer(json.dumps({**ANSWER, "choices": [choice]}).encode())
+    with OpenAI(base_url=f"{whole.url}/v1", api_key="none", max_retries=0) as client:
+        answer = client.chat.completions.parse(
+            model="openai/gpt-oss-20b", messages=[{"role": "user", "content": "France?"}], response_format=Capital
+        )
+    assert answer.choices[0].message.parsed == Capital(city="Paris")
+    assert not upstream.sent["stream"]
+
+
+@pytest.mark.parametrize(
+    ("patch", "fields"),
+    [
+        ({"usage": {"prompt_tokens": 3.0, "completion_tokens": 4.0}}, []),
+        ({"usage": {"prompt_tokens": 3.5, "completion_tokens": 4}}, ["prompt_tokens"]),
+        ({"usage": []}, []),
+        ({"id": 123, "service_tier": {"a": 1}}, ["id"]),
+        ({"choices": "none"}, ["choices"]),
+    ],
+)
+def test_a_fact_of_an_unexpected_type_is_unknown_and_breaks_nothing(
+    whole: Service, upstream: Recording, patch: dict[str, Any], fields: list[str]
+) -> None:
+    body = json.dumps({**ANSWER, **patch}).encode()
+    upstream.answer(body)
+    reply = ask(whole)
+    assert (reply.status, reply.body) == (200, body)
+    assert whole.finished_line(reply.id)["unexpected_fields"] == fields
+    assert whole.row(reply.id)["outcome"] == "completed"
