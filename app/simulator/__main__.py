@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 
 from app.simulator.app import create_simulator
-from app.simulator.limits import FREE_TIER
+from app.simulator.limits import FREE_PLAN
 from app.simulator.server import API_PATH, server
 
 
@@ -17,7 +17,7 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9100, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same answers")
-    parser.add_argument("--free-tier", action="store_true", help="with the rate limits of Groq's free tier")
+    parser.add_argument("--free-tier", action="store_true", help="with the rate limits of Groq's free plan")
     options = parser.parse_args()
     try:
         listener = socket.create_server((options.host, options.port))
@@ -25,7 +25,7 @@ def main() -> int:
         reason = os.strerror(exc.errno or 0)
         sys.stderr.write(f"port {options.port} cannot be used ({reason}): choose another with --port\n")
         return 1
-    app = create_simulator(seed=options.seed, limits=FREE_TIER if options.free_tier else None)
+    app = create_simulator(seed=options.seed, limits=FREE_PLAN if options.free_tier else None)
     port = listener.getsockname()[1]
     url = f"http://{options.host}:{port}{API_PATH}"
     sys.stdout.write(f"a simulated Groq: GROQ_API_KEY=any GROQ_BASE_URL={url}\n")

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import Any
 
+from app.simulator.json_values import value_for
 from app.simulator.models import PREFILL_TOKENS_PER_S, Model
+from app.simulator.prompt_cache import count_tokens
 
+JSON_KINDS = ("json_object", "json_schema")
 _TOKEN = re.compile(r"\s*\S+")
 _REASONING = "The user wants an answer. I should keep it short, name the facts, and say what I do not know."
 _SENTENCES = (
@@ -26,32 +29,51 @@ _SENTENCES = (
 
 @dataclass(slots=True)
 class Answer:
-    """An answer before it is written down; `content` and `reasoning` are tokens."""
+    """An answer before it is written down; `content`, `reasoning` and `refusal` are tokens."""
 
-    content: list[str]
+    content: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
+    hidden: int = 0
+    """Tokens of reasoning that take their time and their price, and are not shown."""
+    refusal: list[str] = field(default_factory=list)
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     finish_reason: str = "stop"
     usage: dict[str, Any] = field(default_factory=dict)
 
 
-def compose(body: dict[str, Any], model: Model, seed: int, words: int | None = None) -> Answer:
-    """The answer to a request body that has passed the checks; so many `words` long, where that is asked for."""
+def compose(
+    body: dict[str, Any],
+    model: Model,
+    seed: int,
+    words: int | None = None,
+    *,
+    reasoning_words: int | None = None,
+    refusal: str | None = None,
+    cached_tokens: int = 0,
+) -> Answer:
+    """The answer to a request body that has passed the checks. `words` and `reasoning_words` say how long each of the
+    two is, `refusal` is said instead of an answer, and `cached_tokens` of the prompt are known already.
+    """
     prompt = _last_user_text(body)
     rng = random.Random(f"{seed}:{body.get('seed')}:{prompt}")  # nosec B311
     content = _words(_prose(prompt, rng))
-    answer = _tool_answer(body, rng) or Answer(list(islice(cycle(content), len(content) if words is None else words)))
-    shows_reasoning = body.get("include_reasoning") is not False and body.get("reasoning_format") != "hidden"
-    if model.reasons and shows_reasoning and not answer.tool_calls:
-        _reason(answer, body.get("reasoning_format"))
+    if refusal is not None:
+        answer = Answer(refusal=_words(refusal))
+    elif asks_for_json(body):
+        answer = Answer(_words(json.dumps(_json_value(body, prompt, rng), ensure_ascii=False)))
+    else:
+        content = list(islice(cycle(content), len(content) if words is None else words))
+        answer = _tool_answer(body, rng) or Answer(content)
+    if model.reasons and body.get("reasoning_effort") != "none" and reasoning_words != 0:
+        _reason(answer, _shown_as(body, model), reasoning_words)
     _cut_to(answer, body.get("max_completion_tokens") or body.get("max_tokens"))
-    answer.usage = _usage(body, answer, model, rng)
+    answer.usage = _usage(body, answer, model, rng, cached_tokens)
     return answer
 
 
-def count_tokens(value: Any) -> int:
-    """About four characters a token, and a few for each message's frame."""
-    return len(json.dumps(value, ensure_ascii=False)) // 4 + 1
+def asks_for_json(body: dict[str, Any]) -> bool:
+    """Whether the answer is to be JSON, in one of the two ways to ask for it."""
+    return (body.get("response_format") or {}).get("type") in JSON_KINDS
 
 
 def _prose(prompt: str, rng: random.Random) -> str:
@@ -63,11 +85,37 @@ def _words(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
-def _reason(answer: Answer, reasoning_format: str | None) -> None:
-    if reasoning_format == "raw":
-        answer.content = ["<think>", *_words(_REASONING), "</think>", *answer.content]
-    else:
-        answer.reasoning = _words(_REASONING)
+def _json_value(body: dict[str, Any], prompt: str, rng: random.Random) -> Any:
+    wanted = body["response_format"]
+    if wanted["type"] == "json_object":
+        return {"question": prompt[:120], "answer": rng.choice(_SENTENCES)}
+    return value_for(wanted["json_schema"].get("schema", {}), rng)
+
+
+def _shown_as(body: dict[str, Any], model: Model) -> str:
+    """`parsed`, `raw` or `hidden`. Qwen's default is `raw`, but where tools or JSON exclude it
+    (console.groq.com/docs/reasoning). That gpt-oss ignores `raw` is a guess: no source shows what it does.
+    """
+    if body.get("include_reasoning") is False:
+        return "hidden"
+    wanted = body.get("reasoning_format")
+    if model.harmony:
+        return "hidden" if wanted == "hidden" else "parsed"
+    if wanted is None and body.get("include_reasoning") is None:
+        return "parsed" if body.get("tools") or asks_for_json(body) else "raw"
+    return str(wanted or "parsed")
+
+
+def _reason(answer: Answer, shown_as: str, words: int | None) -> None:
+    reasoning = _words(_REASONING)
+    reasoning = list(islice(cycle(reasoning), len(reasoning) if words is None else words))
+    match shown_as:
+        case "hidden":
+            answer.hidden = len(reasoning)
+        case "raw":
+            answer.content = ["<think>\n", *reasoning, "\n</think>\n\n", *answer.content]
+        case _:
+            answer.reasoning = reasoning
 
 
 def _tool_answer(body: dict[str, Any], rng: random.Random) -> Answer | None:
@@ -80,13 +128,12 @@ def _tool_answer(body: dict[str, Any], rng: random.Random) -> Answer | None:
         tools = [tool for tool in tools if tool["name"] == choice["function"]["name"]]
     calls = tools[:2] if body.get("parallel_tool_calls", True) else tools[:1]
     return Answer(
-        content=[],
         finish_reason="tool_calls",
         tool_calls=[
             {
                 "id": f"call_{rng.getrandbits(64):016x}",
                 "type": "function",
-                "function": {"name": tool["name"], "arguments": json.dumps(_arguments(tool))},
+                "function": {"name": tool["name"], "arguments": json.dumps(_arguments(tool, rng))},
                 "index": index,
             }
             for index, tool in enumerate(calls)
@@ -94,29 +141,31 @@ def _tool_answer(body: dict[str, Any], rng: random.Random) -> Answer | None:
     )
 
 
-def _arguments(tool: dict[str, Any]) -> dict[str, Any]:
-    examples = {"integer": 3, "number": 1.5, "boolean": True, "array": [], "object": {}}
-    properties = (tool.get("parameters") or {}).get("properties")
-    if not isinstance(properties, dict):
-        return {}
-    kinds = {name: schema.get("type") if isinstance(schema, dict) else None for name, schema in properties.items()}
-    return {name: examples.get(kind, "Paris") if isinstance(kind, str) else "Paris" for name, kind in kinds.items()}
+def _arguments(tool: dict[str, Any], rng: random.Random) -> Any:
+    return value_for({"type": "object"} | (tool.get("parameters") or {}), rng)
 
 
 def _cut_to(answer: Answer, budget: int | None) -> None:
-    """Reasoning is paid from the same budget: a small one can leave no room for the answer itself."""
-    if budget is None or budget >= len(answer.reasoning) + len(answer.content):
+    """Reasoning is paid from the same budget: a small one can leave no answer at all."""
+    thought = answer.hidden + len(answer.reasoning)
+    if budget is None or budget >= thought + len(answer.content) + len(answer.refusal):
         return
     answer.finish_reason = "length"
+    answer.tool_calls = []
+    answer.hidden = min(answer.hidden, budget)
     answer.reasoning = answer.reasoning[:budget]
-    answer.content = answer.content[: budget - len(answer.reasoning)]
+    rest = max(0, budget - thought)
+    answer.content, answer.refusal = answer.content[:rest], answer.refusal[:rest]
 
 
-def _usage(body: dict[str, Any], answer: Answer, model: Model, rng: random.Random) -> dict[str, Any]:
+def _usage(
+    body: dict[str, Any], answer: Answer, model: Model, rng: random.Random, cached_tokens: int
+) -> dict[str, Any]:
     prompt_tokens = count_tokens(body["messages"])
+    reasoning_tokens = answer.hidden + len(answer.reasoning)
     calls = sum(count_tokens(call["function"]) for call in answer.tool_calls)
-    completion_tokens = len(answer.reasoning) + len(answer.content) + calls
-    prompt_time = prompt_tokens / PREFILL_TOKENS_PER_S
+    completion_tokens = reasoning_tokens + len(answer.content) + len(answer.refusal) + calls
+    prompt_time = (prompt_tokens - cached_tokens) / PREFILL_TOKENS_PER_S
     completion_time = completion_tokens / model.tokens_per_s
     usage: dict[str, Any] = {
         "queue_time": round(rng.uniform(0.005, 0.05), 9),
@@ -127,8 +176,10 @@ def _usage(body: dict[str, Any], answer: Answer, model: Model, rng: random.Rando
         "total_tokens": prompt_tokens + completion_tokens,
         "total_time": round(prompt_time + completion_time, 9),
     }
-    if answer.reasoning:
-        usage["completion_tokens_details"] = {"reasoning_tokens": len(answer.reasoning)}
+    if cached_tokens:
+        usage["prompt_tokens_details"] = {"cached_tokens": cached_tokens}
+    if reasoning_tokens:
+        usage["completion_tokens_details"] = {"reasoning_tokens": reasoning_tokens}
     return usage
 
 

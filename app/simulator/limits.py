@@ -11,15 +11,19 @@ _MINUTE_S, _DAY_S = 60, 86_400
 
 
 class Limits(BaseModel):
-    """The size of one model's buckets. The defaults stand in nobody's way."""
+    """The size of one model's buckets. The defaults are never reached."""
 
     model_config = ConfigDict(extra="forbid")
 
+    requests_per_minute: int = Field(default=1_000_000, gt=0)
     requests_per_day: int = Field(default=10_000_000, gt=0)
     tokens_per_minute: int = Field(default=1_000_000_000, gt=0)
+    tokens_per_day: int = Field(default=1_000_000_000_000, gt=0)
 
 
-FREE_TIER = Limits(requests_per_day=1_000, tokens_per_minute=12_000)
+FREE_PLAN = Limits(requests_per_minute=30, requests_per_day=1_000, tokens_per_minute=8_000, tokens_per_day=200_000)
+"""Of both gpt-oss (console.groq.com/docs/rate-limits). Other models have others, and since May 2026 some accounts have
+separate limits for input and output beside them (groq/groq-changelog#20): neither is simulated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +64,34 @@ class Bucket:
 
 
 class RateLimit:
-    """The two buckets of one model: requests per day, tokens per minute."""
+    """The four buckets of one model."""
 
     def __init__(self, model: str, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self._model = model
         self._requests = Bucket(limits.requests_per_day, _DAY_S, clock)
         self._tokens = Bucket(limits.tokens_per_minute, _MINUTE_S, clock)
+        self._buckets = [
+            ("requests", "requests per minute (RPM)", Bucket(limits.requests_per_minute, _MINUTE_S, clock)),
+            ("requests", "requests per day (RPD)", self._requests),
+            ("tokens", "tokens per minute (TPM)", self._tokens),
+            ("tokens", "tokens per day (TPD)", Bucket(limits.tokens_per_day, _DAY_S, clock)),
+        ]
 
-    def take(self, tokens: int) -> Exhausted | None:
-        """Takes one request of so many tokens, or says why not."""
-        if tokens > self._tokens.limit:
-            return Exhausted("tokens", self._too_large(tokens), None)
-        for kind, bucket, amount in (("requests", self._requests, 1), ("tokens", self._tokens, tokens)):
-            wait_s = bucket.wait_s(amount)
-            if wait_s:
-                return Exhausted(kind, self._exhausted(kind, bucket, amount, wait_s), wait_s)
-        self._requests.take(1)
-        self._tokens.take(tokens)
+    def take(self, tokens: int, *, cached: int = 0) -> Exhausted | None:
+        """Takes one request of so many tokens, or says why not. Cached tokens have to fit, and are not taken."""
+        for kind, unit, bucket in self._buckets:
+            if kind == "tokens" and tokens > bucket.limit:
+                return Exhausted(kind, self._too_large(unit, bucket, tokens), None)
+        for kind, unit, bucket in self._buckets:
+            amount = tokens if kind == "tokens" else 1
+            if wait_s := bucket.wait_s(amount):
+                return Exhausted(kind, self._exhausted(unit, bucket, amount, wait_s), wait_s)
+        for kind, _, bucket in self._buckets:
+            bucket.take(tokens - cached if kind == "tokens" else 1)
         return None
 
     def headers(self) -> dict[str, str]:
-        """`x-ratelimit-*`: limits and what remains as whole numbers, resets as Go durations."""
+        """`x-ratelimit-*`: requests are those of the day, tokens those of the minute; resets are Go durations."""
         buckets = {"requests": self._requests, "tokens": self._tokens}
         return {
             f"x-ratelimit-{name}-{kind}": value
@@ -92,15 +103,13 @@ class RateLimit:
             )
         }
 
-    def _too_large(self, tokens: int) -> str:
+    def _too_large(self, unit: str, bucket: Bucket, tokens: int) -> str:
         return (
             f"Request too large for model `{self._model}` in organization `org_simulated` service tier `on_demand` on "
-            f"tokens per minute (TPM): Limit {self._tokens.limit}, Requested {tokens}, please reduce your message size "
-            "and try again."
+            f"{unit}: Limit {bucket.limit}, Requested {tokens}, please reduce your message size and try again."
         )
 
-    def _exhausted(self, kind: str, bucket: Bucket, amount: float, wait_s: float) -> str:
-        unit = "requests per day (RPD)" if kind == "requests" else "tokens per minute (TPM)"
+    def _exhausted(self, unit: str, bucket: Bucket, amount: float, wait_s: float) -> str:
         used = math.ceil(bucket.limit - bucket.remaining())
         return (
             f"Rate limit reached for model `{self._model}` in organization `org_simulated` service tier `on_demand` on "

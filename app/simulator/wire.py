@@ -35,6 +35,8 @@ class ChunkWriter:
             yield self._chunk({"reasoning": word} | ({"channel": "analysis"} if self._model.harmony else {}))
         for word in answer.content:
             yield self._chunk({"content": word})
+        for word in answer.refusal:
+            yield self._chunk({"refusal": word})
         for call in answer.tool_calls:
             yield self._chunk({"tool_calls": [call]})
 
@@ -63,12 +65,17 @@ class ChunkWriter:
 
 def completion(answer: Answer, model: Model, *, request_id: str) -> dict[str, Any]:
     """The whole answer in one object, for a request that does not stream."""
-    message: dict[str, Any] = {"role": "assistant", "content": "".join(answer.content)}
+    message: dict[str, Any] = {"role": "assistant"}
+    if not answer.tool_calls:
+        message["content"] = None if answer.refusal else "".join(answer.content)
+    if answer.refusal:
+        message["refusal"] = "".join(answer.refusal)
     if answer.reasoning:
         message["reasoning"] = "".join(answer.reasoning)
     if answer.tool_calls:
-        calls = [{key: value for key, value in call.items() if key != "index"} for call in answer.tool_calls]
-        message = {"role": "assistant", "tool_calls": calls}
+        message["tool_calls"] = [
+            {key: value for key, value in call.items() if key != "index"} for call in answer.tool_calls
+        ]
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish_reason}
     return _envelope(f"chatcmpl-{uuid4()}", "chat.completion", model) | {
         "choices": [choice],
@@ -86,7 +93,9 @@ def event(content: dict[str, Any], name: str | None = None) -> bytes:
     return f"{head}data: {data}\n\n".encode("utf-8", "backslashreplace")  # half a surrogate pair stays an escape
 
 
-def error_body(message: str, kind: str, code: str | None = None, **beside: Any) -> dict[str, Any]:
+def error_body(
+    message: str, kind: str = "invalid_request_error", code: str | None = None, **beside: Any
+) -> dict[str, Any]:
     """Groq's error envelope; `code` is left out where Groq leaves it out."""
     return {"error": {"message": message, "type": kind} | ({"code": code} if code else {}) | beside}
 

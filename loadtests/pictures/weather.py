@@ -8,7 +8,7 @@ from app.simulator.models import MODELS as SIMULATED
 
 Fault = dict[str, Any]
 
-MODELS = ("openai/gpt-oss-20b", "openai/gpt-oss-120b", "qwen/qwen3-32b")
+MODELS = ("openai/gpt-oss-20b", "openai/gpt-oss-120b", "qwen/qwen3.6-27b")
 """Those with a price. The simulator has others too."""
 
 # From where to where in a run, in parts of it.

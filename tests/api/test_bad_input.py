@@ -74,7 +74,7 @@ def test_half_a_surrogate_pair_is_refused_wherever_it_stands(service: Service) -
 
 
 def test_numbers_of_any_size_travel_and_are_kept(service: Service) -> None:
-    for body in ({**HELLO, "seed": 10**30}, {**HELLO, "x": {"y": [-(10**40), 1e300]}}):
+    for body in ({**HELLO, "seed": 10**30}, {**HELLO, "search_settings": {"y": [-(10**40), 1e300]}}):
         reply = service.chat(body)
         assert reply.done
         assert service.row(reply.id)["outcome"] == "completed"
@@ -89,7 +89,7 @@ def test_a_number_that_json_does_not_know_is_refused_and_not_sent_on_as_null(ser
 
 def test_what_is_nested_too_deep_to_be_kept_is_refused_before_it_costs_anything(service: Service) -> None:
     def nested(depth: int) -> bytes:
-        return b'{"messages":[{"role":"user","content":"Hi"}],"x":' + b"[" * depth + b"]" * depth + b"}"
+        return b'{"messages":[{"role":"user","content":"Hi"}],"documents":' + b"[" * depth + b"]" * depth + b"}"
 
     assert service.chat(content=nested(60)).done
     for depth in (70, 600, 900):

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from openai import AsyncOpenAI, AuthenticationError, NotFoundError, OpenAI
+from openai import AsyncOpenAI, AuthenticationError, BadRequestError, NotFoundError, OpenAI
 
 from app.core.models import RETIRED_MODELS
 from tests.support.drop_in import HEADERS, HI, KEY, MODEL, REASONING, TOOLS, client_of
@@ -99,13 +99,23 @@ async def test_the_asynchronous_client_works_too(drop_in: Service) -> None:
 
 
 def test_what_the_service_does_not_know_travels_as_it_is(openai: OpenAI, groq: SimulatedGroq) -> None:
-    beside: Any = {"store": False, "metadata": {"a": "b"}, "parallel_tool_calls": False, "user": "me", "seed": 1}
+    beside: Any = {"parallel_tool_calls": False, "user": "me", "seed": 1}
     openai.chat.completions.create(model=MODEL, messages=HI, max_tokens=8, **beside)
     sent = groq.seen()["last_request"]["body"]
-    del beside["store"]  # it is the service's own business, and Groq refuses it
     assert sent == {"model": MODEL, "messages": HI, "max_tokens": 8, **beside}
-    openai.chat.completions.create(model=MODEL, messages=HI, stream=True, extra_body={"x": [1]}).close()
-    assert groq.seen()["last_request"]["body"] == {"model": MODEL, "messages": HI, "stream": True, "x": [1]}
+    groqs = {"search_settings": {"country": "france"}}
+    openai.chat.completions.create(model=MODEL, messages=HI, stream=True, extra_body=groqs).close()
+    assert groq.seen()["last_request"]["body"] == {"model": MODEL, "messages": HI, "stream": True, **groqs}
+
+
+def test_store_is_the_service_s_own_business(openai: OpenAI, groq: SimulatedGroq) -> None:
+    openai.chat.completions.create(model=MODEL, messages=HI, store=False)
+    assert "store" not in groq.seen()["last_request"]["body"]
+
+
+def test_what_groq_does_not_know_is_refused_by_groq(openai: OpenAI) -> None:
+    with pytest.raises(BadRequestError, match="property 'x' is unsupported"):
+        openai.chat.completions.create(model=MODEL, messages=HI, extra_body={"x": [1]})
 
 
 def test_a_model_need_not_be_named_and_a_whole_number_may_be_written_with_a_fraction(drop_in: Service) -> None:

@@ -17,6 +17,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from app.simulator.request import PROPERTIES
 from tests.fuzz.tally import HANG_S, Tally
 from tests.fuzz.target import Target
 
@@ -59,7 +60,7 @@ def run(target: Target, *, cases: int, seed: int) -> Tally:
 
 
 def _send(case: Case[Any], tally: Tally) -> None:
-    _name_a_model_that_exists(case.body)
+    _keep_what_groq_knows(case.body)
     try:
         response = case.call(timeout=HANG_S)
     except requests.Timeout:
@@ -75,7 +76,14 @@ def _send(case: Case[Any], tally: Tally) -> None:
         tally.broke(exc)
 
 
-def _name_a_model_that_exists(body: Any) -> None:
-    """Now and then: the strings that come to its mind name none, and Groq refuses those before anything else."""
-    if isinstance(body, dict) and isinstance(body.get("model"), str) and len(body) % 2:
+def _keep_what_groq_knows(body: Any) -> None:
+    """Now and then: the strings that come to its mind name no model and no property, and Groq refuses those first."""
+    if not isinstance(body, dict) or len(body) % 2 == 0:
+        return
+    if isinstance(body.get("model"), str):
         body["model"] = "openai/gpt-oss-20b"
+    for name in body.keys() - PROPERTIES:
+        del body[name]
+    for message in body["messages"] if isinstance(body.get("messages"), list) else []:
+        for name in message.keys() - {"role", "content"} if isinstance(message, dict) else ():
+            del message[name]

@@ -24,6 +24,7 @@ def test_no_request_can_make_a_series(observed: Observed, groq: SimulatedGroq) -
     groq.fail({"status": 503, "times": 1})
     assert observed.chat().done
     observed.chat({**HELLO, "model": "made-up"})
+    observed.chat({**HELLO, "made-up": 1})  # Groq refuses it
     before = series(scrape(observed.http, observed.metrics_port))
     for number in range(30):
         made_up = secrets.token_hex(4)

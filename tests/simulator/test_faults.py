@@ -1,10 +1,12 @@
 """Failures by script, the same ones each time."""
 
+from typing import Any
+
 import httpx2
 import pytest
 
 from app.simulator.faults import Fault, FaultPlan, FaultScript
-from tests.simulator.test_wire import post
+from tests.simulator.test_wire import AUTH, post
 from tests.support.service import SimulatedGroq
 
 
@@ -83,12 +85,33 @@ def test_a_truncated_stream_breaks_the_connection_within_an_event(groq: Simulate
         post(groq, stream=True)
 
 
-def test_a_client_that_leaves_is_counted(groq: SimulatedGroq) -> None:
-    groq.fail({"silence_s": 20, "after_tokens": 2})
+ASKED = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+@pytest.mark.parametrize(
+    ("fault", "stream"),
+    [
+        ({"silence_s": 20, "after_tokens": 2}, True),
+        ({"silence_s": 20, "after_tokens": 2}, False),
+        ({"first_byte_delay_s": 20}, True),
+        ({"first_byte_delay_s": 20}, False),
+        ({"first_token_delay_s": 20}, False),
+        ({"first_byte_delay_s": 20, "status": 503}, False),
+    ],
+)
+def test_a_client_that_leaves_is_counted_whatever_it_waits_for(
+    groq: SimulatedGroq, fault: dict[str, Any], *, stream: bool
+) -> None:
+    groq.fail(fault)
     before = groq.seen()
-    body = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
-    headers = {"authorization": "Bearer x"}
-    with groq.http.stream("POST", f"{groq.url}/chat/completions", json=body, headers=headers) as response:
-        next(response.iter_raw())
+    with pytest.raises(httpx2.ReadTimeout):
+        groq.http.post(f"{groq.url}/chat/completions", json=ASKED | {"stream": stream}, headers=AUTH, timeout=0.3)
     groq.wait_until_left(before["left"] + 1)
     assert groq.seen()["requests"] == before["requests"] + 1
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_reads_to_the_end_has_not_left(groq: SimulatedGroq, *, stream: bool) -> None:
+    before = groq.seen()["left"]
+    assert post(groq, stream=stream).status_code == 200
+    assert groq.seen()["left"] == before

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.simulator.limits import Bucket, Limits, RateLimit, go_duration
+from app.simulator.limits import FREE_PLAN, Bucket, Limits, RateLimit, go_duration
 from tests.simulator.test_wire import post
 from tests.support.service import SimulatedGroq
 
@@ -59,20 +59,60 @@ def test_tokens_that_can_never_fit_are_too_large_and_those_that_do_not_fit_now_m
     assert "Limit 1000, Used 900, Requested 200. Please try again in 6s." in exhausted.message
 
 
+@pytest.mark.parametrize(
+    ("limits", "tokens", "kind", "words"),
+    [
+        ({"requests_per_minute": 2}, 1, "requests", "requests per minute (RPM): Limit 2, Used 2, Requested 1."),
+        ({"requests_per_day": 2}, 1, "requests", "requests per day (RPD): Limit 2, Used 2, Requested 1."),
+        ({"tokens_per_minute": 250}, 100, "tokens", "tokens per minute (TPM): Limit 250, Used 200, Requested 100."),
+        ({"tokens_per_day": 250}, 100, "tokens", "tokens per day (TPD): Limit 250, Used 200, Requested 100."),
+    ],
+)
+def test_each_limit_is_named_when_it_is_reached(limits: dict[str, int], tokens: int, kind: str, words: str) -> None:
+    limit = RateLimit("m", Limits(**limits), Clock())
+    assert [limit.take(tokens), limit.take(tokens)] == [None, None]
+    exhausted = limit.take(tokens)
+    assert exhausted
+    assert (exhausted.kind, words in exhausted.message) == (kind, True)
+
+
+def test_a_request_that_is_refused_takes_nothing() -> None:
+    limit = RateLimit("m", Limits(requests_per_minute=1, tokens_per_day=100), Clock())
+    assert limit.take(10) is None
+    assert limit.take(10)
+    assert limit.headers()["x-ratelimit-remaining-requests"] == "9999999"
+
+
+def test_cached_tokens_have_to_fit_and_are_not_taken() -> None:
+    limit = RateLimit("m", Limits(tokens_per_minute=1000), Clock())
+    assert limit.take(800, cached=700) is None
+    assert limit.headers()["x-ratelimit-remaining-tokens"] == "900"
+    assert limit.take(950, cached=940)
+
+
+def test_the_headers_tell_of_requests_a_day_and_tokens_a_minute() -> None:
+    limit = RateLimit("m", FREE_PLAN, Clock())
+    assert limit.take(300) is None
+    headers = limit.headers()
+    assert [headers[f"x-ratelimit-limit-{kind}"] for kind in ("requests", "tokens")] == ["1000", "8000"]
+    assert [headers[f"x-ratelimit-remaining-{kind}"] for kind in ("requests", "tokens")] == ["999", "7700"]
+    assert [headers[f"x-ratelimit-reset-{kind}"] for kind in ("requests", "tokens")] == ["1m26.4s", "2.25s"]
+
+
 def test_headers_and_refusals_come_over_http(groq: SimulatedGroq) -> None:
-    body = {"qwen/qwen3-32b": {"requests_per_day": 1000, "tokens_per_minute": 300}}
+    body = {"qwen/qwen3.6-27b": {"requests_per_day": 1000, "tokens_per_minute": 300}}
     assert groq.http.put(f"{groq.root}/limits", json=body).status_code == 200
-    first = post(groq, model="qwen/qwen3-32b")
+    first = post(groq, model="qwen/qwen3.6-27b")
     assert first.status_code == 200
     assert first.headers["x-ratelimit-limit-requests"] == "1000"
     assert first.headers["x-ratelimit-remaining-requests"] == "999"
     assert first.headers["x-ratelimit-reset-requests"].startswith("1m26")
     assert int(first.headers["x-ratelimit-remaining-tokens"]) < 50
-    second = post(groq, model="qwen/qwen3-32b")
+    second = post(groq, model="qwen/qwen3.6-27b")
     assert second.status_code == 429
     assert second.json()["error"]["code"] == "rate_limit_exceeded"
     assert second.json()["error"]["type"] == "tokens"
     assert 1 <= int(second.headers["retry-after"]) <= 60
-    third = post(groq, model="qwen/qwen3-32b", max_tokens=301)
+    third = post(groq, model="qwen/qwen3.6-27b", max_tokens=301)
     assert third.status_code == 413
     assert "retry-after" not in third.headers
