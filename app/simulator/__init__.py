@@ -17,7 +17,8 @@ Law: the serving path never imports it. What it does wrong is scripted over HTTP
     stream.py        a streamed answer: when each byte is sent, and what goes wrong on the way
     whole.py         the same for an answer in one object
     delivery.py      bytes to a client, as long as it is there
-    refusals.py      errors by status, by script and by rate limit
+    refusals.py      errors by status and by rate limit
     faults.py        the script of failures
+    scripted.py      what it sends instead of an answer
     limits.py        the rate-limit buckets and their headers
 """

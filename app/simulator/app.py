@@ -4,10 +4,12 @@ POST /openai/v1/chat/completions    streaming and not
 GET  /openai/v1/models              and one model by its id
 GET, PUT, DELETE /faults            the script of failures, see `faults.py`; DELETE empties the prompt cache too
 PUT  /limits                        {"openai/gpt-oss-20b": {"tokens_per_minute": 12000}}; the others: as usual
-GET  /seen                          how many chats were asked for, how many clients left, and the last request
+GET  /seen                          how many chats and lists of models were asked for, how many clients left, and the
+                                    last chat's request
 """
 
 import asyncio
+import json
 import secrets
 from typing import Any
 
@@ -20,12 +22,13 @@ from starlette.types import ASGIApp
 
 from app.simulator.answers import compose
 from app.simulator.checks import check_key, checked_body, known_model
-from app.simulator.delivery import Delivery, WhileConnected
-from app.simulator.faults import FaultPlan, FaultScript
+from app.simulator.delivery import Delivery, WhileConnected, once
+from app.simulator.faults import Fault, FaultPlan, FaultScript
 from app.simulator.limits import Limits, RateLimit
 from app.simulator.models import MODELS
 from app.simulator.prompt_cache import PromptCache, count_tokens
-from app.simulator.refusals import Refused, by_limit, by_script
+from app.simulator.refusals import Refused, by_limit
+from app.simulator.scripted import scripted
 from app.simulator.stream import events
 from app.simulator.whole import whole_answer
 from app.simulator.wire import ChunkWriter
@@ -44,6 +47,7 @@ class Simulator:
         self._limits = self._fresh_limits({})
         self._cache = PromptCache()
         self._requests = 0
+        self._model_lists = 0
         self._left = 0
         self._last_request: dict[str, Any] | None = None
 
@@ -79,15 +83,23 @@ class Simulator:
         await asyncio.sleep(fault.first_byte_delay_s)
         cached_tokens = self._cache.cached_tokens(body) if model.caches_prompts else 0
         self._admit(body, cached_tokens, headers)
-        if scripted := by_script(fault):
-            raise scripted
+        if instead := scripted(fault, headers):
+            return instead
         if model.caches_prompts:
             self._cache.remember(body)
-        answer = compose(body, model, self._seed, fault.words, cached_tokens=cached_tokens)
+        answer = compose(
+            body,
+            model,
+            self._seed,
+            fault.words,
+            reasoning_words=fault.reasoning_words,
+            refusal=fault.refusal,
+            cached_tokens=cached_tokens,
+        )
         if not body.get("stream"):
             return await whole_answer(body, answer, model, fault, headers)
         include_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-        writer = ChunkWriter(model, request_id=headers["x-request-id"], include_usage=include_usage)
+        writer = ChunkWriter(model, request_id=headers["x-request-id"], include_usage=include_usage, fault=fault)
         source = events(writer, answer, model, fault, body.get("seed"))
         return Delivery(source, fault, headers, content_type="text/event-stream")
 
@@ -100,13 +112,14 @@ class Simulator:
         if exhausted:
             raise by_limit(exhausted)
 
-    async def models(self, request: Request) -> Response:
+    async def models(self, request: Request) -> ASGIApp:
         try:
             check_key(request)
         except Refused as refused:
             return refused.response(_headers())
-        data = [model.entry() for model in MODELS.values()]
-        return JSONResponse({"object": "list", "data": data}, headers=_headers())
+        self._model_lists += 1
+        fault = self._faults.next(None, "models")
+        return WhileConnected(lambda: _list_models(fault), self._leave)
 
     async def model(self, request: Request) -> Response:
         try:
@@ -142,10 +155,20 @@ class Simulator:
         return {name: RateLimit(name, by_model.get(name, self._usual_limits)) for name in MODELS}
 
     async def seen(self, _: Request) -> JSONResponse:
-        return JSONResponse({"requests": self._requests, "left": self._left, "last_request": self._last_request})
+        counts = {"requests": self._requests, "model_lists": self._model_lists, "left": self._left}
+        return JSONResponse(counts | {"last_request": self._last_request})
 
     def _leave(self) -> None:
         self._left += 1
+
+
+async def _list_models(fault: Fault) -> Response:
+    await asyncio.sleep(fault.first_byte_delay_s)
+    headers = _headers()
+    if instead := scripted(fault, headers):
+        return instead
+    body = json.dumps({"object": "list", "data": [model.entry() for model in MODELS.values()]}).encode()
+    return Delivery(once(body), fault, headers, content_type="application/json", length=len(body))
 
 
 def _headers() -> dict[str, str]:

@@ -1,17 +1,16 @@
-"""Answers without a stream: Groq's errors by their status, by script and by rate limit."""
+"""Errors: how Groq says them, by their status and by rate limit."""
 
 import math
 from typing import Any
 
 from starlette.responses import JSONResponse
 
-from app.simulator.faults import Fault
 from app.simulator.limits import Exhausted
 from app.simulator.wire import error_body
 
 INVALID_KEY = error_body("Invalid API Key", code="invalid_api_key")
 _OVER_CAPACITY = "The model is currently over capacity. Please try again and back off exponentially."
-_BY_STATUS: dict[int, dict[str, Any]] = {
+BY_STATUS: dict[int, dict[str, Any]] = {
     401: INVALID_KEY,
     403: error_body("Access denied. Please check your network settings."),
     413: error_body("Request too large for model", "tokens", "rate_limit_exceeded"),
@@ -36,15 +35,6 @@ class Refused(Exception):
     def response(self, headers: dict[str, str]) -> JSONResponse:
         retry = {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
         return JSONResponse(self.body, self.status, headers | retry)
-
-
-def by_script(fault: Fault) -> Refused | None:
-    """The error that a fault asks for."""
-    if fault.status is None:
-        return None
-    usual = _BY_STATUS.get(fault.status) or error_body(f"status {fault.status}")
-    retry_after_s = 1 if fault.status == 429 and fault.retry_after_s is None else fault.retry_after_s
-    return Refused(fault.status, {"error": fault.error} if fault.error else usual, retry_after_s)
 
 
 def by_limit(exhausted: Exhausted) -> Refused:

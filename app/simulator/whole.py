@@ -13,7 +13,7 @@ from app.simulator.faults import Fault
 from app.simulator.models import Model
 from app.simulator.refusals import Refused, not_json
 from app.simulator.stream import EARLY_STOP, GARBAGE, in_band_error
-from app.simulator.wire import completion
+from app.simulator.wire import completion, patched
 
 
 async def whole_answer(
@@ -34,6 +34,7 @@ async def whole_answer(
     if strikes and fault.ending == "early_stop":
         content["choices"][0]["finish_reason"] = None
         content["x_groq"]["error"] = EARLY_STOP
+    content = patched(content, fault.patch_every | fault.patch)
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
     if not strikes:
         return _delivered(body, len(body), 0, fault, headers)

@@ -3,11 +3,13 @@
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 from uuid import uuid4
 
 from app.simulator.answers import Answer
+from app.simulator.faults import Fault
 from app.simulator.models import Model
 
 DONE = b"data: [DONE]\n\n"
@@ -16,8 +18,10 @@ DONE = b"data: [DONE]\n\n"
 class ChunkWriter:
     """Writes the events of one stream."""
 
-    def __init__(self, model: Model, *, request_id: str, include_usage: bool) -> None:
+    def __init__(self, model: Model, *, request_id: str, include_usage: bool, fault: Fault | None = None) -> None:
         self._model = model
+        self._every = fault.patch_every if fault else {}
+        self._last = self._every | (fault.patch if fault else {})
         self._request_id = request_id
         self._include_usage = include_usage
         self._id = f"chatcmpl-{uuid4()}"
@@ -45,7 +49,8 @@ class ChunkWriter:
         x_groq = {"id": self._request_id, "usage": answer.usage}
         yield self._chunk({}, finish_reason=answer.finish_reason, x_groq=x_groq, usage=answer.usage, last=True)
         if self._include_usage:
-            yield event(self._envelope() | {"choices": [], "usage": answer.usage, "service_tier": "on_demand"})
+            usage = {"choices": [], "usage": answer.usage, "service_tier": "on_demand"}
+            yield event(patched(self._envelope() | usage, self._last))
 
     def early_stop(self, reason: str) -> bytes:
         """The last event of an answer that stopped for a reason of Groq's own: no finish_reason, no usage."""
@@ -55,7 +60,8 @@ class ChunkWriter:
         self, delta: dict[str, Any], *, finish_reason: str | None = None, last: bool = False, **beside: Any
     ) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return event(self._envelope(last=last) | {"choices": [choice]} | beside)
+        chunk = self._envelope(last=last) | {"choices": [choice]} | beside
+        return event(patched(chunk, self._last if last else self._every))
 
     def _envelope(self, *, last: bool = False) -> dict[str, Any]:
         if self._model.compound:
@@ -91,6 +97,29 @@ def event(content: dict[str, Any], name: str | None = None) -> bytes:
     data = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     head = f"event: {name}\n" if name else ""
     return f"{head}data: {data}\n\n".encode("utf-8", "backslashreplace")  # half a surrogate pair stays an escape
+
+
+def patched(content: dict[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy with each value set at its path, such as `choices.0.delta.content`."""
+    if not patch:
+        return content
+    content = deepcopy(content)
+    for path, value in patch.items():
+        *parents, name = path.split(".")
+        place: Any = content
+        for parent in parents:
+            place = _within(place, parent)
+        if isinstance(place, dict):
+            place[name] = value
+        elif isinstance(place, list) and name.isdecimal() and int(name) < len(place):
+            place[int(name)] = value
+    return content
+
+
+def _within(place: Any, name: str) -> Any:
+    if isinstance(place, list):
+        return place[int(name)] if name.isdecimal() and int(name) < len(place) else None
+    return place.setdefault(name, {}) if isinstance(place, dict) else None
 
 
 def error_body(

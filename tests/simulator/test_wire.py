@@ -29,6 +29,21 @@ def stream(groq: SimulatedGroq, **body: Any) -> list[dict[str, Any]]:
     return [json.loads(event.removeprefix("data: ")) for event in events]
 
 
+def read(groq: SimulatedGroq, *, until: bytes | None = None, **body: Any) -> tuple[bytes, bool]:
+    """What comes until the words are there, or the connection breaks or says nothing: and whether it ended well."""
+    asked = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}]} | body
+    received = b""
+    try:
+        with groq.http.stream("POST", f"{groq.url}/chat/completions", json=asked, headers=AUTH, timeout=3) as response:
+            for piece in response.iter_raw():
+                received += piece
+                if until and until in received:
+                    return received, False
+    except (httpx2.ReadTimeout, httpx2.RemoteProtocolError):
+        return received, False
+    return received, True
+
+
 def deltas(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
 
