@@ -10,6 +10,7 @@ from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings
+from app.core.printable import printable, printable_json
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
 
@@ -24,12 +25,13 @@ def chats(settings: Settings, *, as_json: bool, limit: int) -> int:
             raise FileNotFoundError("there is no such file")  # aiosqlite's thread would complain in its own words
         rows = asyncio.run(_recent(settings, limit))
     except (OSError, SQLAlchemyError) as exc:
-        cause = str(getattr(exc, "orig", None) or exc).partition("\n")[0]
+        cause = printable(str(getattr(exc, "orig", None) or exc).partition("\n")[0])
         sys.stderr.write(f"cannot read chats from {settings.database_name}: {cause}; `make run` sets it up\n")
         return 1
     if as_json:
         for row in rows:
-            print(msgspec.json.encode(dict(row._mapping), enc_hook=str).decode())  # noqa: SLF001 - SQLAlchemy's public name
+            facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+            print(printable_json(msgspec.json.encode(facts, enc_hook=str).decode()))
     elif rows:
         print(_table(rows))
     else:
@@ -58,7 +60,8 @@ def _table(rows: Sequence[Row[Any]]) -> str:
             "total": f"{row.duration_ms:.0f} ms",
             "cost": _or_dash(row.cost_usd, "${:.6f}"),
         }
-        lines.append("  ".join(f"{cells[name][:width]:<{width}}" for name, width in _WIDTHS.items()).rstrip())
+        shown = {name: printable(cell) for name, cell in cells.items()}
+        lines.append("  ".join(f"{shown[name][:width]:<{width}}" for name, width in _WIDTHS.items()).rstrip())
         lines.append(f"  you   {_one_line(row.prompt)}")
         lines.append(f"  groq  {_one_line(row.response)}")
     return "\n".join(lines)
@@ -69,5 +72,5 @@ def _or_dash(value: float | None, form: str = "{}") -> str:
 
 
 def _one_line(text: str) -> str:
-    line = "".join(each if each.isprintable() else "\ufffd" for each in " ".join(text.split()))  # no escape codes
+    line = printable(" ".join(text.split()))
     return line if len(line) <= _TEXT_WIDTH else line[: _TEXT_WIDTH - 1] + "…"

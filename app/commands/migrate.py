@@ -6,6 +6,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings
+from app.core.printable import printable
 from app.db.migrate import upgrade
 
 
@@ -24,7 +25,7 @@ def migrate(settings: Settings, *, quiet: bool = False) -> int:
 def _first_line(exc: BaseException) -> str:
     cause = getattr(exc, "orig", None) or exc
     cause = cause.__cause__ or cause
-    return str(cause).partition("\n")[0] or type(cause).__name__
+    return printable(str(cause).partition("\n")[0]) or type(cause).__name__
 
 
 def _hint(settings: Settings) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings
+from app.core.printable import printable
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
 
@@ -24,7 +25,7 @@ def prune(settings: Settings, older_than: timedelta) -> int:
     try:
         deleted = asyncio.run(delete_before(settings, moment))
     except (OSError, SQLAlchemyError) as exc:
-        cause = str(getattr(exc, "orig", None) or exc).partition("\n")[0]
+        cause = printable(str(getattr(exc, "orig", None) or exc).partition("\n")[0])
         sys.stderr.write(f"cannot delete chats from {settings.database_name}: {cause}\n")
         return 1
     print(f"deleted {deleted:,} chats from before {moment:%Y-%m-%d %H:%M} UTC")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.config import Settings
+from app.core.printable import printable
 from app.observability.trace_file import TRACE_FILE, read_spans
 
 _Span = dict[str, Any]
@@ -40,14 +41,14 @@ def trace(settings: Settings, wanted: str | None) -> int:
     chat = found[-1]
     own = [span for span in spans if _trace_id(span) == _trace_id(chat)]
     commits = [span for span in spans if _span_id(chat) in {_hex(link["context"]["span_id"]) for link in span["links"]}]
-    print(f"trace {_trace_id(chat)}  chat {chat['attributes']['chat.id']}\n")
-    print("\n".join(_picture([*own, *commits])))
+    print(printable(f"trace {_trace_id(chat)}  chat {chat['attributes']['chat.id']}"), end="\n\n")
+    print("\n".join(printable(line) for line in _picture([*own, *commits])))
     return 0
 
 
 def _nothing(path: Path, wanted: str | None) -> str:
     if wanted is not None:
-        return f"{path} has no trace of {wanted}: it keeps the last ones, and those of chats alone\n"
+        return f"{path} has no trace of {printable(wanted)}: it keeps the last ones, and those of chats alone\n"
     return f"no traces in {path}: `make run` keeps them there while OTEL_EXPORTER_OTLP_ENDPOINT is not set\n"
 
 

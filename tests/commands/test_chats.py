@@ -1,12 +1,72 @@
 """The table of the last chats."""
 
+import asyncio
+import json
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
+from app.core.config import Settings
+from app.core.record import ChatRecord
+from app.db.engine import create_engine
+from app.db.migrate import upgrade
+from app.db.repositories.chat_log import ChatLogRepository
 from tests.commands.newcomer import FREE_PORT, chat
 from tests.support.processes import program, run
+from tests.support.records import record
+
+# Of each category that could steer a terminal: controls of both kinds, formats, bidirectional ones, separators, private
+# use, unassigned. Half a surrogate pair is stored nowhere.
+HOSTILE = "\x1b[2J\x1b]0;t\x07\x9b31m\x7f\r\n\u202e\u2066\u200b\u2028\u2029\ue000\U000e0001\u0378forged"
+COLUMNS = [
+    "client", "client_request_id", "trace_id", "requested_model", "model_name", "prompt", "messages", "params",
+    "response", "reasoning", "tool_calls", "outcome", "error_code", "finish_reason", "usage_source", "attempt_log",
+    "groq_request_id",
+]  # fmt: skip
+
+
+def hostile(column: str) -> ChatRecord:
+    """A row with such a text in one column; numbers, times and ids have a type that none fits into."""
+    kind = type(getattr(record(), column))
+    texts: dict[type, Any] = {list: [{HOSTILE: HOSTILE}], dict: {"a": HOSTILE}}
+    return record(**{column: texts.get(kind, HOSTILE)})
+
+
+async def insert(settings: Settings, rows: list[ChatRecord]) -> None:
+    engine = create_engine(settings)
+    try:
+        await ChatLogRepository(engine).insert(rows)
+    finally:
+        await engine.dispose()
+
+
+def test_every_column_that_holds_text_is_tried() -> None:
+    typed = {"id", "created_at", "http_status", "attempts", "cost_usd", "route", "traceparent", "details"}
+    fields = set(ChatRecord.__slots__) - typed
+    assert {name for name in fields if not name.endswith(("_ms", "_tokens"))} == set(COLUMNS)
+
+
+def test_no_column_can_steer_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    settings = Settings(_env_file=None, database_url=f"sqlite:///{tmp_path}/data/chats.db")
+    upgrade(settings)
+    rows = [hostile(column) for column in COLUMNS]
+    asyncio.run(insert(settings, rows))
+    code, table = run(["app", "chats", "--limit", "100"], cwd=tmp_path)
+    assert code == 0
+    lines = table.split("\n")[:-1]
+    assert [line[:7] for line in lines[2::3] + lines[3::3]] == ["  you  "] * len(rows) + ["  groq "] * len(rows)
+    assert len(lines) == 1 + 3 * len(rows)
+    assert all(line.isprintable() for line in lines)
+    code, output = run(["app", "chats", "--json", "--limit", "100"], cwd=tmp_path)
+    assert code == 0
+    printed = output.split("\n")[:-1]
+    assert all(line.isprintable() for line in printed)
+    by_id = {facts["id"]: facts for facts in map(json.loads, printed)}
+    for column, row in zip(COLUMNS, rows, strict=True):
+        assert by_id[str(row.id)][column] == getattr(row, column), column
 
 
 def test_what_people_wrote_cannot_steer_the_terminal(tmp_path: Path, http: httpx2.Client) -> None:

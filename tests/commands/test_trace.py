@@ -1,5 +1,6 @@
 """`make trace`: a chat's trace in the terminal."""
 
+import json
 from pathlib import Path
 
 import httpx2
@@ -40,3 +41,24 @@ def test_where_there_is_none_it_says_why(tmp_path: Path) -> None:
     code, output = run(["app", "trace", "some-id"], cwd=tmp_path)
     assert (code, output.count("\n")) == (1, 1)
     assert "no trace of some-id" in output
+
+
+def test_nothing_in_a_trace_can_steer_the_terminal(tmp_path: Path) -> None:
+    hostile = "\x1b[2J\x9b31m\r\n\u202e\u2028\ue000forged"
+    ids = {"trace_id": "0x" + "a" * 32, "span_id": "0x" + "b" * 16}
+    facts = {"chat.id": hostile, "chat.outcome": hostile, "error.type": hostile, "http.response.status_code": hostile}
+    moments = {"start_time": "2026-11-22T10:00:00Z", "end_time": "2026-11-22T10:00:01Z"}
+    event = {"name": hostile, "timestamp": "2026-11-22T10:00:00.5Z", "attributes": {"error.type": hostile}}
+    span = {"name": hostile, "context": ids, "parent_id": None, "attributes": facts, "events": [event], "links": []}
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "traces.jsonl").write_text(json.dumps(span | moments) + "\n")
+    code, output = run(["app", "trace"], cwd=tmp_path)
+    assert code == 0
+    lines = output.split("\n")[:-1]
+    assert len(lines) == 4
+    assert all(line.isprintable() for line in lines)
+    code, output = run(["app", "trace", hostile], cwd=tmp_path)
+    assert code == 0
+    code, output = run(["app", "trace", hostile + "s"], cwd=tmp_path)
+    assert code == 1
+    assert output.removesuffix("\n").isprintable()
