@@ -39,6 +39,29 @@ def test_the_settings_keep_no_key() -> None:
     assert "a-secret" not in repr(settings) + repr(settings.api_keys)
 
 
+@pytest.mark.parametrize("kind", ["sha256:", "SHA256:", "Sha256: ", "SHA-256:"])
+def test_a_digest_is_understood_in_capitals_too(kind: str) -> None:
+    """Taken for a secret, the digest itself would be the key."""
+    known = keys(f"a:{kind}{SECOND.upper()}")
+    assert known.name_of("Bearer two:parts") == "a"
+    with pytest.raises(Unauthorized):
+        known.name_of(f"Bearer {kind}{SECOND.upper()}")
+
+
+@pytest.mark.parametrize(
+    "key", [f"sha512:{SECOND * 2}", f"sha256={SECOND}", f"MD5:{SECOND[:32]}", "$2b$12$" + SECOND[:53], f"sha:{SECOND}"]
+)
+def test_a_digest_of_another_form_is_refused_and_not_taken_for_a_secret(key: str) -> None:
+    with pytest.raises(ValueError, match="'a' has a digest in another form") as caught:
+        keys(f"a:{key}")
+    assert SECOND[:16] not in str(caught.value)
+
+
+def test_a_secret_may_look_like_a_digest_without_its_kind() -> None:
+    """`openssl rand -hex 32` makes such keys."""
+    assert keys(f"a:{SECOND}").name_of(f"Bearer {SECOND}") == "a"
+
+
 @pytest.mark.parametrize(
     "text",
     [
