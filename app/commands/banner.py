@@ -3,6 +3,7 @@
 import shlex
 import socket
 import sys
+from ipaddress import ip_address
 
 from app.core.config import Settings
 
@@ -11,15 +12,24 @@ _BOLD, _DIM, _YELLOW, _PLAIN = "\033[1m", "\033[2m", "\033[33m", "\033[0m"
 
 def _metrics(settings: Settings) -> str:
     if settings.metrics_port:
-        return f"http://{settings.metrics_host}:{settings.metrics_port}/metrics"
+        return f"{_url(settings.metrics_host, settings.metrics_port)}/metrics"
     return "at the port that the log names"
+
+
+def _url(host: str, port: int) -> str:
+    """One that a browser opens: a server that listens on all addresses is reached on the loopback one."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return f"http://{host}:{port}"
+    if address.is_unspecified:
+        address = ip_address("127.0.0.1" if address.version == 4 else "::1")
+    return f"http://{address}:{port}" if address.version == 4 else f"http://[{address}]:{port}"
 
 
 def banner(settings: Settings, listener: socket.socket) -> str:
     """The greeting; with colours on a terminal."""
-    port = listener.getsockname()[1]
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{port}"
+    url = _url(settings.host, listener.getsockname()[1])
     body = '{"messages": [{"role": "user", "content": "Why is the sky blue?"}]}'
     curl = [f"curl -N {url}/api/v1/chat/stream", "-H 'content-type: application/json'", f"-d {shlex.quote(body)}"]
     groq = (
