@@ -1,28 +1,26 @@
-"""What every test may ask for: a PostgreSQL, a fresh database, a simulated Groq, the service in front of both."""
+"""What every test may ask for: a fresh database, a simulated Groq, the service in front of both."""
 
-import itertools
-import stat
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import hypothesis
 import pytest
 
 from app.core.config import Settings
-from app.db.migrate import upgrade
-from tests.support import postgres as postgres_server
-from tests.support.database import execute
-from tests.support.postgres import Postgres
 from tests.support.processes import program
 from tests.support.service import Service, SimulatedGroq, service_before
+from tests.support.shared import SharedResources, shared_resources
 
 # How long an example takes says something of the machine, and nothing of the code.
 hypothesis.settings.register_profile("project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("project")
 
 ENGINES = ["sqlite", "postgres"]
-_numbers = itertools.count(1)
+SLOW = tuple(f"tests/{folder}/" for folder in ("serving", "loadtests", "commands", "observability", "api"))
+SHARED = pytest.StashKey[SharedResources]()
 
 
 @pytest.fixture
@@ -30,43 +28,42 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with the folders whose tests wait for processes, so that no worker is left alone with them at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """pytest-xdist's, in the controller: what it hands to each of its workers."""
+    node.workerinput["shared"] = str(node.config.stash[SHARED].folder)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if (given := getattr(config, "workerinput", None)) is not None:
+        config.stash[SHARED] = SharedResources(Path(given["shared"]))
+        return
+    stack = ExitStack()
+    config.stash[SHARED] = stack.enter_context(shared_resources())
+    config.add_cleanup(stack.close)
+
+
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """One server for the whole run."""
-    with postgres_server.running(open_folder(tmp_path_factory, "postgres")) as server:
-        yield server
-
-
-def open_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
-    """A new one. pytest shuts other users out of its folders, and root runs PostgreSQL as one of them."""
-    folder = tmp_path_factory.mktemp(name)
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(stat.S_IMODE(parent.stat().st_mode) | 0o055)
-    return folder
-
-
-def fresh_database(engine: str, folder: Path, request: pytest.FixtureRequest) -> str:
-    """The URL of an empty database."""
-    if engine == "sqlite":
-        return f"sqlite+aiosqlite:///{folder}/chats-{next(_numbers)}.db"
-    server: Postgres = request.getfixturevalue("postgres")
-    name = f"test_{next(_numbers)}"
-    execute(server.url(), f"CREATE DATABASE {name}")
-    return server.url(name)
+def shared(request: pytest.FixtureRequest) -> SharedResources:
+    """What all workers share, and where each gets databases of its own."""
+    return request.config.stash[SHARED]
 
 
 @pytest.fixture(params=ENGINES)
-def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def empty_database(request: pytest.FixtureRequest, shared: SharedResources, tmp_path: Path) -> str:
     """A URL; each test that asks for it runs on both engines."""
-    return fresh_database(request.param, tmp_path, request)
+    return shared.empty_database(request.param, tmp_path)
 
 
-@pytest.fixture
-def database(empty_database: str) -> Settings:
+@pytest.fixture(params=ENGINES)
+def database(request: pytest.FixtureRequest, shared: SharedResources, tmp_path: Path) -> Settings:
     """Settings with a database that has been migrated; each test that asks for it runs on both engines."""
-    settings = Settings(_env_file=None, database_url=empty_database)
-    upgrade(settings)
-    return settings
+    return Settings(_env_file=None, database_url=shared.migrated_database(request.param, tmp_path))
 
 
 @pytest.fixture(scope="session")
@@ -89,24 +86,42 @@ def groq(groq_process: SimulatedGroq) -> Iterator[SimulatedGroq]:
     groq_process.recover()
 
 
-@pytest.fixture(scope="session", params=ENGINES)
-def service_process(
-    request: pytest.FixtureRequest,
-    groq_process: SimulatedGroq,
-    tmp_path_factory: pytest.TempPathFactory,
+@contextmanager
+def _service_on(
+    engine: str, shared: SharedResources, groq: SimulatedGroq, factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("service")
-    url = fresh_database(request.param, folder, request)
+    folder = factory.mktemp(f"service-{engine}")
+    url = shared.migrated_database(engine, folder)
     settings = {
         "GROQ_RETRY_WAIT_S": "2",
         "CHAT_GAP_TIMEOUT_S": "2",
         "MAX_BODY_BYTES": "100000",
     }
-    with service_before(groq_process, folder, settings, database_url=url) as running:
+    with service_before(groq, folder, settings, database_url=url) as running:
         yield running
 
 
-@pytest.fixture
-def service(service_process: Service, groq: SimulatedGroq) -> Service:
-    """The service in a process of its own, with a Groq that is well; once on each engine."""
-    return service_process
+@pytest.fixture(scope="session")
+def service_on_sqlite(
+    shared: SharedResources, groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    with _service_on("sqlite", shared, groq_process, tmp_path_factory) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def service_on_postgres(
+    shared: SharedResources, groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    with _service_on("postgres", shared, groq_process, tmp_path_factory) as running:
+        yield running
+
+
+@pytest.fixture(params=ENGINES)
+def service(request: pytest.FixtureRequest, groq: SimulatedGroq) -> Service:
+    """The service in a process of its own, with a Groq that is well; once on each engine.
+
+    The parameter is the test's and not the process's: whatever the order of the tests, no process is started anew.
+    """
+    running: Service = request.getfixturevalue(f"service_on_{request.param}")
+    return running

@@ -9,21 +9,24 @@ import httpx2
 import pytest
 
 from tests.support.database import execute, query
-from tests.support.postgres import Postgres
 from tests.support.processes import program
 from tests.support.service import DROP_IN, HELLO, PATH, Service, SimulatedGroq
+from tests.support.shared import SharedResources
 
 
 @pytest.fixture(scope="module")
 def on_postgres(
-    postgres: Postgres, groq_process: SimulatedGroq, http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
+    shared: SharedResources,
+    groq_process: SimulatedGroq,
+    http: httpx2.Client,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
     """A service whose database the test may hurt."""
-    execute(postgres.url(), "CREATE DATABASE receipts")
-    url = postgres.url("receipts")
+    folder = tmp_path_factory.mktemp("receipts")
+    url = shared.empty_database("postgres", folder)
     env = {"DATABASE_URL": url, "GROQ_API_KEY": "test", "GROQ_BASE_URL": groq_process.url, "PORT": "0"}
     env |= {"COMMIT_TIMEOUT_S": "10"}
-    with program(["app"], cwd=tmp_path_factory.mktemp("receipts"), env=env) as running:
+    with program(["app"], cwd=folder, env=env) as running:
         yield Service(running.url(), running, url, http)
 
 

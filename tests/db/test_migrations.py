@@ -14,10 +14,10 @@ from app.core.config import Settings
 from app.core.record import ChatRecord
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
-from tests.conftest import fresh_database
 from tests.support.database import query
 from tests.support.processes import PROJECT, run
 from tests.support.records import record
+from tests.support.shared import SharedResources
 
 
 def config(url: str) -> Config:
@@ -48,11 +48,10 @@ def test_rows_stay_on_every_step_back_and_forth(empty_database: str) -> None:
 
 
 def test_a_migration_that_has_to_wait_gives_up_before_it_keeps_writers_waiting(
-    request: pytest.FixtureRequest, tmp_path: Path
+    shared: SharedResources, tmp_path: Path
 ) -> None:
     """Somebody reads for long; a DROP behind that would keep every INSERT behind itself."""
-    url = fresh_database("postgres", tmp_path, request)
-    command.upgrade(config(url), "head")
+    url = shared.migrated_database("postgres", tmp_path)
 
     async def while_somebody_reads() -> None:
         reader = await asyncpg.connect(url.replace("+asyncpg", ""))

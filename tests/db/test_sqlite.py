@@ -9,17 +9,16 @@ import pytest
 from app.core.config import Settings
 from app.core.record import Kept
 from app.db.engine import create_engine
-from app.db.migrate import upgrade
 from app.db.repositories.chat_log import ChatLogRepository
 from tests.db.keeping import keeping
 from tests.support.records import record
+from tests.support.shared import SharedResources
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    settings = Settings(_env_file=None, database_url=f"sqlite:///{tmp_path}/chats.db", commit_timeout_s=1)
-    upgrade(settings)
-    return settings
+def settings(shared: SharedResources, tmp_path: Path) -> Settings:
+    url = shared.migrated_database("sqlite", tmp_path)
+    return Settings(_env_file=None, database_url=url, commit_timeout_s=1)
 
 
 async def test_a_commit_that_was_given_up_leaves_no_lock_behind(settings: Settings, tmp_path: Path) -> None:

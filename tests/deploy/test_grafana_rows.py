@@ -15,13 +15,12 @@ import pytest
 from app.core.config import Settings
 from app.core.outcomes import WITHOUT_ROW, Outcome
 from app.db.engine import create_engine
-from app.db.migrate import upgrade
 from app.db.repositories.chat_log import ChatLogRepository
 from tests.support.database import execute, query
 from tests.support.grafana import Statement, as_sent, statements
-from tests.support.postgres import Postgres
 from tests.support.processes import PROJECT
 from tests.support.records import record
+from tests.support.shared import SharedResources
 
 NOW = datetime(2026, 11, 22, 11, tzinfo=UTC)
 LONG = "A long text. " * 100
@@ -82,19 +81,17 @@ def make_reader(url: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def owner(postgres: Postgres) -> str:
+def owner(shared: SharedResources, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The URL of a migrated database with rows, for its owner."""
-    execute(postgres.url(), "CREATE DATABASE dashboards")
-    settings = Settings(_env_file=None, database_url=postgres.url("dashboards"))
-    upgrade(settings)
+    url = shared.migrated_database("postgres", tmp_path_factory.mktemp("dashboards"))
 
     async def fill() -> None:
-        engine = create_engine(settings)
+        engine = create_engine(Settings(_env_file=None, database_url=url))
         await ChatLogRepository(engine).insert(ROWS)
         await engine.dispose()
 
     asyncio.run(fill())
-    return postgres.url("dashboards")
+    return url
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,17 @@
 """The image is built, and serves where next to nothing is allowed. `make image` asks for these tests."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from app.core.config import Settings
-from tests.conftest import open_folder
 from tests.support.container import ENGINE, IMAGE, Container, confined, engine, inspected, once, serving
-from tests.support.database import execute, query
+from tests.support.database import query
 from tests.support.ports import free_port, free_ports
-from tests.support.postgres import Postgres
 from tests.support.service import HELLO, PATH, SimulatedGroq
+from tests.support.shared import SharedResources
 
 pytestmark = pytest.mark.skipif(not ENGINE, reason="building takes a while: make image ENGINE=docker, or podman")
 
@@ -31,9 +29,9 @@ def image() -> str:
 
 
 @pytest.fixture
-def spool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def spool(shared: SharedResources) -> Path:
     """A disk of the stranger's own."""
-    folder = open_folder(tmp_path_factory, "spool") / "volume"
+    folder = shared.open_folder("spool") / "volume"
     folder.mkdir(mode=0o700)
     os.chown(folder, STRANGER, STRANGER)
     return folder
@@ -55,14 +53,12 @@ def env(groq: SimulatedGroq) -> dict[str, str]:
 
 
 @pytest.fixture
-def database(image: str, postgres: Postgres, env: dict[str, str], tmp_path: Path) -> Iterator[str]:
+def database(image: str, shared: SharedResources, env: dict[str, str], tmp_path: Path) -> str:
     """Migrated by the image itself, which needs no volume for it."""
-    execute(postgres.url(), "CREATE DATABASE image")
-    env["DATABASE_URL"] = postgres.url("image")
+    env["DATABASE_URL"] = shared.empty_database("postgres", tmp_path)
     done = once(confined(tmp_path, ANY, None), env, "python", "-m", "app", "migrate")
     assert done.returncode == 0, done.stdout + done.stderr
-    yield postgres.url("image")
-    execute(postgres.url(), "DROP DATABASE image WITH (FORCE)")
+    return env["DATABASE_URL"]
 
 
 def chat(container: Container, http: httpx2.Client) -> str:

@@ -9,12 +9,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.conftest import fresh_database
 from tests.support.k8s import container, environment, pod, secrets
 from tests.support.ports import free_port, free_ports
 from tests.support.processes import PROJECT, run
 from tests.support.service import SimulatedGroq
 from tests.support.serving import serving
+from tests.support.shared import SharedResources
 
 GUNICORN = PROJECT / "deploy" / "gunicorn.conf.py"
 CHECK = ["deploy/k8s/check.py"]
@@ -43,11 +43,11 @@ def test_the_pod_is_given_more_time_than_its_drain_takes(monkeypatch: pytest.Mon
 
 
 def test_pods_and_migration_may_come_in_any_order_and_need_nothing_but_what_the_manifests_say(
-    request: pytest.FixtureRequest, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
+    shared: SharedResources, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
 ) -> None:
     """In production's way, with the template's secrets: a chat before the migration has its row after it."""
     assert FILLED.keys() == secrets().keys()
-    url = fresh_database("postgres", tmp_path, request)
+    url = shared.empty_database("postgres", tmp_path)
     given = {**told(tmp_path), **FILLED, "DATABASE_URL": url, "GROQ_BASE_URL": groq.url}
     job, server = container("Job"), container("StatefulSet")
     probes = [server[f"{when}Probe"]["httpGet"]["path"] for when in ("startup", "readiness", "liveness")]

@@ -9,15 +9,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.core.config import Settings
-from app.db.migrate import upgrade
-from tests.conftest import fresh_database
 from tests.support.database import query
 from tests.support.grafana import expressions
 from tests.support.otlp import Collector, collecting
 from tests.support.prometheus import Prometheus, prometheus, rules
 from tests.support.service import HELLO, PATH, SimulatedGroq
 from tests.support.serving import Workers, serving
+from tests.support.shared import SharedResources
 
 _LOAD_S = 25
 _FAULTS: list[dict[str, Any]] = [
@@ -40,14 +38,13 @@ class Live:
 
 @pytest.fixture(scope="module")
 def live(
-    request: pytest.FixtureRequest,
+    shared: SharedResources,
     groq_process: SimulatedGroq,
     http: httpx2.Client,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Live]:
     folder = tmp_path_factory.mktemp("live")
-    url = fresh_database("postgres", folder, request)
-    upgrade(Settings(_env_file=None, database_url=url))
+    url = shared.migrated_database("postgres", folder)
     groq_process.recover()
     with collecting() as collector:
         env = {

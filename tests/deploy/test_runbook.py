@@ -5,11 +5,9 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from app.core.config import Settings
-from app.db.migrate import upgrade
-from tests.support.database import execute, query
-from tests.support.postgres import Postgres
+from tests.support.database import query
 from tests.support.prometheus import RUNBOOK, promtool, rules, runbook_blocks
+from tests.support.shared import SharedResources
 
 ALERTS = [rule for rule in rules() if rule.alert]
 NAMES = {rule.alert for rule in ALERTS}
@@ -42,10 +40,8 @@ def test_prometheus_understands_every_query_of_the_runbook(tmp_path: Path) -> No
     promtool("check", "rules", file)
 
 
-def test_postgres_understands_every_query_of_the_runbook(postgres: Postgres) -> None:
-    execute(postgres.url(), "CREATE DATABASE runbook")
-    url = postgres.url("runbook")
-    upgrade(Settings(_env_file=None, database_url=url))
+def test_postgres_understands_every_query_of_the_runbook(shared: SharedResources, tmp_path: Path) -> None:
+    url = shared.migrated_database("postgres", tmp_path)
     blocks = runbook_blocks("sql")
     assert blocks
     for sql in blocks:

@@ -20,8 +20,8 @@ from loadtests.bench.measure import measure
 from loadtests.bench.report import BEGIN, END, Section, Target, as_markdown, on_terminal, write_between
 from loadtests.bench.seen import Seen
 from loadtests.bench.stage import Stage, stage
-from tests.conftest import open_folder
 from tests.support.processes import program
+from tests.support.shared import SharedResources
 from tests.support.tools import tool
 
 LOAD = Load(tokens=20, rate=1000, first_ms=5, clients=3, chats=9)
@@ -37,8 +37,8 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def around(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with stage(open_folder(tmp_path_factory, "bench"), CORES, say=print) as real:
+def around(shared: SharedResources) -> Iterator[Stage]:
+    with stage(shared.open_folder("bench"), CORES, say=print) as real:
         yield real
 
 

@@ -9,7 +9,7 @@ from loadtests.chaos.plan import Plan
 from loadtests.chaos.storm import run
 from loadtests.chaos.table import table
 from loadtests.chaos.verdict import Evidence, judge
-from tests.conftest import open_folder
+from tests.support.shared import SharedResources
 
 PLAN = Plan(
     streams=300,
@@ -22,8 +22,8 @@ PLAN = Plan(
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
-    return run(PLAN, open_folder(tmp_path_factory, "chaos"))
+def evidence(shared: SharedResources) -> Evidence:
+    return run(PLAN, shared.open_folder("chaos"))
 
 
 def test_every_receipt_has_its_row_whatever_breaks(evidence: Evidence) -> None:

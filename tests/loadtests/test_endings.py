@@ -11,7 +11,7 @@ from loadtests.endings.plan import Plan
 from loadtests.endings.run import run
 from loadtests.endings.table import table
 from loadtests.endings.verdict import HELD, Evidence, judge
-from tests.conftest import open_folder
+from tests.support.shared import SharedResources
 
 PLAN = Plan(chats=300, warm_up=100, closings=3)
 CLOSED_S = 5
@@ -19,8 +19,8 @@ CLOSED_S = 5
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
-    return run(PLAN, open_folder(tmp_path_factory, "endings"))
+def evidence(shared: SharedResources) -> Evidence:
+    return run(PLAN, shared.open_folder("endings"))
 
 
 def test_nothing_is_left_behind_however_chats_end(evidence: Evidence) -> None:

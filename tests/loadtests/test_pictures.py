@@ -4,8 +4,6 @@ import random
 import struct
 from typing import Any
 
-import pytest
-
 from app.simulator.answers import compose
 from app.simulator.faults import FaultPlan, FaultScript
 from app.simulator.models import MODELS as SIMULATED
@@ -14,8 +12,8 @@ from loadtests.pictures.clients import wanted
 from loadtests.pictures.drawing.dashboard import WIDTH
 from loadtests.pictures.page import QUESTION
 from loadtests.pictures.weather import AWAY, MODELS, RATIONS, weather
-from tests.conftest import open_folder
 from tests.support.browser import NAMES
+from tests.support.shared import SharedResources
 from tests.support.tools import tool
 
 
@@ -44,10 +42,10 @@ def test_the_page_s_answer_needs_no_rare_font() -> None:
         assert max("".join(compose(body, model, 0).content)) < "\u2100"
 
 
-def test_both_pictures_are_taken_of_what_really_ran(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_both_pictures_are_taken_of_what_really_ran(shared: SharedResources) -> None:
     for names in (NAMES, ("prometheus",)):
         tool(*names)
-    folder = open_folder(tmp_path_factory, "pictures")
+    folder = shared.open_folder("pictures")
     said: list[str] = []
     take(folder, folder / "taken", seconds=3, say=said.append)
     taken = {each.name: each.read_bytes() for each in (folder / "taken").iterdir()}

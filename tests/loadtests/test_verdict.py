@@ -9,14 +9,13 @@ import pytest
 from app.core.config import Settings
 from app.core.record import ChatRecord
 from app.db.engine import create_engine
-from app.db.migrate import upgrade
 from app.db.repositories.chat_log import ChatLogRepository
 from loadtests.chaos.diary import Chat, Diary, End, Incident, Kind
 from loadtests.chaos.table import table
 from loadtests.chaos.verdict import Evidence, Row, Verdict, judge, kept_in_outages, read_rows
-from tests.conftest import fresh_database
 from tests.support.database import execute
 from tests.support.records import record
+from tests.support.shared import SharedResources
 
 WELL = Verdict(lost=[], duplicated=[], different=[], unasked=[], cut=[], hung=[], ended_badly=False)
 HELLO, WORLD = Row("a", "chaos-0", "completed", "Hello"), Row("b", "chaos-1", "completed", "World")
@@ -87,11 +86,8 @@ def test_receipts_that_came_without_a_database_are_counted() -> None:
     assert kept_in_outages(kept) == 1
 
 
-def test_a_row_that_is_deleted_or_changed_in_the_database_is_missed(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    url = fresh_database("postgres", tmp_path, request)
-    upgrade(Settings(_env_file=None, database_url=url))
+def test_a_row_that_is_deleted_or_changed_in_the_database_is_missed(shared: SharedResources, tmp_path: Path) -> None:
+    url = shared.migrated_database("postgres", tmp_path)
     records = [record(client_request_id=f"chaos-{number}", response=f"Hello {number}") for number in range(3)]
     asyncio.run(insert(url, records))
     _, deleted, changed = ids = [str(each.id) for each in records]

@@ -1,7 +1,7 @@
 """Two workers on PostgreSQL, as in production; and one process that loses patience soon, for bad input."""
 
-import itertools
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import httpx2
@@ -9,7 +9,6 @@ import pytest
 
 from app.core.config import Settings
 from app.db.migrate import upgrade
-from tests.conftest import fresh_database, open_folder
 from tests.serving.outage import ENV as OUTAGE_ENV
 from tests.support import postgres as postgres_server
 from tests.support.database import execute
@@ -18,18 +17,17 @@ from tests.support.postgres import Postgres
 from tests.support.processes import program
 from tests.support.service import Service, SimulatedGroq
 from tests.support.serving import Workers, serving
+from tests.support.shared import SharedResources
 
 ENV = {"GROQ_API_KEY": "test-key-of-groq", "DRAIN_TIMEOUT_S": "1", "CLIENT_STALL_TIMEOUT_S": "3"}
 
-_numbers = itertools.count(1)
+_numbers = count(1)
 
 
 @pytest.fixture
-def chats_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def chats_database(shared: SharedResources, tmp_path: Path) -> str:
     """A migrated database on PostgreSQL."""
-    url = fresh_database("postgres", tmp_path, request)
-    upgrade(Settings(_env_file=None, database_url=url))
-    return url
+    return shared.migrated_database("postgres", tmp_path)
 
 
 @pytest.fixture
@@ -62,9 +60,9 @@ def strict(strict_process: Service, groq: SimulatedGroq) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def hurt_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def hurt_postgres(shared: SharedResources) -> Iterator[Postgres]:
     """A PostgreSQL that may be hurt."""
-    with postgres_server.running(open_folder(tmp_path_factory, "hurt")) as running:
+    with postgres_server.running(shared.open_folder("hurt")) as running:
         yield running
 
 

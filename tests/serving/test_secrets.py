@@ -8,14 +8,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.core.config import Settings
-from app.db.migrate import upgrade
 from tests.support.database import query
 from tests.support.otlp import Collector, collecting
 from tests.support.ports import free_port
 from tests.support.recording import Recording, answer_of, recording
 from tests.support.service import DROP_IN, PATH, Reply
 from tests.support.serving import Workers, serving
+from tests.support.shared import SharedResources
 
 CALLERS_KEY = "sentinel-key-of-a-caller"
 GROQ_KEY = "sentinel-key-of-groq"
@@ -41,10 +40,11 @@ def spans() -> Iterator[Collector]:
 
 
 @pytest.fixture
-def loud(http: httpx2.Client, tmp_path: Path, upstream: Recording, spans: Collector) -> Iterator[Workers]:
+def loud(
+    shared: SharedResources, http: httpx2.Client, tmp_path: Path, upstream: Recording, spans: Collector
+) -> Iterator[Workers]:
     """All that logs, logs all it can; a Redis with a password is away."""
-    url = f"sqlite+aiosqlite:///{tmp_path}/chats.db"
-    upgrade(Settings(_env_file=None, database_url=url))
+    url = shared.migrated_database("sqlite", tmp_path)
     env = {
         "GROQ_API_KEY": GROQ_KEY,
         "GROQ_BASE_URL": upstream.url,

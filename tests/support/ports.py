@@ -1,8 +1,13 @@
-"""Ports that nobody listens on."""
+"""Ports that nobody listens on, and that no other test process is about to listen on."""
 
+import fcntl
+import os
 import random
 import socket
+import tempfile
 from contextlib import ExitStack, suppress
+from functools import cache
+from pathlib import Path
 
 # Kernels lend the ports above to outgoing connections: one of those could be gone when its server starts again.
 _FIRST, _LAST = 10_000, 32_000
@@ -10,14 +15,30 @@ _random = random.SystemRandom()
 
 
 def free_ports(count: int) -> int:
-    """The first of so many free ports in a row."""
+    """The first of so many free ports in a row. They are reserved until this process ends."""
     while True:
         first = _random.randrange(_FIRST, _LAST - count)
         with ExitStack() as stack, suppress(OSError):
             for port in range(first, first + count):
+                _reserve(port)
                 stack.enter_context(socket.create_server(("127.0.0.1", port)))
             return first
 
 
 def free_port() -> int:
     return free_ports(1)
+
+
+def _reserve(port: int) -> None:
+    """Raises OSError if another process of this user has it.
+
+    Between the choice of a port and the start of its server, other workers choose theirs.
+    """
+    fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+
+
+@cache
+def _reservations() -> int:
+    """A file with a byte for each port; its locks end with the process that holds them."""
+    path = Path(tempfile.gettempdir()) / f"groq-stream-test-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -5,11 +5,12 @@ import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -28,13 +29,23 @@ class Postgres:
     port: int
     binaries: Path
     user: str | None
+    settings: Mapping[str, str]
+
+    def state(self) -> dict[str, Any]:
+        """Itself in JSON's types, for another process that uses the same server."""
+        return {**vars(self), "folder": str(self.folder), "binaries": str(self.binaries)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "Postgres":
+        return cls(**{**state, "folder": Path(state["folder"]), "binaries": Path(state["binaries"])})
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql+asyncpg://postgres@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
         """Returns when it answers; after a crash it recovers first."""
-        options = " ".join(f"-c {name}='{value}'" for name, value in {**_SETTINGS, "port": str(self.port)}.items())
+        settings = {**_SETTINGS, **self.settings, "port": str(self.port)}
+        options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         self._control("-l", self.folder / "log", "-o", options, "-w", "start")
 
     def stop(self) -> None:
@@ -75,9 +86,19 @@ class Postgres:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Postgres]:
-    """PostgreSQL refuses to run as root, so root lends it to an unprivileged user."""
+    """A server that the test may stop and break. Its folder has to be open to other users."""
+    server = created(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def created(folder: Path, settings: Mapping[str, str] | None = None) -> Postgres:
+    """A server that has yet to be started. PostgreSQL refuses to run as root, so root lends it to another user."""
     user = "nobody" if os.geteuid() == 0 else None
-    server = Postgres(folder / "data", free_port(), _binaries(folder, user), user)
+    server = Postgres(folder / "data", free_port(), _binaries(folder, user), user, settings or {})
     server.folder.mkdir()
     if user:
         shutil.chown(server.folder, user)
@@ -85,11 +106,7 @@ def running(folder: Path) -> Iterator[Postgres]:
         [server.binaries / "initdb", "-D", server.folder, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
         user,
     )
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+    return server
 
 
 def _binaries(folder: Path, user: str | None) -> Path:

@@ -18,21 +18,41 @@ _START_S = 30
 _PIPE_BYTES = 2**20
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Processes started meanwhile can be interrupted. For the main thread.
+
+    A shell that is not interactive starts background processes with SIGINT ignored; they and their children inherit
+    that, and Python then leaves it so. A signal that is handled is not inherited.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if before is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, before)
+
+
 class Program:
     """A running `python -m …`; what it prints is kept. With `apart`, a Ctrl-C on the terminal does not reach it."""
 
     def __init__(self, arguments: list[str], *, cwd: Path, env: Mapping[str, str], apart: bool = False) -> None:
         inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")}
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "error::ResourceWarning", "-m", *arguments],
-            cwd=cwd,  # a developer's .env is not read from there
-            env=inherited | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", "METRICS_PORT": "0"} | dict(env),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pipesize=_PIPE_BYTES,
-            process_group=0 if apart else None,
-        )
+        with interruptible():
+            self._process = subprocess.Popen(
+                [sys.executable, "-W", "error::ResourceWarning", "-m", *arguments],
+                cwd=cwd,  # a developer's .env is not read from there
+                env=inherited | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", "METRICS_PORT": "0"} | dict(env),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pipesize=_PIPE_BYTES,
+                process_group=0 if apart else None,
+            )
         self.lines: list[str] = []
+        self._printed = threading.Condition()
+        self._ended = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -46,21 +66,34 @@ class Program:
 
     def url(self) -> str:
         """The first address that it prints: it is ready then."""
-        deadline = time.monotonic() + _START_S
-        while time.monotonic() < deadline:
-            if found := _URL.search(self.output):
-                return found[0]
-            if self._process.poll() is not None:
-                break
-            time.sleep(0.02)
-        raise AssertionError(f"it did not start:\n{self.output}")
+        found = self.line(_URL.search)
+        address = found and _URL.search(found)
+        if not address:
+            raise AssertionError(f"it did not start:\n{self.output}")
+        return address[0]
 
     def wait_for(self, words: str) -> bool:
-        """Until it has printed them; False if it does not in time."""
-        deadline = time.monotonic() + _START_S
-        while words not in self.output and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return words in self.output
+        """Until it has printed them in a line; False if it does not in time, or ends before."""
+        return self.line(lambda line: words in line) is not None
+
+    def line(self, matches: Callable[[str], object], *, after: int = 0, seconds: float = _START_S) -> str | None:
+        """The first line that matches and is not among the first `after`; waits for it.
+
+        None if it does not come in time, or the program ends before.
+        """
+        deadline, seen = time.monotonic() + seconds, after
+        while new := self._lines_after(seen, deadline):
+            for line in new:
+                if matches(line):
+                    return line
+            seen += len(new)
+        return None
+
+    def _lines_after(self, count: int, deadline: float) -> list[str]:
+        """Waits for some; there are none once the program has ended, or the time."""
+        with self._printed:
+            self._printed.wait_for(lambda: len(self.lines) > count or self._ended, deadline - time.monotonic())
+            return self.lines[count:]
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         """Returns the exit code."""
@@ -88,9 +121,14 @@ class Program:
         with self._process.stdout as output:
             while data := output.read1(_PIPE_BYTES):
                 *lines, rest = (rest + data).split(b"\n")
-                self.lines.extend(line.decode(errors="replace") + "\n" for line in lines)
-        if rest:
-            self.lines.append(rest.decode(errors="replace"))
+                with self._printed:
+                    self.lines.extend(line.decode(errors="replace") + "\n" for line in lines)
+                    self._printed.notify_all()
+        with self._printed:
+            if rest:
+                self.lines.append(rest.decode(errors="replace"))
+            self._ended = True
+            self._printed.notify_all()
 
 
 @contextmanager

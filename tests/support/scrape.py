@@ -7,6 +7,8 @@ import httpx2
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from tests.support.waiting import wait_until
+
 _TOLD_AFTER_S = 0.15
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0"}
 
@@ -39,7 +41,4 @@ def answers(http: httpx2.Client, port: int) -> bool:
 
 def wait_until_answering(http: httpx2.Client, *ports: int, seconds: float = 30) -> None:
     """Until each of these workers serves its metrics."""
-    deadline = time.monotonic() + seconds
-    while not all(answers(http, port) for port in ports):
-        assert time.monotonic() < deadline, f"not all of {ports} answer"
-        time.sleep(0.05)
+    wait_until(lambda: all(answers(http, port) for port in ports), f"not all of {ports} answer", seconds)

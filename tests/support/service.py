@@ -1,7 +1,6 @@
 """The service as its clients see it, with a simulated Groq behind it and a database under it."""
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import httpx2
 
 from tests.support.database import query
 from tests.support.processes import Program, program
+from tests.support.waiting import wait_until
 
 PATH = "/api/v1/chat/stream"
 DROP_IN = "/v1/chat/completions"
@@ -91,24 +91,18 @@ class Service:
         assert len(rows) == 1, f"{len(rows)} rows for {chat_id}"
         return rows[0]
 
-    def row_in_time(self, chat_id: str, seconds: float = 5) -> dict[str, Any]:
+    def row_in_time(self, chat_id: str, seconds: float = 10) -> dict[str, Any]:
         """The chat's row, for a client that left before it was written."""
-        deadline = time.monotonic() + seconds
-        while not query(self.database_url, "SELECT id FROM chat_logs WHERE id = :id", id=chat_id):
-            assert time.monotonic() < deadline, f"no row for {chat_id}"
-            time.sleep(0.02)
+        sql = "SELECT id FROM chat_logs WHERE id = :id"
+        wait_until(lambda: query(self.database_url, sql, id=chat_id), f"no row for {chat_id}", seconds)
         return self.row(chat_id)
 
     def finished_line(self, chat_id: str) -> dict[str, Any]:
         """The chat's wide log line."""
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            for line in self.program.lines:
-                if chat_id in line and '"chat.finished"' in line:
-                    facts: dict[str, Any] = json.loads(line)
-                    return facts
-            time.sleep(0.02)
-        raise AssertionError(f"no line for {chat_id}")
+        line = self.program.line(lambda line: chat_id in line and '"chat.finished"' in line, seconds=10)
+        assert line, f"no line for {chat_id}"
+        facts: dict[str, Any] = json.loads(line)
+        return facts
 
 
 @dataclass(frozen=True)
@@ -136,12 +130,9 @@ class SimulatedGroq:
         self.http.delete(f"{self.root}/faults").raise_for_status()
         self.http.put(f"{self.root}/limits", json={}).raise_for_status()
 
-    def wait_until_left(self, count: int, seconds: float = 5) -> None:
+    def wait_until_left(self, count: int, seconds: float = 10) -> None:
         """Until so many clients have left it."""
-        deadline = time.monotonic() + seconds
-        while self.seen()["left"] < count:
-            assert time.monotonic() < deadline, "nobody left"
-            time.sleep(0.01)
+        wait_until(lambda: self.seen()["left"] >= count, "nobody left", seconds)
 
     def seen(self) -> dict[str, Any]:
         seen: dict[str, Any] = self.http.get(f"{self.root}/seen").json()

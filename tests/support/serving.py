@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from tests.support.ports import free_port, free_ports
 from tests.support.processes import PROJECT, program
 from tests.support.scrape import answers, wait_until_answering
 from tests.support.service import Service
+from tests.support.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,7 @@ class Workers(Service):
 
     def wait_for_ports(self, *ports: int, seconds: float = 30) -> None:
         """Until exactly these answer."""
-        deadline = time.monotonic() + seconds
-        while self.ports != sorted(ports):
-            assert time.monotonic() < deadline, f"{self.ports} answer instead of {ports}"
-            time.sleep(0.1)
+        wait_until(lambda: self.ports == sorted(ports), f"others than {ports} answer", seconds)
 
 
 @contextmanager

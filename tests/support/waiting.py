@@ -1,0 +1,18 @@
+"""Waiting for what can be seen and announces nothing."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+_LOOK_AGAIN_S = 0.02
+
+
+def wait_until(condition: Callable[[], Result], what: str, seconds: float = 30) -> Result:
+    """Returns the first true value of the condition; fails with `what` if there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"after {seconds:g} s: {what}"
+        time.sleep(_LOOK_AGAIN_S)
+    return result
