@@ -65,6 +65,8 @@ class ChatRequest(BaseModel):
     reasoning_format: str | None = None
     stream_options: dict[str, Any] | None = None
     user: str | None = None
+    store: bool | None = None
+    """False: the row of this chat has no content."""
 
     _body: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -96,6 +98,11 @@ class ChatRequest(BaseModel):
     def body(self) -> Mapping[str, Any]:
         """What the client sent, and nothing that it did not."""
         return self._body
+
+    @property
+    def upstream_body(self) -> dict[str, Any]:
+        """What Groq is sent of it: `store` is for this service, and Groq refuses it."""
+        return {name: value for name, value in self._body.items() if name != "store"}
 
     def prompt(self) -> str:
         """The last user message, as text; empty where there is none."""

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
+from pydantic import ValidationError
 
 from app.schemas.chat import ChatRequest
 from tests.fuzz.bodies import REQUESTS, is_refused_or_can_travel
@@ -28,6 +30,20 @@ def test_fields_that_we_do_not_know_are_kept_as_they_are() -> None:
     assert body["logprobs"] is False
     assert body["extra"] == {"a": [1, 2.0, "x"]}
     assert "temperature" not in body
+
+
+@pytest.mark.parametrize("store", [True, False, None])
+def test_store_is_ours_and_not_groqs(*, store: bool | None) -> None:
+    body = request(store=store, temperature=1)
+    assert body.body["store"] is store
+    assert body.upstream_body == {name: value for name, value in body.body.items() if name != "store"}
+
+
+@pytest.mark.parametrize("store", ["false", 0, "no", {}])
+def test_store_is_a_boolean(store: Any) -> None:
+    """Text that looks like `false` must not store what its sender wants forgotten."""
+    with pytest.raises(ValidationError, match="valid boolean"):
+        request(store=store)
 
 
 @given(REQUESTS)
