@@ -19,6 +19,7 @@ from app.chat.patience import Patience, server_stops
 from app.chat.ports import ChatLog, ChatWatch, Meter, Models, Probe, Upstream, UpstreamStream
 from app.core.attempt import Attempt
 from app.core.config import Settings
+from app.core.content import without_content
 from app.core.errors import InternalError, NotRecorded, ServiceError, UpstreamBroken
 from app.core.record import ChatRecord, Kept
 from app.schemas.chat import ChatRequest
@@ -97,7 +98,7 @@ class ChatService:
             raise
         finally:
             patience.end()
-            saving = self._save(exchange, watch)
+            saving = self._save(exchange, request, watch)
             if upstream is not None:
                 _ = self._run_beside(upstream.aclose())  # Groq is let go of meanwhile
             await asyncio.shield(saving)
@@ -143,10 +144,12 @@ class ChatService:
             return replace(block, error=UpstreamBroken(f"Groq's answer is longer than {limit} bytes"))
         return block
 
-    def _save(self, exchange: Exchange, watch: ChatWatch) -> asyncio.Task[None]:
+    def _save(self, exchange: Exchange, request: ChatRequest, watch: ChatWatch) -> asyncio.Task[None]:
         """Queues the row at once; cancelling the wait for the rest does not cancel the commit."""
         try:
             record = exchange.record(self._models.price)
+            if request.store is False or not self._settings.stores_content:
+                record = without_content(record)
             durable = self._log.add(record)
             self._meter.ended(record)
         except BaseException:

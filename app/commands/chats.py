@@ -62,8 +62,11 @@ def _table(rows: Sequence[Row[Any]]) -> str:
         }
         shown = {name: printable(cell) for name, cell in cells.items()}
         lines.append("  ".join(f"{shown[name][:width]:<{width}}" for name, width in _WIDTHS.items()).rstrip())
-        lines.append(f"  you   {_one_line(row.prompt)}")
-        lines.append(f"  groq  {_one_line(row.response)}")
+        if row.messages is None:
+            lines.append("  (without content)")
+            continue
+        lines.append(f"  you   {_one_line(row.prompt or '')}")
+        lines.append(f"  groq  {_one_line(row.response or '')}")
     return "\n".join(lines)
 
 

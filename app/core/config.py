@@ -126,6 +126,9 @@ class Settings(AccessSettings, PageSettings):
     database_connect_timeout_s: Seconds = 5
     commit_timeout_s: Seconds = 2
     commit_max_rows: Count = 500
+    chat_log_content: Literal["full", "none"] = "full"
+    """Whether rows have what people and models wrote. `none` stores the facts alone, in the spool too; a request with
+    `"store": false` asks for the same."""
     spool_dir: Path = Path("data/spool")
     """Where rows wait while the database is away: a disk that outlives the process, of this machine alone."""
     spool_max_bytes: Count = Field(default=2**31, validate_default=True)
@@ -175,6 +178,11 @@ class Settings(AccessSettings, PageSettings):
     def serves(self, name: str) -> bool:
         """Whether callers may ask for this model, by its id or an alias."""
         return not self.allowed_models or self.groq_model(name) in self.allowed_models
+
+    @property
+    def stores_content(self) -> bool:
+        """Whether rows have content, unless a request asks for the contrary."""
+        return self.chat_log_content == "full"
 
     @property
     def shows_docs(self) -> bool:

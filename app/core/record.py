@@ -68,6 +68,7 @@ class ChatRecord:
     `attempt_log` has each request to Groq, until its first byte or its failure: `model`, `started_ms` and `ended_ms`
     from the chat's beginning on, `result` (`ok` or the error's code), the HTTP `status`, if there was one, and the
     `cause` where the connection failed (`core.errors.CONNECTION_CAUSES`).
+    `messages` is None if the content of the chat is not stored (`core/content.py`).
     Those in `NO_COLUMNS` are for the signals alone; `traceparent` names the chat's span, as in W3C's header.
     """
 
@@ -93,8 +94,8 @@ class ChatRecord:
     client_request_id: str | None
     client: str | None = None
     trace_id: str | None = None
-    prompt: str
-    messages: list[dict[str, Any]]
+    prompt: str | None
+    messages: list[dict[str, Any]] | None
     params: dict[str, Any]
     response: str | None
     reasoning: str | None
@@ -116,5 +117,3 @@ _TEXTS = (
     "prompt", "messages", "params", "response", "reasoning", "refusal", "tool_calls", "attempt_log",
 )  # fmt: skip
 NO_COLUMNS = frozenset({"route", "traceparent", "details"})
-WORDS = frozenset({"prompt", "messages", "params", "response", "reasoning", "refusal", "tool_calls"})
-"""What people and models said to each other: the row has it, and no signal."""

@@ -1,18 +1,28 @@
-"""The wide line: one for each chat, with every fact of its row but the texts, and those that only signals tell."""
+"""The wide line: one for each chat, with the facts of its row and those that only signals have.
 
-import dataclasses
+A line has the fields that are listed here, and no others: what people and models wrote is in none.
+"""
+
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from app.core.attempt import Attempt
 from app.core.errors import InternalError, ServiceError
-from app.core.record import NO_COLUMNS, WORDS, ChatRecord, Details, Kept
+from app.core.record import ChatRecord, Kept
+from app.observability.tracebacks import without_messages
 
-# A line is no place for what people said to each other; it has the id of the row that is.
-_NOT_IN_THE_LINE = {"id", "attempt_log"} | WORDS | (NO_COLUMNS - {"route"})
-_OF_THE_ROW = tuple(field.name for field in dataclasses.fields(ChatRecord) if field.name not in _NOT_IN_THE_LINE)
-_OF_THE_DETAILS = tuple(field.name for field in dataclasses.fields(Details) if field.name != "stalls")
+_OF_THE_RECORD = (
+    "created_at", "route", "client", "client_request_id", "trace_id", "outcome", "error_code", "http_status",
+    "requested_model", "model_name", "finish_reason",
+    "prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens", "usage_source", "cost_usd",
+    "ttft_ms", "duration_ms", "queue_ms", "attempts", "groq_request_id",
+)  # fmt: skip
+_OF_THE_DETAILS = (
+    "streamed", "groq_response_id", "groq_first_chunk_ms", "time_per_output_token_ms", "overhead_ms",
+    "longest_silence_ms", "backpressure_ms", "retry_wait_ms", "groq_queue_ms", "groq_prompt_ms", "groq_completion_ms",
+    "chunks", "bytes",
+)  # fmt: skip
 
 
 def of_chat(record: ChatRecord, attempts: Sequence[Attempt], *, commit_s: float, kept: Kept | None) -> dict[str, Any]:
@@ -21,7 +31,7 @@ def of_chat(record: ChatRecord, attempts: Sequence[Attempt], *, commit_s: float,
     remaining = {f"ratelimit_remaining_{kind}": each.remaining for kind, each in limits.items()}
     return {
         "request_id": str(record.id),
-        **{name: getattr(record, name) for name in _OF_THE_ROW},
+        **{name: getattr(record, name) for name in _OF_THE_RECORD},
         **{name: getattr(record.details, name) for name in _OF_THE_DETAILS},
         "attempt_results": [attempt.result for attempt in attempts],
         "connection_failures": [attempt.cause for attempt in attempts if attempt.cause],
@@ -43,13 +53,20 @@ def of_refusal(error: ServiceError, *, request_id: UUID, route: str) -> dict[str
     }
 
 
-def tell(log: Any, facts: dict[str, Any], error: ServiceError | None, lost: ServiceError | None) -> None:
-    """At the level that it deserves: only what we failed at is an error of ours. `lost`: the row is nowhere."""
+def tell(
+    log: Any, facts: dict[str, Any], error: ServiceError | None, lost: ServiceError | None, *, private: bool
+) -> None:
+    """At the level that it deserves: only what we failed at is an error of ours. `lost`: the row is nowhere.
+
+    `private`: the content of the chat is not stored, so that no message of an exception, which may quote it, is logged.
+    """
     bug = error.__cause__ if isinstance(error, InternalError) else None
+    if bug is not None and private:
+        facts |= {"exception": without_messages((type(bug), bug, bug.__traceback__))}
     if lost is not None:
         # Not its traceback: what a database says of a row may quote it.
         facts |= {"error": str(lost.__cause__ or lost), "failed_with": error and error.reported_code}
     if lost is not None or bug is not None:
-        log.error("chat.finished", **facts, exc_info=bug)
+        log.error("chat.finished", **facts, exc_info=None if private else bug)
     else:
         log.info("chat.finished", **facts)

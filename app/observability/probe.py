@@ -171,4 +171,4 @@ class ChatWatch:
                 self._spans.end(record, self._attempts, lost or error, commit_s=commit_s, kept=kept)
         with _unfailing():
             facts = lines.of_chat(record, self._attempts, commit_s=commit_s, kept=kept) | ids(record.traceparent)
-            lines.tell(log, facts, error, lost)
+            lines.tell(log, facts, error, lost, private=record.messages is None)

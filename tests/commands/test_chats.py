@@ -78,6 +78,15 @@ def test_what_people_wrote_cannot_steer_the_terminal(tmp_path: Path, http: httpx
     assert "\x07" not in table
 
 
+def test_a_chat_without_content_is_shown_as_such(tmp_path: Path, http: httpx2.Client) -> None:
+    with program(["app"], cwd=tmp_path, env=FREE_PORT | {"CHAT_LOG_CONTENT": "none"}) as running:
+        chat(http, running.url(), "a secret")
+    _, table = run(["app", "chats"], cwd=tmp_path)
+    assert "completed" in table
+    assert "(without content)" in table
+    assert "a secret" not in table
+
+
 def test_chats_without_a_database_says_how_to_get_one(tmp_path: Path) -> None:
     code, output = run(["app", "chats"], cwd=tmp_path)
     assert code == 1

@@ -27,7 +27,7 @@ class GatedRows:
     @property
     def kept(self) -> list[str]:
         """The prompts of the rows, in the order in which they came."""
-        return [record.prompt for batch in self.batches for record in batch]
+        return [str(record.prompt) for batch in self.batches for record in batch]
 
     async def insert(self, records: Sequence[ChatRecord]) -> None:
         self.tries += 1
@@ -66,4 +66,4 @@ async def keeping(
 def prompts_in(folder: Path) -> list[str]:
     """What the whole lines of a folder's segments say."""
     lines = [line for path in sorted(folder.glob("*.jsonl")) for line in path.read_bytes().splitlines(keepends=True)]
-    return [to_record(line).prompt for line in lines if line.endswith(b"\n")]
+    return [str(to_record(line).prompt) for line in lines if line.endswith(b"\n")]

@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
 from app.core.config import Settings
+from app.core.content import without_content
 from app.core.record import ChatRecord
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
@@ -45,6 +46,18 @@ def test_rows_stay_on_every_step_back_and_forth(empty_database: str) -> None:
     for step in (command.downgrade, command.upgrade):
         step(config(empty_database), first if step is command.downgrade else "head")
         assert query(empty_database, kept) == before
+
+
+def test_rows_without_content_have_empty_texts_where_the_table_cannot_say_null(empty_database: str) -> None:
+    command.upgrade(config(empty_database), "head")
+    bare = without_content(record())
+    asyncio.run(insert(empty_database, bare))
+    command.downgrade(config(empty_database), "20261123_attempt_log")
+    (row,) = query(empty_database, "SELECT * FROM chat_logs")
+    assert (row["prompt"], row["messages"], row["response"], row["reasoning"]) == ("", "[]", "", None)
+    command.upgrade(config(empty_database), "head")
+    asyncio.run(insert(empty_database, without_content(record())))
+    assert len(query(empty_database, "SELECT * FROM chat_logs")) == 2
 
 
 def test_a_migration_that_has_to_wait_gives_up_before_it_keeps_writers_waiting(
@@ -87,8 +100,10 @@ def test_alembic_s_own_command_works_too(empty_database: str, tmp_path: Path) ->
 
 
 def test_what_is_written_down_to_be_run_by_hand_gives_up_as_soon(tmp_path: Path) -> None:
-    """`--sql` asks no database; on SQLite, which has to look at a table before it copies it, Alembic refuses it."""
+    """`--sql` asks no database."""
     arguments = ["alembic", "-c", str(PROJECT / "alembic.ini"), "upgrade", "head", "--sql"]
     code, output = run(arguments, cwd=tmp_path, env={"DATABASE_URL": "postgresql://me@nowhere.invalid/chats"})
     assert code == 0, output
     assert 0 < output.find("SET lock_timeout = '2s';") < output.find("CREATE TABLE chat_logs")
+    code, output = run(arguments, cwd=tmp_path, env={"DATABASE_URL": "sqlite:///chats.db"})
+    assert (code, "lock_timeout" in output) == (0, False), output

@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from app.core.config import Settings
+from app.core.content import without_content
 from app.core.outcomes import WITHOUT_ROW, Outcome
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
@@ -24,11 +25,13 @@ from tests.support.shared import SharedResources
 
 NOW = datetime(2026, 11, 22, 11, tzinfo=UTC)
 LONG = "A long text. " * 100
+BARE = without_content(record(created_at=NOW - timedelta(minutes=15)))
 LAST_MONTH = record(created_at=NOW - timedelta(days=30), prompt="last month")
 ROWS = [
     LAST_MONTH,
     record(created_at=NOW - timedelta(minutes=50), prompt=LONG, response=LONG, trace_id="a" * 32),
     record(created_at=NOW - timedelta(minutes=20), outcome=Outcome.UPSTREAM_ERROR, error_code="upstream_broken"),
+    BARE,
     record(
         created_at=NOW - timedelta(minutes=10),
         outcome=Outcome.CLIENT_DISCONNECTED,
@@ -135,6 +138,12 @@ def test_an_empty_box_shows_the_last_chat_and_what_is_unknown_as_such(reader: Re
     assert found["cost_usd"] == found["client"] == "-"
 
 
+def test_a_chat_without_content_is_shown_as_such(reader: Reader) -> None:
+    found = reader.find(str(BARE.id))
+    assert [found[name] for name in ("prompt", "messages", "response", "reasoning", "tool_calls")] == ["-"] * 5
+    assert (found["outcome"], found["params"]) == ("completed", '{"temperature": 0.5}')
+
+
 @pytest.mark.parametrize("text", ["nobody's", "' OR true --", "0195-", "$1", "%", "a" * 5000])
 def test_what_is_no_id_finds_nothing(text: str, reader: Reader) -> None:
     assert reader.find(text) == {}
@@ -143,7 +152,7 @@ def test_what_is_no_id_finds_nothing(text: str, reader: Reader) -> None:
 def test_texts_are_short_in_lists_and_rows_lead_on(reader: Reader) -> None:
     rows = reader.ask(statement("The last ones").sql)
     assert [row["id"] for row in rows] == [str(row.id) for row in reversed(ROWS[1:])]
-    assert max(len(row[text]) for row in rows for text in ("prompt", "response")) == 100
+    assert max(len(row[text] or "") for row in rows for text in ("prompt", "response")) == 100
     assert rows[-1]["trace"] == "a" * 32
 
 

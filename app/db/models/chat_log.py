@@ -27,8 +27,8 @@ class ChatLog(Base):
 
     requested_model: Mapped[str] = mapped_column(Text)
     model_name: Mapped[str] = mapped_column(Text)
-    prompt: Mapped[str] = mapped_column(Text)
-    messages: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    prompt: Mapped[str | None] = mapped_column(Text)
+    messages: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
     params: Mapped[dict[str, Any]] = mapped_column(Json)
 
     response: Mapped[str | None] = mapped_column(Text)

@@ -10,12 +10,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.core.record import WORDS, ChatRecord
+from app.core.content import FACTS
+from app.core.record import ChatRecord
 from app.db.errors import commit_error
 from app.db.models import ChatLog
 
 _COLUMNS = tuple(column.key for column in ChatLog.__table__.columns)
-_FACTS = tuple(column for column in ChatLog.__table__.columns if column.key not in WORDS)
+_FACTS = tuple(column for column in ChatLog.__table__.columns if column.key in FACTS)
 
 
 class ChatLogRepository:
@@ -58,7 +59,7 @@ class ChatLogRepository:
             return result.all()
 
     async def facts(self, chat_id: UUID) -> Mapping[str, Any] | None:
-        """What is known of a chat, without what was said in it; None where there is no such row."""
+        """The facts of a chat, without its content; None if there is no such row."""
         async with self._engine.connect() as connection:
             result = await connection.execute(select(*_FACTS).where(ChatLog.id == chat_id))
             row = result.mappings().one_or_none()

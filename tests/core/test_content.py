@@ -1,0 +1,72 @@
+"""A record without what people and models wrote."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from app.core.content import FACTS, without_content
+from app.core.record import NO_COLUMNS, ChatRecord
+from app.db.models import ChatLog
+from tests.support.records import record
+
+MARK = "a-word-of-mine"
+
+
+def test_facts_stay_and_everything_else_is_null() -> None:
+    full = record()
+    bare = without_content(full)
+    for name in {field.name for field in dataclasses.fields(full)} - NO_COLUMNS - {"params"}:
+        assert getattr(bare, name) == (getattr(full, name) if name in FACTS else None), name
+    assert (bare.route, bare.traceparent, bare.details) == (full.route, full.traceparent, full.details)
+
+
+def test_each_fact_is_a_column_and_each_other_column_may_be_null() -> None:
+    columns = ChatLog.__table__.columns
+    assert set(columns.keys()) >= FACTS
+    assert all(column.nullable for column in columns if column.key not in FACTS | {"params"})
+
+
+def test_a_column_that_nobody_has_listed_is_content() -> None:
+    @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+    class WithColumn(ChatRecord):
+        end_user: str | None = None
+
+    row = WithColumn(**{field.name: getattr(record(), field.name) for field in dataclasses.fields(record())})
+    bare = without_content(dataclasses.replace(row, end_user=MARK))
+    assert isinstance(bare, WithColumn)
+    assert bare.end_user is None
+
+
+PLAIN: dict[str, Any] = {
+    "temperature": 0.5,
+    "top_p": 1,
+    "max_tokens": 100,
+    "max_completion_tokens": 200,
+    "seed": 7,
+    "n": 1,
+    "presence_penalty": -1,
+    "frequency_penalty": 0.0,
+    "stream": False,
+    "store": False,
+    "parallel_tool_calls": True,
+    "include_reasoning": True,
+    "service_tier": "flex",
+    "reasoning_effort": "low",
+    "reasoning_format": "parsed",
+    "stream_options": {"include_usage": True},
+}
+
+
+def test_parameters_that_are_plain_facts_stay() -> None:
+    assert without_content(record(params=PLAIN)).params == PLAIN
+
+
+@pytest.mark.parametrize("name", [*PLAIN, "tools", "tool_choice", "response_format", "stop", "user", "metadata", "new"])
+@pytest.mark.parametrize("value", [MARK, [MARK], {MARK: 1}, {"include_usage": MARK}, {"include_usage": True, MARK: 1}])
+def test_no_parameter_holds_text(name: str, value: Any) -> None:
+    assert MARK not in str(without_content(record(params={name: value})).params)
+
+
+def test_a_number_of_an_unknown_parameter_goes_too() -> None:
+    assert without_content(record(params={"new": 1, "temperature": None})).params == {}

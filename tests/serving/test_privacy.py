@@ -1,0 +1,71 @@
+"""With `CHAT_LOG_CONTENT=none`, or `"store": false` in a request, what people and models wrote is stored nowhere."""
+
+import json
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from app.core.config import Settings
+from app.core.content import FACTS
+from tests.serving.written import MARK, PLAIN, locked, staged
+
+OUTCOMES = ["completed", "completed", "completed", "internal_error", "upstream_error", "upstream_rejected"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "store"),
+    [("none", {}), ("none", {"store": True}), ("full", {"store": False})],
+    ids=["CHAT_LOG_CONTENT=none", "which no request raises", "store: false"],
+)
+def test_nothing_that_was_written_is_anywhere(
+    setting: str,
+    store: dict[str, bool],
+    database: Settings,
+    http: httpx2.Client,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    with staged(tmp_path, http, database, request, setting=setting, store=store) as stage:
+        ids = stage.chats()
+        found = stage.everything_else(ids)
+        found["the database"] = stage.database()
+        with locked(stage.workers.database_url):
+            waiting = stage.ask()
+            assert waiting.done
+            found["the spool"] = stage.spool()
+            assert waiting.id in found["the spool"]
+        _ = stage.workers.row_in_time(waiting.id, 20)
+        found["the database afterwards"] = stage.database()
+        rows = stage.rows()
+        assert all('"store"' not in sent and MARK in sent for sent in stage.upstream.requests)
+    found["the log"] = stage.workers.program.output
+    found["the spans"] = (tmp_path / "traces.jsonl").read_text()
+    assert "RuntimeError" in found["the log"]
+    for where, text in found.items():
+        assert text, where
+        assert MARK not in text, f"it is in {where}"
+    assert rows.keys() == {*ids, waiting.id}
+    assert sorted(row["outcome"] for row in rows.values()) == OUTCOMES
+    for row in rows.values():
+        params = json.loads(row.pop("params"))
+        assert params in (PLAIN | store, PLAIN | store | {"stream": False})
+        assert all(value is None for name, value in row.items() if name not in FACTS)
+
+
+def test_with_content_the_same_search_finds_it_in_rows_and_in_no_signal(
+    database: Settings, http: httpx2.Client, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Or the test above would prove nothing."""
+    with staged(tmp_path, http, database, request, setting="full", store={"store": True}) as stage:
+        ids = stage.chats()
+        found = stage.everything_else(ids)
+        places = [stage.database(), found["make chats"], found["its JSON"]]
+        with locked(stage.workers.database_url):
+            assert stage.ask().done
+            places.append(stage.spool())
+        assert all('"store"' not in sent for sent in stage.upstream.requests)
+    lines = [line for line in stage.workers.program.lines if "RuntimeError" not in line]
+    assert any("chat.finished" in line for line in lines)
+    signals = [found["the page"], found["the metrics"], "".join(lines), (tmp_path / "traces.jsonl").read_text()]
+    assert [MARK in text for text in (*places, *signals)] == [True] * 4 + [False] * 4
