@@ -33,7 +33,7 @@ _LAST_STREAMS_S = 5
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service. The settings come from the environment unless they are given."""
     settings = settings or settings_or_exit()
-    logs.configure(settings.log_format, identity(settings))
+    logs.configure(settings.log_format, identity(settings), exception_messages=settings.stores_content)
     telemetry = Telemetry(settings)
     drain = Drain()
 

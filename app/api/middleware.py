@@ -63,9 +63,11 @@ class RequestId:
         try:
             await self._app(scope, receive, send_with_id)
         except Exception:
-            if started:
-                raise  # the server closes the connection, which is all that is left to say
             log.exception("request.failed", request_id=str(request_id), path=scope["path"])
+            if started:
+                # The server closes the connection, which is all that is left to say. Its own line and the span of the
+                # request would have the message of the exception, which may quote a prompt.
+                raise InternalError("the response broke off") from None
             error = InternalError("the service failed; its operator finds the cause in the log")
             tell_of_refusal(scope, error)
             response = render(error)

@@ -9,12 +9,13 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TextIO, cast
 
 import msgspec
 import structlog
 
 from app.observability.trace_context import ids, traceresponse
+from app.observability.tracebacks import ExcInfo, without_messages
 
 _AT_WARNING = ("aiosqlite", "alembic", "asyncio", "httpx2", "openai", "sqlalchemy.engine", "uvicorn", "uvicorn.error")
 _AT_ERROR = ("opentelemetry.attributes", "opentelemetry.exporter", "urllib3")  # below it they tell of every repeat
@@ -23,10 +24,16 @@ _WITH_A_PIPE_OF_THEIR_OWN = ("uvicorn", "uvicorn.error", "uvicorn.access", "guni
 _Event = structlog.typing.EventDict
 
 
-def configure(log_format: Literal["auto", "console", "json"], identity: Mapping[str, Any] | None = None) -> None:
+def configure(
+    log_format: Literal["auto", "console", "json"],
+    identity: Mapping[str, Any] | None = None,
+    *,
+    exception_messages: bool = True,
+) -> None:
     """Sets up structlog, and hands the standard library's root logger over to it.
 
-    `identity` stands in every line for machines: which service, which worker.
+    `identity` stands in every line for machines: which service, which worker. Without `exception_messages`, tracebacks
+    have only the types of exceptions: a message may quote a prompt.
     """
     stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - a process may be started without one
     human = log_format == "console" or (log_format == "auto" and stdout.isatty())
@@ -41,12 +48,18 @@ def configure(log_format: Literal["auto", "console", "json"], identity: Mapping[
             pad_event_to=0,
             pad_level=False,
             sort_keys=False,
-            exception_formatter=structlog.dev.plain_traceback,  # the others show the values of variables
+            # The library's other formatters show the values of variables.
+            exception_formatter=structlog.dev.plain_traceback if exception_messages else _plain_without_messages,
         )
         render: list[structlog.typing.Processor] = [_for_people, console]
         last: structlog.typing.Processor = console
     else:
-        shared += [_with_trace, _with(identity or {}), structlog.processors.format_exc_info]
+        exceptions = structlog.processors.ExceptionRenderer(without_messages)
+        shared += [
+            _with_trace,
+            _with(identity or {}),
+            structlog.processors.format_exc_info if exception_messages else exceptions,
+        ]
         render, last = [_to_bytes], _to_text
     text, binary = _Unfailing(stdout), _Unfailing(getattr(stdout, "buffer", stdout))
     structlog.configure(
@@ -135,6 +148,10 @@ def _with(identity: Mapping[str, Any]) -> Callable[[Any, str, _Event], _Event]:
         return event
 
     return add
+
+
+def _plain_without_messages(output: TextIO, exc_info: ExcInfo) -> None:
+    output.write("\n" + without_messages(exc_info))
 
 
 def _for_people(_: Any, __: str, event: _Event) -> _Event:

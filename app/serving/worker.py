@@ -47,4 +47,5 @@ class Logger(GunicornLogger):
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
         settings = read_settings()
-        logs.configure(settings.log_format, identity(settings) | {"worker": "master"})
+        master = identity(settings) | {"worker": "master"}
+        logs.configure(settings.log_format, master, exception_messages=settings.stores_content)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import traceback
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.middleware import BodyLimit, RequestId
 from app.chat.drain import Drain
+from app.core.errors import InternalError
 
 
 async def _call(app: Any) -> list[Message]:
@@ -35,6 +37,18 @@ async def test_a_bug_is_answered_with_an_id_and_without_its_details() -> None:
     assert b"x-request-id" in dict(start["headers"])
     assert json.loads(body["body"])["error"]["code"] == "internal_error"
     assert b"secret" not in body["body"]
+
+
+async def test_a_bug_after_the_head_closes_the_connection_and_its_words_go_no_further() -> None:
+    """The server's own line, and the span around the app, would quote them."""
+
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("secret detail")
+
+    with pytest.raises(InternalError) as caught:
+        await _call(broken)
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_a_caller_s_id_is_kept_beside_ours_and_bounded() -> None:

@@ -8,6 +8,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from tests.support.processes import PROJECT, run
 
 LINES = """
@@ -100,3 +102,27 @@ def test_a_stdout_that_fails_costs_the_line_and_nothing_else(tmp_path: Path) -> 
     )
     code, output = run(["full"], cwd=tmp_path)
     assert (code, output) == (0, "went on\n")
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_traceback_can_do_without_messages(log_format: str, tmp_path: Path) -> None:
+    """Ours, a library's and the one of a crash, with all their causes: a message may quote a prompt."""
+    (tmp_path / "failing.py").write_text(
+        "import logging, structlog\n"
+        "from app.observability import logs\n"
+        f"logs.configure('{log_format}', exception_messages=False)\n"
+        "def fail():\n"
+        "    try:\n"
+        "        raise KeyError('a ' + 'secret')\n"
+        "    except KeyError as exc:\n"
+        "        raise ValueError('a ' + 'secret') from exc\n"
+        "for log in (structlog.get_logger().exception, logging.getLogger('library').exception):\n"
+        "    try: fail()\n"
+        "    except ValueError: log('it failed')\n"
+        # On a terminal, Python itself prints what nobody caught.
+        f"if {log_format == 'json'}: fail()\n"
+    )
+    _, output = run(["failing"], cwd=tmp_path)
+    assert output.count("direct cause") == (3 if log_format == "json" else 2)
+    assert "in fail" in output
+    assert "a secret" not in output
