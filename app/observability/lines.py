@@ -21,7 +21,7 @@ _OF_THE_RECORD = (
 _OF_THE_DETAILS = (
     "streamed", "groq_response_id", "groq_first_chunk_ms", "time_per_output_token_ms", "overhead_ms",
     "longest_silence_ms", "backpressure_ms", "retry_wait_ms", "groq_queue_ms", "groq_prompt_ms", "groq_completion_ms",
-    "chunks", "bytes",
+    "chunks", "bytes", "unexpected_fields",
 )  # fmt: skip
 
 
