@@ -11,6 +11,8 @@ import httpx2
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from app.core.config import Settings
+
 _KEEPALIVE_S = 60
 _DNS_CACHE_S = 60
 
@@ -92,3 +94,12 @@ def proxy_of(url: URL) -> str | None:
     if proxy is None or proxy_bypass(url.host or ""):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def proxy_problems(settings: Settings) -> list[str]:
+    """A sentence if the environment names a proxy for Groq that aiohttp cannot speak to."""
+    proxy = URL(proxy_of(URL(settings.groq_base_url)) or "")
+    if settings.groq_api_key is None or proxy.scheme in ("", "http", "https"):
+        return []
+    name_another = "name one that speaks HTTP (http://host:port), or put Groq's host into NO_PROXY"
+    return [f"HTTPS_PROXY or ALL_PROXY: a {proxy.scheme}:// proxy is not supported; {name_another}"]

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from app.core.config import Settings
 from app.core.environment import explain, read_settings, those_that_are_right, were_read, wrong
 from app.db.spool.folder import Folder
+from app.groq.connector import proxy_problems
 from app.quota.opening import redis_problems
 
 _HIGH = 60_000
@@ -50,7 +51,7 @@ def read_and_check(*, serves: bool = True) -> tuple[Settings | None, list[str]]:
 
 
 def _problems(settings: Settings) -> list[str]:
-    return missing_in_production(settings) + redis_problems(settings)
+    return missing_in_production(settings) + redis_problems(settings) + proxy_problems(settings)
 
 
 def missing_in_production(settings: Settings) -> list[str]:

@@ -169,3 +169,17 @@ def test_what_is_wrong_is_not_called_missing_as_well(tmp_path: Path) -> None:
     assert code == 2
     assert [line.partition(":")[0] for line in output.splitlines()] == ["API_KEYS", "GROQ_API_KEY", "DATABASE_URL"]
     assert "a-secret" not in output
+
+
+@pytest.mark.parametrize("name", ["ALL_PROXY", "https_proxy"])
+def test_a_proxy_that_cannot_be_used_is_one_sentence(tmp_path: Path, name: str) -> None:
+    """Without a key there is a simulator, which is never reached through a proxy."""
+    env = {name: "socks5://user:secret@127.0.0.1:1080", "GROQ_API_KEY": "k", **FREE_PORT}
+    code, output = run(["app"], cwd=tmp_path, env=env)
+    assert code == 2
+    assert output.startswith("HTTPS_PROXY or ALL_PROXY: a socks5:// proxy is not supported")
+    assert output.count("\n") == 1
+    assert "secret" not in output
+    elsewhere = {**env, "NO_PROXY": "api.groq.com", "DATABASE_URL": "postgresql://127.0.0.1:1/x"}
+    _, output = run(["app"], cwd=tmp_path, env=elsewhere)
+    assert "PROXY" not in output

@@ -1,0 +1,118 @@
+"""Groq's catalogue: what it lists, what things cost, and what happens where there is none."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.core.models import LAST_KNOWN_PRICES, Model
+from app.core.setting_types import ModelPrice
+from app.groq.catalogue import Catalogue, parse
+from app.groq.client import GroqClient
+from tests.groq.clients import settings
+from tests.support.service import SimulatedGroq
+
+MINI: dict[str, Any] = {"id": "mini", "pricing": {"prompt": "0.000001", "completion": "0.000002"}}
+
+
+async def read(client: GroqClient, done: Callable[[Catalogue], bool]) -> Catalogue:
+    """The client's catalogue, once it is as expected."""
+    async with asyncio.timeout(5):
+        while not done(client.catalogue):
+            await asyncio.sleep(0.01)
+    return client.catalogue
+
+
+async def test_models_and_prices_are_groq_s_own(groq: SimulatedGroq) -> None:
+    listed = groq.http.get(f"{groq.url}/models", headers={"authorization": "Bearer x"}).json()["data"]
+    async with GroqClient(settings(groq.url)) as client:
+        catalogue = await read(client, lambda each: bool(each.models()[0].facts))
+        assert {model.id: model.facts for model in catalogue.models()} == {each["id"]: each for each in listed}
+        for model_id, price in LAST_KNOWN_PRICES.items():
+            assert catalogue.price(model_id) == price
+        assert catalogue.find("llama-3.3-70b-versatile") == catalogue.find("openai/gpt-oss-120b")
+        assert catalogue.find("no-such-model") is None
+        assert catalogue.missing == {}
+
+
+async def test_model_prices_win_over_groq_s_and_complete_them(groq: SimulatedGroq) -> None:
+    groq.fail({"endpoint": "models", "body": json.dumps({"data": [MINI, {"id": "free"}]})})
+    mine = {"mini": {"input": 5, "output": 6}, "elsewhere": {"input": 1, "output": 1}}
+    async with GroqClient(settings(groq.url, model_prices=mine)) as client:
+        catalogue = await read(client, lambda each: each.knows("mini"))
+        assert catalogue.price("mini") == ModelPrice(input=5, output=6)
+        assert catalogue.price("elsewhere") == ModelPrice(input=1, output=1)
+        assert catalogue.price("free") is None
+    async with GroqClient(settings(groq.url)) as client:
+        catalogue = await read(client, lambda each: each.knows("mini"))
+        assert catalogue.price("mini") == ModelPrice(input=1, output=2)
+        assert catalogue.price("openai/gpt-oss-20b") == LAST_KNOWN_PRICES["openai/gpt-oss-20b"]
+
+
+async def test_allowed_models_filter_it(groq: SimulatedGroq) -> None:
+    allowed = {"allowed_models": "openai/gpt-oss-20b, llama-3.3-70b-versatile"}
+    async with GroqClient(settings(groq.url, **allowed)) as client:
+        catalogue = await read(client, lambda each: bool(each.models()[0].facts))
+        assert [model.id for model in catalogue.models()] == ["openai/gpt-oss-120b", "openai/gpt-oss-20b"]
+        assert catalogue.find("qwen/qwen3.6-27b") is None
+
+
+@pytest.mark.parametrize("fault", [{"status": 404}, {"status": 500}, {"body": "<html>"}, {"body": '{"data": 5}'}])
+async def test_without_a_catalogue_it_has_the_models_of_the_settings(groq: SimulatedGroq, fault: Any) -> None:
+    groq.fail({"endpoint": "models", **fault})
+    async with GroqClient(settings(groq.url, groq_default_model="mine")) as client:
+        async with asyncio.timeout(5):
+            while not groq.struck()[0]:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        ids = {model.id for model in client.catalogue.models()}
+        assert ids == {"mine", "openai/gpt-oss-20b", "openai/gpt-oss-120b", *LAST_KNOWN_PRICES}
+        assert client.catalogue.missing == {}
+        assert client.catalogue.price("openai/gpt-oss-120b") == LAST_KNOWN_PRICES["openai/gpt-oss-120b"]
+
+
+async def test_a_catalogue_that_does_not_come_holds_nothing_up(groq: SimulatedGroq) -> None:
+    groq.fail({"endpoint": "models", "first_byte_delay_s": 600})
+    async with asyncio.timeout(5), GroqClient(settings(groq.url)) as client:
+        assert client.catalogue.models()
+
+
+async def test_it_is_read_again(groq: SimulatedGroq) -> None:
+    groq.fail({"endpoint": "models", "body": json.dumps({"data": [MINI]}), "times": 1})
+    async with GroqClient(settings(groq.url, groq_catalogue_refresh_s=0.05)) as client:
+        await read(client, lambda each: each.knows("mini"))
+        await read(client, lambda each: not each.knows("mini"))
+
+
+async def test_models_that_the_settings_name_and_groq_lacks_are_named(groq: SimulatedGroq) -> None:
+    groq.fail({"endpoint": "models", "body": json.dumps({"data": [MINI]})})
+    named = {"groq_default_model": "mini", "groq_fallback_model": "llama-3.1-8b-instant"}
+    async with GroqClient(settings(groq.url, **named)) as client:
+        catalogue = await read(client, lambda each: each.knows("mini"))
+        assert catalogue.missing == {"GROQ_FALLBACK_MODEL": "openai/gpt-oss-20b"}
+    aliases = {"groq_default_model": "mini", "groq_model_aliases": {"small": "mini", "large": "maxi"}}
+    async with GroqClient(settings(groq.url, **aliases)) as client:
+        catalogue = await read(client, lambda each: each.knows("mini"))
+        assert catalogue.missing == {"GROQ_MODEL_ALIASES (large)": "maxi"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "price"),
+    [
+        (MINI, ModelPrice(input=1, output=2)),
+        (
+            {"id": "m", "pricing": {"prompt": "0.000000075", "completion": 0.0000003, "input_cache_read": "3.75e-8"}},
+            ModelPrice(input=0.075, output=0.3, cached_input=0.0375),
+        ),
+        ({"id": "m"}, None),
+        ({"id": "m", "pricing": []}, None),
+        ({"id": "m", "pricing": {"prompt": "free", "completion": "0"}}, None),
+        ({"id": "m", "pricing": {"prompt": "-1", "completion": "0"}}, None),
+        ({"id": "m", "pricing": {"prompt": "nan", "completion": "0"}}, None),
+        ({"id": "m", "pricing": {"prompt": "0.1"}}, None),
+    ],
+)
+def test_a_price_is_read_or_unknown(entry: dict[str, Any], price: ModelPrice | None) -> None:
+    assert parse(json.dumps({"data": [entry, 5, {}, {"id": 7}]}).encode()) == [Model(entry["id"], entry, price)]
