@@ -76,6 +76,8 @@ async def test_each_cause_has_its_name(cause: str, tmp_path: Path, monkeypatch: 
                 url = stack.enter_context(replaying([]))
             case "protocol_error":
                 url = stack.enter_context(replaying([b"220 not HTTP\r\n\r\n"]))
+            case _:
+                assert cause == "connect_refused"
         attempts: list[Attempt] = []
         async with GroqClient(settings(url, groq_max_attempts=1, groq_connect_timeout_s=0.3)) as client:
             with pytest.raises(UpstreamError) as caught:
