@@ -2,13 +2,14 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST = $(BIN)/python -m pytest --numprocesses=auto --durations=10
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve chats trace migrate prune stack stack-down test loadtest chaos endings overload bench rows pictures fuzz image lint format dashboards lock clean
+.PHONY: help run serve chats trace migrate prune stack stack-down test test-all test-repeat loadtest chaos endings overload bench rows pictures fuzz image lint format dashboards lock clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/run ## Serve on 127.0.0.1:8000; without GROQ_API_KEY a simulator stands in for Groq
 	@exec $(BIN)/python -m app
@@ -38,8 +39,14 @@ stack: ## Run it all in Docker: the service, PostgreSQL, Prometheus, Grafana and
 stack-down: ## Stop it; rows and metrics stay in their volumes
 	@docker compose down
 
-test: .venv/dev ## Run all tests; what they need (PostgreSQL, a simulated Groq), they start themselves
-	@$(BIN)/python -m pytest
+test: .venv/dev ## Prove what is promised, in about four minutes; needs nothing else: PostgreSQL and a Groq are brought along
+	@$(PYTEST) -m "not long and not needs"
+
+test-all: .venv/dev ## Run every test: long forms, and those that need a browser, Prometheus, nginx, Redis or Node; ENGINE=docker
+	@$(PYTEST)
+
+test-repeat: .venv/dev ## Run the tests of `make test` again and again, in random order; TIMES=10 HOG=1 IGNORE_SIGINT=1
+	@$(BIN)/python -m tests.repeat $(if $(TIMES),--times $(TIMES)) $(if $(HOG),--hog $(HOG)) $(if $(IGNORE_SIGINT),--ignore-sigint)
 
 loadtest: .venv/dev ## Let people ask, by locust, judged by the objectives; USERS=100 DURATION=60s SHAPE=spike FAULTS=cuts WEB=1 HOST=http://...
 	@$(BIN)/python -m loadtests.people $(if $(USERS),--users "$(USERS)") $(if $(DURATION),--duration "$(DURATION)") \

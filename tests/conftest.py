@@ -1,5 +1,6 @@
 """What every test may ask for: a fresh database, a simulated Groq, the service in front of both."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,12 +21,19 @@ hypothesis.settings.load_profile("project")
 
 ENGINES = ["sqlite", "postgres"]
 SLOW = tuple(f"tests/{folder}/" for folder in ("serving", "loadtests", "commands", "observability", "api"))
+WORKERS_PER_CORE = 2
 SHARED = pytest.StashKey[SharedResources]()
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """More than there are cores: most tests wait, for processes to start and for time to pass."""
+    return WORKERS_PER_CORE * (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

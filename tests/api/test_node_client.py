@@ -13,6 +13,8 @@ from tests.support.processes import PROJECT
 from tests.support.service import Service, SimulatedGroq
 from tests.support.tools import do_without, tool
 
+pytestmark = pytest.mark.needs("node")
+
 FOLDER = PROJECT / "tests" / "node"
 BODY = {"model": MODEL, "messages": HI}
 

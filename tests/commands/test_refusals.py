@@ -1,15 +1,20 @@
 """What cannot be done is said in one sentence, and the exit code is not 0."""
 
 import socket
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from app.__main__ import main
 from app.core.config import Settings
 from app.serving.checks import missing_in_production
 from tests.commands.newcomer import FREE_PORT, chat
 from tests.support.processes import PROJECT, program, run
+
+Answered = Callable[[str, Mapping[str, str]], tuple[int, str]]
+"""A command and its environment to its exit code and what it said."""
 
 
 def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
@@ -22,6 +27,28 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
         f"set PORT to a free port, for example PORT={port + 1}, or HOST to an address of this machine\n"
     )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Answered:
+    """Calls `python -m app` in this process: for what is refused before anything is begun."""
+    monkeypatch.chdir(tmp_path)  # a developer's .env is not read from there
+    monkeypatch.setenv("GROQ_STREAM_ENV_FILE", "read")
+
+    def answer(command: str, env: Mapping[str, str]) -> tuple[int, str]:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr("sys.argv", ["app", command])
+        return main(), capsys.readouterr().err
+
+    return answer
+
+
+@pytest.mark.parametrize("command", ["run", "chats"])
+def test_a_process_with_a_bad_setting_ends_with_one_sentence(tmp_path: Path, command: str) -> None:
+    code, output = run(["app", command], cwd=tmp_path, env={"PORT": "eight"})
+    assert (code, output.count("\n")) == (2, 1)
+    assert output.startswith("PORT: Input should be a valid integer")
 
 
 @pytest.mark.parametrize("command", ["run", "chats"])
@@ -45,8 +72,8 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
         ("DRAIN_TIMEOUT_S", "inf", "DRAIN_TIMEOUT_S: Input should be a finite number"),
     ],
 )
-def test_a_bad_setting_is_one_sentence(tmp_path: Path, command: str, name: str, value: str, words: str) -> None:
-    code, output = run(["app", command], cwd=tmp_path, env={name: value})
+def test_a_bad_setting_is_one_sentence(answered: Answered, command: str, name: str, value: str, words: str) -> None:
+    code, output = answered(command, {name: value})
     assert code == 2
     assert output.startswith(words)
     assert output.count("\n") == 1
@@ -54,17 +81,24 @@ def test_a_bad_setting_is_one_sentence(tmp_path: Path, command: str, name: str, 
 
 
 @pytest.mark.parametrize("option", ["foo=1", "socket_timeout=soon", "retry=1", "protocol=9"])
-def test_an_option_of_redis_that_cannot_be_is_one_sentence(tmp_path: Path, option: str) -> None:
+def test_an_option_of_redis_that_cannot_be_is_one_sentence(answered: Answered, option: str) -> None:
     env = {"REDIS_URL": f"redis://:secret@127.0.0.1/0?{option}", "QUOTA_STREAMS": "1"}
-    code, output = run(["app"], cwd=tmp_path, env=env)
+    code, output = answered("run", env)
     assert code == 2
     assert output.startswith("REDIS_URL: behind its ? stands")
     assert output.count("\n") == 1
     assert "secret" not in output
 
 
-@pytest.mark.parametrize("command", ["run", "migrate", "chats"])
-@pytest.mark.parametrize("host", ["127.0.0.1:1", "nowhere.invalid:5432"])
+@pytest.mark.parametrize(
+    ("command", "host"),
+    [
+        ("run", "127.0.0.1:1"),
+        ("migrate", "127.0.0.1:1"),
+        ("chats", "127.0.0.1:1"),
+        ("chats", "nowhere.invalid:5432"),
+    ],
+)
 def test_an_unreachable_database_is_one_sentence(tmp_path: Path, command: str, host: str) -> None:
     env = {"DATABASE_URL": f"postgresql+asyncpg://me:secret@{host}/chats", **FREE_PORT}
     code, output = run(["app", command], cwd=tmp_path, env=env)

@@ -86,6 +86,7 @@ def compose() -> list[str]:
     pytest.skip("there is no docker compose v2 here")
 
 
+@pytest.mark.needs("docker compose")
 def test_compose_itself_accepts_the_file() -> None:
     checked = subprocess.run([*compose(), "config", "-q"], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")

@@ -13,7 +13,10 @@ from tests.support.ports import free_port, free_ports
 from tests.support.service import HELLO, PATH, SimulatedGroq
 from tests.support.shared import SharedResources
 
-pytestmark = pytest.mark.skipif(not ENGINE, reason="building takes a while: make image ENGINE=docker, or podman")
+pytestmark = [
+    pytest.mark.needs("docker"),
+    pytest.mark.skipif(not ENGINE, reason="ENGINE says which to use: make test-all ENGINE=docker, or podman"),
+]
 
 STRANGER = 23456
 """A user whom the image does not know."""

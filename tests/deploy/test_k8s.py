@@ -136,6 +136,7 @@ def test_no_process_has_or_can_gain_rights(kind: str) -> None:
     assert "memory" in container(kind)["resources"]["limits"]
 
 
+@pytest.mark.needs("kustomize")
 def test_production_is_this_version_in_one_namespace_from_one_image() -> None:
     built = build(PRODUCTION)
     version = re.search(r'^version = "(.+)"$', (PROJECT / "pyproject.toml").read_text(), re.MULTILINE)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.k8s import FOLDER, container, read
 from tests.support.prometheus import FOLDER as PROMETHEUS
 from tests.support.prometheus import parse, promtool
@@ -27,6 +29,7 @@ def test_pods_have_the_labels_that_the_rules_ask_by() -> None:
     assert given == {"job": "chat", "host": ["__meta_kubernetes_pod_name"]}
 
 
+@pytest.mark.needs("promtool")
 def test_the_query_for_disks_left_behind_finds_those_with_rows_alone(tmp_path: Path) -> None:
     """Of a pod that runs, one that went with an empty disk, and one that did not."""
     [query] = re.findall(r"```promql\n(.+)\n```", (FOLDER / "README.md").read_text())

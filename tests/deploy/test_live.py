@@ -17,6 +17,8 @@ from tests.support.service import HELLO, PATH, SimulatedGroq
 from tests.support.serving import Workers, serving
 from tests.support.shared import SharedResources
 
+pytestmark = pytest.mark.needs("prometheus")
+
 _LOAD_S = 25
 _FAULTS: list[dict[str, Any]] = [
     {"status": 503, "probability": 0.15},

@@ -20,6 +20,8 @@ from tests.support.processes import PROJECT, program
 from tests.support.raw import BODY, CHAT, connect, exchange, receive_until, sized
 from tests.support.service import HELLO, PATH, Service, SimulatedGroq
 
+pytestmark = pytest.mark.needs("nginx")
+
 LIMIT = Settings.model_fields["max_body_bytes"].default
 FOR_EVER_S = 3600
 COMMENT = b": waiting for Groq"

@@ -63,14 +63,17 @@ def queries() -> Iterator[str]:
         yield from block.splitlines()
 
 
+@pytest.mark.needs("promtool")
 def test_prometheus_accepts_the_configuration() -> None:
     promtool("check", "config", "prometheus.yml")
 
 
+@pytest.mark.needs("promtool")
 def test_prometheus_accepts_the_rules() -> None:
     promtool("check", "rules", "--lint=all", "--lint-fatal", *RULE_FILES)
 
 
+@pytest.mark.needs("promtool")
 @pytest.mark.parametrize("file", TEST_FILES, ids=lambda file: file.stem)
 def test_alerts_fire_when_they_should_and_only_then(file: Path) -> None:
     promtool("test", "rules", file)
@@ -156,6 +159,7 @@ def test_budgets_that_burn_are_told_at_four_paces() -> None:
     assert paces == BURNS
 
 
+@pytest.mark.needs("prometheus")
 def test_a_real_prometheus_works_out_the_promises_from_a_workers_metrics(tmp_path: Path) -> None:
     metrics = new_metrics()
     server, thread = start_http_server(0, "127.0.0.1", metrics.registry)

@@ -5,6 +5,8 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 from tests.support.database import query
 from tests.support.prometheus import RUNBOOK, promtool, rules, runbook_blocks
 from tests.support.shared import SharedResources
@@ -31,6 +33,7 @@ def test_the_runbooks_links_lead_to_sections() -> None:
     assert anchors == {name.lower() for name in NAMES}
 
 
+@pytest.mark.needs("promtool")
 def test_prometheus_understands_every_query_of_the_runbook(tmp_path: Path) -> None:
     lines = [line for block in runbook_blocks("promql") for line in block.splitlines()]
     assert lines

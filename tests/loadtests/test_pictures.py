@@ -4,6 +4,8 @@ import random
 import struct
 from typing import Any
 
+import pytest
+
 from app.simulator.answers import compose
 from app.simulator.faults import FaultPlan, FaultScript
 from app.simulator.models import MODELS as SIMULATED
@@ -42,6 +44,7 @@ def test_the_page_s_answer_needs_no_rare_font() -> None:
         assert max("".join(compose(body, model, 0).content)) < "\u2100"
 
 
+@pytest.mark.needs("chromium")
 def test_both_pictures_are_taken_of_what_really_ran(shared: SharedResources) -> None:
     for names in (NAMES, ("prometheus",)):
         tool(*names)

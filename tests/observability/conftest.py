@@ -41,8 +41,7 @@ def observed_process(
             "GROQ_RETRY_WAIT_S": "2",
             "CHAT_GAP_TIMEOUT_S": "2",
             "CLIENT_STALL_TIMEOUT_S": "1",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
-            "OTEL_BSP_SCHEDULE_DELAY": "50",
+            **collector.env,
             "OTEL_SERVICE_NAME": "chat-under-test",
         }
         with program(["app"], cwd=folder, env=env) as running:

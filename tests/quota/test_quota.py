@@ -19,7 +19,7 @@ from tests.support.records import record
 Opens = Callable[..., AbstractAsyncContextManager[Quota]]
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.needs("redis-server"))])
 def quota_of(request: pytest.FixtureRequest) -> Opens:
     """Opens a quota in either place."""
     if request.param == "memory":

@@ -15,6 +15,8 @@ from tests.support.ports import free_port
 from tests.support.records import record
 from tests.support.redis import RedisServer
 
+pytestmark = pytest.mark.needs("redis-server")
+
 ALL: dict[str, Any] = {"quota_requests_per_minute": 100, "quota_tokens_per_minute": 1000, "quota_streams": 5}
 
 

@@ -46,6 +46,7 @@ async def between(redis: RedisServer) -> AsyncIterator[tuple[Between, str]]:
         yield each, redis.url.replace(str(port), str(server.sockets[0].getsockname()[1]))
 
 
+@pytest.mark.needs("redis-server")
 async def test_what_redis_may_have_counted_is_not_asked_again(redis: RedisServer, failures: Failures) -> None:
     async with between(redis) as (way, url), worker(failures, redis_url=url, quota_requests_per_minute=9) as quota:
         await asks(quota)
@@ -56,6 +57,7 @@ async def test_what_redis_may_have_counted_is_not_asked_again(redis: RedisServer
             assert inside.get("quota:requests/first") == "2"
 
 
+@pytest.mark.needs("redis-server")
 async def test_a_connection_that_broke_while_nobody_used_it_costs_no_count(redis: RedisServer) -> None:
     async with worker(redis_url=redis.url, quota_requests_per_minute=9) as quota:
         await asks(quota)
@@ -65,6 +67,7 @@ async def test_a_connection_that_broke_while_nobody_used_it_costs_no_count(redis
         assert (await asks(quota))["x-ratelimit-remaining-requests"] == "7"
 
 
+@pytest.mark.needs("redis-server")
 async def test_who_asks_again_for_the_place_that_it_has_keeps_it(redis: RedisServer) -> None:
     client = OneTrip(redis.url, timeout_s=1)
     leases = Leases(client, 1, prefix="quota")

@@ -39,8 +39,7 @@ def workers(
         "API_KEYS": KEYS,
         "QUOTA_REQUESTS_PER_MINUTE": str(QUOTA),
         "MAX_ACTIVE_STREAMS": str(MAX_ACTIVE),
-        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
-        "OTEL_BSP_SCHEDULE_DELAY": "50",
+        **collector.env,
         "TRACE_FLUSH_TIMEOUT_S": "8",
     }
     app = "tests.serving.with_a_bug:create_app()"

@@ -45,7 +45,7 @@ def test_a_proxy_is_believed_if_it_is_named(
 ) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path}/chats.db"
     env = {"DATABASE_URL": url, "GROQ_API_KEY": "test", "GROQ_BASE_URL": groq.url, "PORT": "0"}
-    env |= {"FORWARDED_ALLOW_IPS": proxies, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    env |= {"FORWARDED_ALLOW_IPS": proxies, **collector.env}
     with program(["app"], cwd=tmp_path, env=env) as running:
         assert caller_and_scheme(Service(running.url(), running, url, http), collector) == believed
 
@@ -63,7 +63,7 @@ def test_workers_believe_the_same_ones(
     believed: str,
 ) -> None:
     """By itself gunicorn would believe whoever comes from loopback."""
-    env = {"GROQ_API_KEY": "test", "GROQ_BASE_URL": groq.url, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **proxies}
+    env = {"GROQ_API_KEY": "test", "GROQ_BASE_URL": groq.url, **collector.env, **proxies}
     with serving(tmp_path, http, env, database_url=chats_database, workers=1) as running:
         assert caller_and_scheme(running, collector)[0] == believed
 

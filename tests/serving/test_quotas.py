@@ -17,6 +17,8 @@ from tests.support.scrape import scrape, total
 from tests.support.service import HELLO, PATH, Reply, SimulatedGroq
 from tests.support.serving import Workers, serving
 
+pytestmark = pytest.mark.needs("redis-server")
+
 Serves = Callable[..., AbstractContextManager[Workers]]
 
 

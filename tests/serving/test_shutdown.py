@@ -2,10 +2,8 @@
 
 import random
 import signal
-import socket
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -16,24 +14,29 @@ import pytest
 from tests.serving.conftest import ENV
 from tests.support.database import query
 from tests.support.otlp import Collector
+from tests.support.raw import HEALTH, connect, receive_one
 from tests.support.service import HELLO, PATH, Reply, SimulatedGroq
 from tests.support.serving import Workers, serving
+from tests.support.waiting import wait_until
 
-CLIENTS = 30
+CLIENTS = [8, pytest.param(30, marks=pytest.mark.long)]
+"""How many ask at once."""
+
+Answers = list[str | Reply]
+"""What a client got each time; a word where there was no answer."""
 
 
 @pytest.fixture
 def workers(
     chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path, collector: Collector
 ) -> Iterator[Workers]:
-    env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "2", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "2", **collector.env}
     with serving(tmp_path, http, env, database_url=chats_database) as running:
         yield running
 
 
-def ask_on_and_on(workers: Workers, over: Event, seed: int) -> list[str | Reply]:
-    """One client: half of them keep their connection. What it got each time; a word where there was no answer."""
-    answers: list[str | Reply] = []
+def ask_on_and_on(workers: Workers, over: Event, seed: int, answers: Answers) -> None:
+    """One client: half of them keep their connection."""
     client = httpx2.Client(timeout=30, trust_env=False)
     rng = random.Random(seed)
     while not over.is_set():
@@ -47,23 +50,33 @@ def ask_on_and_on(workers: Workers, over: Event, seed: int) -> list[str | Reply]
             answers.append("cut" if "incomplete" in str(exc) else "unanswered")
         except httpx2.TransportError:
             answers.append("unanswered")
-        time.sleep(rng.uniform(0, 0.05))
+        over.wait(rng.uniform(0, 0.05))
     client.close()
-    return answers
 
 
-def under_load(workers: Workers, how: signal.Signals, seconds: float) -> list[str | Reply]:
+def under_load(workers: Workers, clients: int, how: signal.Signals, has_happened: Callable[[], object]) -> Answers:
+    """All answers from before the signal until each client has had one after what it leads to."""
     over = Event()
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        clients = [pool.submit(ask_on_and_on, workers, over, seed) for seed in range(CLIENTS)]
-        time.sleep(2)
-        workers.program.signal(how)
-        time.sleep(seconds)
-        over.set()
-        return [answer for client in clients for answer in client.result()]
+    answers: list[Answers] = [[] for _ in range(clients)]
+    with ThreadPoolExecutor(clients) as pool:
+        asking = [pool.submit(ask_on_and_on, workers, over, seed, mine) for seed, mine in enumerate(answers)]
+        try:
+            wait_until(lambda: sum(map(len, answers)) >= 4 * clients, "few chats are answered")
+            workers.program.signal(how)
+            has_happened()
+            before = [len(each) for each in answers]
+            wait_until(
+                lambda: all(len(each) > count for each, count in zip(answers, before, strict=True)),
+                "a client has no answer",
+            )
+        finally:
+            over.set()
+        for client in asking:
+            client.result()
+    return [answer for each in answers for answer in each]
 
 
-def kinds(answers: list[str | Reply]) -> Counter[str]:
+def kinds(answers: Answers) -> Counter[str]:
     """`[DONE]`, or what was said instead."""
     return Counter(
         answer if isinstance(answer, str) else "done" if answer.done else str(answer.error["code"])
@@ -71,7 +84,7 @@ def kinds(answers: list[str | Reply]) -> Counter[str]:
     )
 
 
-def every_stream_has_its_row(workers: Workers, answers: list[str | Reply]) -> None:
+def every_stream_has_its_row(workers: Workers, answers: Answers) -> None:
     rows = query(workers.database_url, "SELECT id, outcome FROM chat_logs")
     kept = {str(row["id"]): row["outcome"] for row in rows}
     began = {reply.id: reply.done for reply in answers if isinstance(reply, Reply) and reply.status == 200}
@@ -80,10 +93,11 @@ def every_stream_has_its_row(workers: Workers, answers: list[str | Reply]) -> No
     }
 
 
-def test_stopped_under_load(workers: Workers, groq: SimulatedGroq, collector: Collector) -> None:
+@pytest.mark.parametrize("clients", CLIENTS)
+def test_stopped_under_load(workers: Workers, groq: SimulatedGroq, collector: Collector, clients: int) -> None:
     """Some chats fit into the drain, some do not; new ones find nobody."""
-    groq.fail({"silence_s": 20, "after_tokens": 5, "probability": 0.15})
-    answers = under_load(workers, signal.SIGTERM, 4)
+    groq.fail({"silence_s": 14, "after_tokens": 5, "times": clients // 4}, {"silence_s": 0.3, "after_tokens": 5})
+    answers = under_load(workers, clients, signal.SIGTERM, workers.program.wait)
     assert workers.program.wait() == 0
     assert "SIGKILL" not in workers.program.output
     counted = kinds(answers)
@@ -97,34 +111,48 @@ def test_stopped_under_load(workers: Workers, groq: SimulatedGroq, collector: Co
     assert len(lines) == len(rows)
 
 
-def test_reloaded_under_load(workers: Workers, groq: SimulatedGroq) -> None:
+@pytest.mark.parametrize("clients", CLIENTS)
+def test_reloaded_under_load(workers: Workers, groq: SimulatedGroq, clients: int) -> None:
     """Old workers finish beside the new ones, and every new chat finds one of them."""
     groq.fail({"silence_s": 0.3, "after_tokens": 5, "probability": 0.3})
-    answers = under_load(workers, signal.SIGHUP, 5)
+    successors = [port + workers.count for port in workers.ports]
+    answers = under_load(workers, clients, signal.SIGHUP, lambda: workers.wait_for_ports(*successors))
     counted = kinds(answers)
-    assert counted["done"] > 5 * CLIENTS
+    assert counted["done"] > clients
     assert counted["cut"] == 0
-    assert counted["server_draining"] + counted["unanswered"] <= CLIENTS  # those that met an old worker at its door
+    assert counted["server_draining"] + counted["unanswered"] <= clients  # those that met an old worker at its door
     every_stream_has_its_row(workers, answers)
     assert workers.chat().done
 
 
-def test_nobody_listens_while_the_last_chats_run(workers: Workers, groq: SimulatedGroq) -> None:
+def test_nobody_listens_while_the_last_chats_run(
+    chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
+) -> None:
     """A new connection is refused, and one that is open is closed or told."""
-    groq.fail({"silence_s": 1.5, "after_tokens": 5})
-    address = ("127.0.0.1", int(workers.url.rpartition(":")[2]))
-    with ThreadPoolExecutor(1) as pool, socket.create_connection(address, timeout=10) as idle:
+    groq.fail({"silence_s": 4, "after_tokens": 5})
+    before = groq.seen()["requests"]
+    env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "15"}
+    with (
+        serving(tmp_path, http, env, database_url=chats_database) as workers,
+        connect(workers.url) as idle,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        idle.sendall(HEALTH + b"\r\n")
+        assert receive_one(idle) == 200
         last = pool.submit(workers.chat)
-        time.sleep(0.5)
+        wait_until(lambda: groq.seen()["requests"] > before, "the chat does not begin")
         workers.program.signal(signal.SIGTERM)
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(address, timeout=5).close()
-            except ConnectionRefusedError:
-                break
-            assert time.monotonic() < deadline, "it still listens"
-            time.sleep(0.02)
+        wait_until(lambda: is_refused(workers), "it still listens")
         assert not last.done()
         assert idle.recv(1000) == b""
         assert last.result().done
+
+
+def is_refused(workers: Workers) -> bool:
+    try:
+        connect(workers.url).close()
+    except ConnectionRefusedError:
+        return True
+    except ConnectionResetError:  # it had been in the queue of a listener that was closed
+        return False
+    return False

@@ -2,8 +2,6 @@
 
 import json
 import signal
-import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +11,11 @@ import pytest
 
 from tests.serving.conftest import ENV
 from tests.support.database import query
+from tests.support.raw import CHAT, connect, receive_until
 from tests.support.scrape import scrape, total
 from tests.support.service import HELLO, PATH, SimulatedGroq
 from tests.support.serving import Workers, serving
+from tests.support.waiting import wait_until
 
 
 @contextmanager
@@ -63,10 +63,7 @@ def test_a_worker_that_is_killed_comes_back_in_its_place_and_the_others_do_not_n
     before = {port: total(scrape(workers.http, port), "chat_requests_total") for port in (first, second)}
     killed = workers.pid(first)
     workers.kill(first, signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while workers.pid(first) == killed or workers.ports != [first, second]:
-        assert time.monotonic() < deadline, "it did not come back"
-        time.sleep(0.1)
+    wait_until(lambda: workers.pid(first) != killed and workers.ports == [first, second], "it did not come back")
     assert total(scrape(workers.http, first), "chat_requests_total") == 0
     assert total(scrape(workers.http, second), "chat_requests_total") == before[second]
     assert [workers.chat().done for _ in range(5)] == [True] * 5
@@ -119,11 +116,9 @@ def test_in_a_hurry_it_ends_streams_at_once_and_keeps_their_rows(
 
 def test_an_upload_that_does_not_end_is_told_that_the_server_stops(workers: Workers) -> None:
     """It would hold its worker up, and be cut off without a word."""
-    host, port = workers.url.removeprefix("http://").split(":")
-    head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{"
-    with socket.create_connection((host, int(port))) as client:
-        client.sendall(head.encode())
-        time.sleep(0.3)
+    with connect(workers.url) as client:
+        client.sendall(CHAT + b"expect: 100-continue\r\ncontent-length: 100\r\n\r\n{")
+        receive_until(client, b"100 Continue\r\n\r\n")
         workers.program.signal(signal.SIGTERM)
         answer = b"".join(iter(lambda: client.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 503 ")

@@ -32,13 +32,20 @@ class ReceivedSpan:
 
 
 class Collector:
-    """`url` is the endpoint; `delay_s` makes it slow to answer, `status` makes it refuse."""
+    """`url` is the endpoint; `delay_s` makes it slow to answer, `status` makes it refuse.
+
+    `env` makes a service send its spans here soon after they end.
+    """
 
     def __init__(self) -> None:
         self.url = ""
         self.spans: list[ReceivedSpan] = []
         self.delay_s = 0.0
         self.status = 200
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
 
     def wait_for(
         self, matches: Callable[[ReceivedSpan], bool], count: int = 1, seconds: float = 10

@@ -10,6 +10,8 @@ from app.api.page.faults import Fault
 from tests.support.browser import opened
 from tests.support.service import Service, SimulatedGroq
 
+pytestmark = pytest.mark.needs("chromium")
+
 SLOW = {"tokens_per_s": 40, "words": 60}
 LABELS: dict[Fault, str] = {
     "unavailable": "503 twice, then well",

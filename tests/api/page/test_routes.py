@@ -87,6 +87,7 @@ def test_a_service_without_its_page_has_none_of_it(http: httpx2.Client, groq: Si
             assert http.get(running.url() + path).status_code == 404
 
 
+@pytest.mark.needs("chromium")
 def test_a_browser_is_asked_for_a_key_where_one_is_needed(browser: Browser, locked: Service) -> None:
     with opened(browser, locked.url) as (page, _):
         assert not page.get_by_role("group", name="Make the next chat fail").is_visible()
@@ -101,6 +102,7 @@ def test_a_browser_is_asked_for_a_key_where_one_is_needed(browser: Browser, lock
         assert locked.row(page.locator(".fact.id dd").inner_text())["client"] == "me"
 
 
+@pytest.mark.needs("chromium")
 def test_a_service_that_is_gone_is_told_of_in_a_sentence(browser: Browser, demo: Service) -> None:
     with opened(browser, demo.url) as (page, _):
         page.route("**/api/v1/chat/stream", lambda route: route.abort())

@@ -1,0 +1,81 @@
+"""`python -m tests.repeat`: the tests of `make test` again and again, in another order each time, to find flaky ones.
+
+With `--hog`, as many processes as it says use the CPU meanwhile. With `--ignore-sigint`, the tests start as they would
+in the background of a shell script.
+"""
+
+import argparse
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from tests.support.processes import PROJECT
+
+_PYTEST = [sys.executable, "-m", "pytest", "--numprocesses=auto", "-m", "not long and not needs", "-p", "randomly"]
+_HOG = [sys.executable, "-c", "while True: pass"]
+
+
+def main() -> int:
+    """Returns 1 if a run failed; the others are made all the same."""
+    options = _parser().parse_args()
+    results = []
+    with _hogs(options.hog):
+        for number in range(1, options.times + 1):
+            seed, began = random.randrange(2**32), time.monotonic()
+            print(f"run {number} of {options.times}", flush=True)
+            passed = _run([*_PYTEST, f"--randomly-seed={seed}", *options.pytest], ignore_sigint=options.ignore_sigint)
+            results.append(_Result(seed, time.monotonic() - began, passed))
+    for result in results:
+        print(f"{'passed' if result.passed else 'FAILED'} in {result.seconds:.0f} s, seed {result.seed}")
+    failed = sum(not result.passed for result in results)
+    print(f"{failed} of {len(results)} runs failed")
+    return int(failed > 0)
+
+
+class _Result(NamedTuple):
+    seed: int
+    seconds: float
+    passed: bool
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.repeat", description="Find flaky tests.")
+    parser.add_argument("--times", type=int, default=10, help="how often (default: %(default)s)")
+    parser.add_argument("--hog", type=int, default=0, metavar="N", help="use the CPU with N processes meanwhile")
+    parser.add_argument("--ignore-sigint", action="store_true", help="start the tests with SIGINT ignored")
+    parser.add_argument("pytest", nargs="*", help="more for pytest, behind --: which tests, for example")
+    return parser
+
+
+def _run(command: list[str], *, ignore_sigint: bool) -> bool:
+    """Whether all tests passed. This process itself can be interrupted: the tests are terminated then."""
+    before = signal.getsignal(signal.SIGINT)
+    if ignore_sigint:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the child inherits that
+    with subprocess.Popen(command, cwd=PROJECT) as tests:
+        signal.signal(signal.SIGINT, before)
+        try:
+            return tests.wait() == 0
+        except KeyboardInterrupt:
+            tests.terminate()
+            raise
+
+
+@contextmanager
+def _hogs(count: int) -> Iterator[None]:
+    running = [subprocess.Popen(_HOG) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
