@@ -13,5 +13,5 @@ KEEPALIVE = b": waiting for Groq\n\n"
 
 
 def error_event(error: ServiceError) -> bytes:
-    """A failure after the first byte, when there is no HTTP status left to give."""
+    """A failure after the first token, when there is no HTTP status left to give."""
     return b"event: error\ndata: " + msgspec.json.encode(error.envelope()) + b"\n\n"

@@ -83,7 +83,7 @@ class Settings(AccessSettings, PageSettings):
     groq_retry_wait_s: SecondsOrNone = 15
     """How much sleep the retries of one chat may add up to; a longer `Retry-After` ends the chat at once."""
     groq_open_timeout_s: Seconds = 45
-    """All attempts of one chat together, and the waits between them, until the first byte."""
+    """All attempts of one chat together, and the waits between them, until the first token."""
     groq_fallback_model: str | None = None
     """What answers when the attempts are spent, or when Groq has retired the model: one more, with this model."""
     groq_catalogue_refresh_s: Seconds = 3600

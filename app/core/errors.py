@@ -20,7 +20,7 @@
     ├─ NotRecorded                 500   ours: the chat ran, its row could be kept nowhere
     ├─ InternalError               500   ours: a bug
     └─ UpstreamError               502   Groq's
-       ├─ UpstreamUnreachable      502   no connection, or it broke before the first byte
+       ├─ UpstreamUnreachable      502   no connection, or it broke before an answer
        ├─ UpstreamUnavailable      503   Groq's 408, 409, 425, 498 and every 5xx: a repeat may succeed
        ├─ UpstreamTimeout          504   one of the time limits
        ├─ UpstreamRateLimited      429   Groq's 429

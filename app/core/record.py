@@ -65,7 +65,7 @@ class ChatRecord:
     beside it. Each is None where nothing came. `ttft_ms` is None without a stream: a whole answer has no first token.
     `usage_source` is `upstream`, or `estimated` when the chat broke off before Groq had counted (`chat/counting.py`);
     there is none, and no tokens, where Groq did no work.
-    `attempt_log` has each request to Groq, until its first byte or its failure: `model`, `started_ms` and `ended_ms`
+    `attempt_log` has each request to Groq, until its progress or its failure: `model`, `started_ms` and `ended_ms`
     from the chat's beginning on, `result` (`ok` or the error's code), the HTTP `status`, if there was one, and the
     `cause` where the connection failed (`core.errors.CONNECTION_CAUSES`).
     `messages` is None if the content of the chat is not stored (`core/content.py`).

@@ -1,4 +1,4 @@
-"""When a failed attempt is tried again, and when it is not: tenacity's policy for one chat, until its first byte."""
+"""When a failed attempt is tried again, and when it is not: tenacity's policy for one chat, until its first token."""
 
 from tenacity import (
     AsyncRetrying,

@@ -60,6 +60,7 @@ class Answer {
   end(problem = null) {
     if (this.#text) this.#messages.push({ role: "assistant", content: this.#text });
     else this.#messages.pop();
+    if (!this.#text && this.#thought) problem ??= "The model only reasoned: its token budget was spent before an answer.";
     if (problem) this.#bubble.append(paragraph("problem", problem));
     this.#toEnd();
   }
