@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
+from io import BytesIO
 from typing import Any, Self
 from urllib.request import getproxies, proxy_bypass
 
@@ -26,6 +27,7 @@ from app.groq.stream import GroqStream
 
 _KEEPALIVE_S = 60
 _MAX_REFUSAL_BYTES = 2**16
+_LARGE_BYTES = 2**16
 
 
 class GroqClient:
@@ -126,7 +128,7 @@ class GroqClient:
     async def _post(self, body: bytes, attempt: Attempt) -> aiohttp.ClientResponse:
         try:
             # Nobody else is to be sent the key: redirects are not followed.
-            response = await self._session.post(self._url, data=body, allow_redirects=False)
+            response = await self._session.post(self._url, data=_payload(body), allow_redirects=False)
         except aiohttp.ServerTimeoutError as exc:
             limit_s = self._settings.groq_connect_timeout_s
             raise UpstreamTimeout(f"no connection to Groq within {limit_s:g} s") from exc
@@ -149,6 +151,11 @@ class GroqClient:
         error = error_from(exc.status_code, said, retry_after=_seconds(response.headers.get("retry-after")))
         error.groq_request_id = exc.request_id
         return error
+
+
+def _payload(body: bytes) -> bytes | BytesIO:
+    """Aiohttp sends a file in pieces, and lets others run in between."""
+    return body if len(body) <= _LARGE_BYTES else BytesIO(body)
 
 
 async def _beginning_of(body: aiohttp.StreamReader) -> bytes:
