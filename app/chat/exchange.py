@@ -25,7 +25,8 @@ class Exchange:
     """What was asked, what came, how it ended. Times are in seconds on a clock that only goes forward: `asked` is when
     the chat asked to be let in, `now` when it was.
 
-    `row_bytes`: the room that is kept for its row. `answer_bytes`: how large the answer is so far.
+    `row_bytes`: the room that is kept for its row. `lease`: the memory of its request.
+    `answer_bytes`: how large the answer is so far.
     `began`: something was sent to the client, so that a failure is an event from now on, and no status. One that does
     not stream is sent nothing before the end.
     `upstream_ended`: Groq's end has been read. `outcome` is None until the chat has ended.
@@ -45,6 +46,7 @@ class Exchange:
     ) -> None:
         self.request_id = caller.request_id
         self.row_bytes = row_bytes
+        self.lease = caller.lease
         self.created_at = datetime.now(UTC) - timedelta(seconds=now - caller.arrived)
         self.model = model
         self.pace = Pace(arrived=caller.arrived, asked=asked, admitted=now)
