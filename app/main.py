@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from app import __version__
 from app.api import cors, description, drop_in, errors, health, pages
+from app.api.bodies import BodyReader
 from app.api.keys import ApiKeys
 from app.api.middleware import BodyLimit, RequestId
 from app.api.page import routes as page
@@ -48,10 +49,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             spool = Spool(settings.spool_dir, max_bytes=settings.spool_max_bytes, probe=telemetry.probe)
             log = await stack.enter_async_context(ChatLogWriter(commits, spool, max_rows=settings.commit_max_rows))
             groq = await stack.enter_async_context(GroqClient(settings))
+            bodies = BodyReader(settings)
+            stack.callback(bodies.close)
             quota = await stack.enter_async_context(opened(settings, telemetry.probe))
             chats = ChatService(settings, groq=groq, log=log, probe=telemetry.probe, meter=quota, drain=drain)
             telemetry.metrics.follow(
                 active_streams=lambda: chats.active,
+                body_bytes=lambda: bodies.budget.used,
                 draining=lambda: drain.begun,
                 pool=pool_gauges(engine),
                 spool=spool_gauges(spool),
@@ -67,6 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 drain=drain,
                 rows=log,
                 keys=ApiKeys(settings.api_keys),
+                bodies=bodies,
                 quota=quota,
             )
 

@@ -43,6 +43,7 @@ class RequestId:
                 "rate_limits": {},
                 "arrived": time.monotonic(),
                 "body_bytes": 0,
+                "lease": None,
             }
         )
         started = False

@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
+from msgspec import Raw
+
 from app.core.outcomes import Outcome
 from app.core.storable import storable
 
@@ -57,6 +59,7 @@ class ChatRecord:
     there is none, and no tokens, where Groq did no work.
     `attempt_log` has each request to Groq, until its first byte or its failure: `model`, `started_ms` and `ended_ms`
     from the chat's beginning on, `result` (`ok` or the error's code) and the HTTP `status`, if there was one.
+    `messages` is the JSON text that the client sent; in `params`, so is each field that the service does not read.
     Those in `NO_COLUMNS` are for the signals alone; `traceparent` names the chat's span, as in W3C's header.
     """
 
@@ -83,7 +86,7 @@ class ChatRecord:
     client: str | None = None
     trace_id: str | None = None
     prompt: str
-    messages: list[dict[str, Any]]
+    messages: Raw
     params: dict[str, Any]
     response: str
     reasoning: str | None

@@ -51,12 +51,14 @@ class Metrics:
         self,
         *,
         active_streams: Callable[[], float],
+        body_bytes: Callable[[], float],
         draining: Callable[[], float],
         pool: Mapping[str, Callable[[], float]],
         spool: Mapping[str, Callable[[], float]],
     ) -> None:
         """Gauges that are asked for when they are scraped, so that they cannot be left behind."""
         self.chats.active_streams.set_function(active_streams)
+        self.chats.body_bytes.set_function(body_bytes)
         self.worker.draining.set_function(draining)
         for state in POOL_STATES:
             self.rows.pool.labels(state).set_function(pool[state])

@@ -14,8 +14,9 @@ from app.core.outcomes import Outcome
 from app.core.record import Kept
 from app.schemas.chat import ChatRequest
 from tests.chat.fakes import Stage
+from tests.support.bodies import parsed
 
-REQUEST = ChatRequest.model_validate({"messages": [{"role": "user", "content": "Hi"}], "temperature": 0.5})
+REQUEST = parsed({"messages": [{"role": "user", "content": "Hi"}], "temperature": 0.5}, ChatRequest)
 OPENING = Block(data=b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n', chunks=1)
 WORD = Block(data=b'data: {"choices":[{"index":0,"delta":{"content":"word"}}]}\n\n', text=["word"], chunks=1, deltas=1)
 FINAL = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
