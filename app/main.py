@@ -9,7 +9,7 @@ from app import __version__
 from app.api import cors, description, drop_in, errors, health, pages
 from app.api.bodies import BodyReader
 from app.api.keys import ApiKeys
-from app.api.middleware import BodyLimit, RequestId
+from app.api.middleware import BodyLimit, LenientRouting, RequestId
 from app.api.page import routes as page
 from app.api.pulse import Pulse
 from app.api.state import AppState
@@ -82,6 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_url="/openapi.json" if settings.shows_docs else None,
         docs_url=None,  # ours is in api/pages.py
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.settings, app.state.drain = settings, drain  # for the server, whose signals begin the drain
     errors.install(app)
@@ -94,6 +95,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(pages.router)
     if settings.shows_page:
         page.install(app, settings)
+    app.add_middleware(LenientRouting)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
     app.add_middleware(RequestId)
     cors.install(app, settings)

@@ -82,6 +82,8 @@ async def _http_error(request: Request, exc: Exception) -> Response:
     error.status = exc.status_code
     response = _answer(request, error)
     response.headers.update(exc.headers or {})
+    if response.headers.get("allow") == "GET":
+        response.headers["allow"] = "GET, HEAD"  # middleware.py answers it
     return response
 
 

@@ -73,6 +73,23 @@ class RequestId:
             await response(scope, receive, send_with_id)
 
 
+class LenientRouting:
+    """Answers `HEAD` wherever there is a `GET`, and a path with a slash at its end like the one without.
+
+    Starlette would redirect there, to the host that the client named: which is anybody's, if a cache stands between.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["path"] = scope["path"].rstrip("/") or "/"
+            if scope["method"] == "HEAD":
+                scope = {**scope, "method": "GET"}  # a copy: the server sends no body where its own says HEAD
+        await self._app(scope, receive, send)
+
+
 class BodyLimit:
     """Stops reading a body that is too large, whether it says so in its headers or not, or that takes too long to come.
 
