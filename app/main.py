@@ -7,8 +7,9 @@ from fastapi import FastAPI
 
 from app import __version__
 from app.api import cors, description, drop_in, errors, health, pages
+from app.api.bodies import BodyReader
 from app.api.keys import ApiKeys
-from app.api.middleware import BodyLimit, RequestId
+from app.api.middleware import BodyLimit, LenientRouting, RequestId
 from app.api.page import routes as page
 from app.api.pulse import Pulse
 from app.api.state import AppState
@@ -48,12 +49,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             spool = Spool(settings.spool_dir, max_bytes=settings.spool_max_bytes, probe=telemetry.probe)
             log = await stack.enter_async_context(ChatLogWriter(commits, spool, max_rows=settings.commit_max_rows))
             groq = await stack.enter_async_context(GroqClient(settings))
+            bodies = BodyReader(settings)
+            stack.callback(bodies.close)
             quota = await stack.enter_async_context(opened(settings, telemetry.probe))
             chats = ChatService(
                 settings, groq=groq, models=groq.catalogue, log=log, probe=telemetry.probe, meter=quota, drain=drain
             )
             telemetry.metrics.follow(
                 active_streams=lambda: chats.active,
+                body_bytes=lambda: bodies.budget.used,
                 draining=lambda: drain.begun,
                 pool=pool_gauges(engine),
                 spool=spool_gauges(spool),
@@ -72,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 drain=drain,
                 rows=log,
                 keys=ApiKeys(settings.api_keys),
+                bodies=bodies,
                 quota=quota,
             )
 
@@ -82,6 +87,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_url="/openapi.json" if settings.shows_docs else None,
         docs_url=None,  # ours is in api/pages.py
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.settings, app.state.drain = settings, drain  # for the server, whose signals begin the drain
     errors.install(app)
@@ -94,6 +100,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(pages.router)
     if settings.shows_page:
         page.install(app, settings)
+    app.add_middleware(LenientRouting)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
     app.add_middleware(RequestId)
     cors.install(app, settings)

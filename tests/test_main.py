@@ -8,7 +8,7 @@ from app.chat.events import DONE
 from app.chat.service import ChatService
 from app.core.config import Settings
 from app.main import create_app
-from app.schemas.chat import StreamRequest
+from tests.support.bodies import parsed
 from tests.support.service import HELLO, SimulatedGroq
 
 
@@ -18,7 +18,7 @@ async def test_closing_waits_for_the_streams_that_still_run(database: Settings, 
     app = create_app(database.model_copy(update={"groq_simulator_url": groq.url, "metrics_port": 0}))
 
     async def chat(chats: ChatService) -> list[bytes]:
-        return [block async for block in chats.answer(StreamRequest.model_validate(HELLO), Caller(uuid4()))]
+        return [block async for block in chats.answer(parsed(HELLO), Caller(uuid4()))]
 
     async with app.router.lifespan_context(app) as state:
         assert state

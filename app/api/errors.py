@@ -1,8 +1,6 @@
 """Every error as OpenAI's envelope: `{"error": {"message", "type", "code", "param"}}`."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request
@@ -15,6 +13,7 @@ from starlette.types import Scope
 from app.api.state import RequestState
 from app.core.errors import BodyTooLarge, BodyTooSlow, InvalidRequest, ServerStopping, ServiceError, Unauthorized
 from app.core.outcomes import REFUSALS
+from app.schemas.problems import invalid
 
 CHAT_TAG = "chat"
 """Marks the endpoints that are asked for a chat."""
@@ -62,7 +61,7 @@ async def _service_error(request: Request, exc: Exception) -> Response:
 
 async def _validation_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)  # noqa: S101 # nosec B101
-    return _answer(request, _invalid(exc.errors()))
+    return _answer(request, invalid([problem | {"loc": problem["loc"][1:]} for problem in exc.errors()]))
 
 
 async def _http_error(request: Request, exc: Exception) -> Response:
@@ -83,6 +82,8 @@ async def _http_error(request: Request, exc: Exception) -> Response:
     error.status = exc.status_code
     response = _answer(request, error)
     response.headers.update(exc.headers or {})
+    if response.headers.get("allow") == "GET":
+        response.headers["allow"] = "GET, HEAD"  # middleware.py answers it
     return response
 
 
@@ -104,34 +105,3 @@ def tell_of_refusal(scope: Scope, error: ServiceError) -> None:
         state["probe"].chat_refused(error, request_id=state["request_id"], route=route.path)
     elif isinstance(error, Unauthorized):
         state["probe"].key_refused(error, request_id=state["request_id"], route=route.path)
-
-
-def _invalid(problems: Sequence[dict[str, Any]]) -> InvalidRequest:
-    """The first problem as the sentence, with the field it is about as `param`."""
-    if problems[0]["type"] == "json_invalid":
-        error, position = problems[0]["ctx"]["error"], problems[0]["loc"][-1]
-        return InvalidRequest(f"the body is not JSON: {error} at character {position}")
-    param = _param(problems[0])
-    if problems[0]["type"] == "value_error":
-        return InvalidRequest(problems[0]["msg"].removeprefix("Value error, "), param=param or None)
-    if problems[0]["type"] == "string_unicode":
-        return InvalidRequest("the body holds half of a surrogate pair (\\ud800 to \\udfff)", param=param or None)
-    if not param:
-        return InvalidRequest("send a JSON object, with the header 'content-type: application/json'")
-    # Where a field may be a text or a list, each of the two has its complaint; the one about the content knows more.
-    complaints = [each for each in problems if _param(each) == param or _param(each).startswith(param + ".")]
-    of_content = [problem for problem in complaints if not problem["type"].endswith("_type")]
-    fix = _fix(of_content[0]) if of_content else " or ".join(dict.fromkeys(_fix(each) for each in complaints))
-    return InvalidRequest(f"{param}: {fix}", param=param)
-
-
-def _param(problem: dict[str, Any]) -> str:
-    """As in `messages.0.role`. Pydantic's marks for the branches of a union (`str`, `list[str]`) are left out."""
-    parts = [str(part) for part in problem["loc"][1:]]
-    return ".".join(part for part in parts if part != "str" and "[" not in part)
-
-
-def _fix(problem: dict[str, Any]) -> str:
-    if problem["type"] == "missing":
-        return 'this field is required, for example {"messages": [{"role": "user", "content": "Hello"}]}'
-    return str(problem["msg"])

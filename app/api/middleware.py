@@ -43,6 +43,7 @@ class RequestId:
                 "response_headers": {},
                 "arrived": time.monotonic(),
                 "body_bytes": 0,
+                "lease": None,
             }
         )
         started = False
@@ -72,6 +73,23 @@ class RequestId:
             tell_of_refusal(scope, error)
             response = render(error)
             await response(scope, receive, send_with_id)
+
+
+class LenientRouting:
+    """Answers `HEAD` wherever there is a `GET`, and a path with a slash at its end like the one without.
+
+    Starlette would redirect there, to the host that the client named: which is anybody's, if a cache stands between.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["path"] = scope["path"].rstrip("/") or "/"
+            if scope["method"] == "HEAD":
+                scope = {**scope, "method": "GET"}  # a copy: the server sends no body where its own says HEAD
+        await self._app(scope, receive, send)
 
 
 class BodyLimit:

@@ -6,9 +6,11 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 
+from app.api.bodies import BodyReader
+from app.api.body_budget import BodyLease
 from app.api.keys import ApiKeys
 from app.api.pulse import Pulse
-from app.chat.caller import Caller
+from app.chat.caller import NO_LEASE, Caller
 from app.chat.drain import Drain
 from app.chat.service import ChatService
 from app.core.config import Settings
@@ -90,6 +92,7 @@ class AppState(TypedDict):
     probe: Probe
     drain: Drain
     keys: ApiKeys
+    bodies: BodyReader
     quota: Quota
     rows: RowsKept
 
@@ -97,6 +100,7 @@ class AppState(TypedDict):
 class RequestState(AppState):
     """… and what lives as long as a request: the middleware adds it, and the guard `client`, the name of a key.
 
+    `lease` is the memory of its body, once there is one.
     `response_headers` are set on every response: what is left of the key's quota, and the id of a model that an alias
     stands for.
     """
@@ -107,6 +111,7 @@ class RequestState(AppState):
     response_headers: Mapping[str, str]
     arrived: float
     body_bytes: int
+    lease: BodyLease | None
 
 
 async def _app_state(request: Request) -> AppState:  # async, or FastAPI would run it in a thread
@@ -130,4 +135,5 @@ def caller_of(request: Request, requested_model: str | None) -> Caller:
         route=request.scope["route"].path,
         arrived=state["arrived"],
         body_bytes=state["body_bytes"],
+        lease=state["lease"] or NO_LEASE,
     )

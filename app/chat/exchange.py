@@ -25,7 +25,8 @@ class Exchange:
     """What was asked, what came, how it ended. Times are in seconds on a clock that only goes forward: `asked` is when
     the chat asked to be let in, `now` when it was.
 
-    `row_bytes`: the room that is kept for its row. `answer_bytes`: how large the answer is so far.
+    `row_bytes`: the room that is kept for its row. `lease`: the memory of its request.
+    `answer_bytes`: how large the answer is so far.
     `began`: something was sent to the client, so that a failure is an event from now on, and no status. One that does
     not stream is sent nothing before the end.
     `streamed`: the client receives the answer as it comes; else `whole_body` has Groq's JSON, once it is here.
@@ -46,6 +47,7 @@ class Exchange:
     ) -> None:
         self.request_id = caller.request_id
         self.row_bytes = row_bytes
+        self.lease = caller.lease
         self.created_at = datetime.now(UTC) - timedelta(seconds=now - caller.arrived)
         self.model = model
         self.pace = Pace(arrived=caller.arrived, asked=asked, admitted=now)
@@ -75,8 +77,7 @@ class Exchange:
     @property
     def payload(self) -> dict[str, Any]:
         """The request to Groq: what the client sent, with the model's id. `store` is this service's own business."""
-        sent = {name: value for name, value in self._request.body.items() if name != "store"}
-        return sent | {"model": self.model} | ({"stream": True} if self.streamed else {})
+        return self._request.upstream_body | {"model": self.model} | ({"stream": True} if self.streamed else {})
 
     def attempted(self, attempt: Attempt) -> None:
         """One more attempt to reach Groq is over."""

@@ -121,6 +121,7 @@ class ChatService:
         except BaseException:
             self._admission.leave(row_bytes)
             raise
+        exchange.lease.hold()
         exchange.traceparent = watch.traceparent
         return exchange, watch
 
@@ -153,7 +154,7 @@ class ChatService:
             durable = self._log.add(record)
             self._meter.ended(record)
         except BaseException:
-            self._admission.leave(exchange.row_bytes)
+            self._leave(exchange)
             raise
         return self._run_beside(self._finish(exchange, record, durable, watch))
 
@@ -166,8 +167,13 @@ class ChatService:
             lost = exc
             record = exchange.lose(lost, record)
         finally:
-            self._admission.leave(exchange.row_bytes)
+            self._leave(exchange)
         watch.finished(record, error, commit_s=time.monotonic() - began, kept=kept, lost=lost)
+
+    def _leave(self, exchange: Exchange) -> None:
+        """The row is durable or given up: nothing of the request is needed any longer."""
+        self._admission.leave(exchange.row_bytes)
+        exchange.lease.release()
 
     def _run_beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Work that ends even if its chat is cancelled; `wait_idle` waits for it."""

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app.core.access_settings import AccessSettings
+from app.core.body_settings import BodySettings
 from app.core.models import RETIRED_MODELS
 from app.core.page_settings import PageSettings
 from app.core.setting_types import (
@@ -24,8 +25,6 @@ from app.core.setting_types import (
     SecondsOrNone,
 )
 
-MOST_MESSAGES = 10_000
-"""No setting allows more: reading them would keep a worker's other streams waiting."""
 _EMBEDDED_DATABASE = "sqlite+aiosqlite:///data/chats.db"
 
 
@@ -34,7 +33,7 @@ def _row_bytes(body_bytes: int, answer_bytes: int) -> int:
     return 4 * body_bytes + answer_bytes
 
 
-class Settings(AccessSettings, PageSettings):
+class Settings(AccessSettings, PageSettings, BodySettings):
     """Everything that may differ between two deployments; frozen, so that nothing changes it while it runs."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
@@ -43,12 +42,6 @@ class Settings(AccessSettings, PageSettings):
     app_env: Literal["development", "production"] = "development"
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
-    max_body_bytes: Count = 4 * 2**20
-    """4 MiB: a long conversation with a picture in it, and no more than a row should hold."""
-    body_timeout_s: Seconds = 30
-    """How long a client may take to send its request."""
-    max_messages: Annotated[int, Field(gt=0, le=MOST_MESSAGES)] = 1000
-    """In one request: more than fit a model's context, if each says something."""
     max_header_bytes: int = Field(default=2**16, gt=0)
     """64 KiB: room for the longest cookies and tokens that proxies pass on, which are 8 to 32."""
     header_timeout_s: Seconds = 10

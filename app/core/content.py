@@ -7,6 +7,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from app.core.record import NO_COLUMNS, ChatRecord
 
 FACTS = frozenset({
@@ -29,6 +31,7 @@ _KNOWN_WORDS = {
 }
 """Parameters that are one of a few words. Any other text there may be anybody's."""
 _STREAM_OPTIONS = ("include_usage", "include_obfuscation")
+_MAY_BE_FACTS = {*_PLAIN_PARAMS, *_KNOWN_WORDS, "stream_options"}
 
 
 def without_content(record: ChatRecord) -> ChatRecord:
@@ -40,7 +43,9 @@ def without_content(record: ChatRecord) -> ChatRecord:
 
 
 def _fact(name: str, value: Any) -> Any:
-    """The value if it is a plain fact, otherwise None."""
+    """The value if it is a plain fact, otherwise None. A field that the service does not read is JSON text."""
+    if isinstance(value, msgspec.Raw) and name in _MAY_BE_FACTS:
+        value = msgspec.json.decode(value)
     if name in _PLAIN_PARAMS:
         return value if isinstance(value, bool | int | float) else None
     if name in _KNOWN_WORDS:

@@ -10,7 +10,8 @@
     ├─ Unauthorized                401   the caller's: no key of this service, or a wrong one
     ├─ QuotaExceeded               429   the caller's: more requests than its key may make
     │  ├─ TokenQuotaExceeded       429   … or more tokens than it may use
-    │  └─ StreamQuotaExceeded      429   … or more streams than it may have at once
+    │  ├─ StreamQuotaExceeded      429   … or more streams than it may have at once
+    │  └─ BodyBytesExceeded        429   … or more bytes in requests under way than are left for others
     ├─ QuotaUnavailable            503   ours: nothing can be counted, and so nothing is begun
     ├─ Overloaded                  503   ours: no room for one more stream
     ├─ RowsUnavailable             503   ours: nothing can be recorded, so nothing is begun
@@ -138,6 +139,11 @@ class TokenQuotaExceeded(QuotaExceeded):
 
 class StreamQuotaExceeded(QuotaExceeded):
     type = "streams"
+
+
+class BodyBytesExceeded(QuotaExceeded):
+    code = "body_bytes_exceeded"
+    type = "bytes"
 
 
 class QuotaUnavailable(ServiceError):

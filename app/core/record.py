@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
+from msgspec import Raw
+
 from app.core.outcomes import Outcome
 from app.core.storable import storable
 
@@ -68,7 +70,8 @@ class ChatRecord:
     `attempt_log` has each request to Groq, until its progress or its failure: `model`, `started_ms` and `ended_ms`
     from the chat's beginning on, `result` (`ok` or the error's code), the HTTP `status`, if there was one, and the
     `cause` where the connection failed (`core.errors.CONNECTION_CAUSES`).
-    `messages` is None if the content of the chat is not stored (`core/content.py`).
+    `messages` is the JSON text that the client sent, and so is each field of `params` that the service does not read.
+    It is None if the content of the chat is not stored (`core/content.py`).
     Those in `NO_COLUMNS` are for the signals alone; `traceparent` names the chat's span, as in W3C's header.
     """
 
@@ -95,7 +98,7 @@ class ChatRecord:
     client: str | None = None
     trace_id: str | None = None
     prompt: str | None
-    messages: list[dict[str, Any]] | None
+    messages: Raw | None
     params: dict[str, Any]
     response: str | None
     reasoning: str | None

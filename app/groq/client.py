@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
+from io import BytesIO
 from typing import Any, Self
 
 import aiohttp
@@ -30,6 +31,8 @@ _ENVELOPE_BYTES = 2**16
 """What a whole answer has beside its text: ids, usage, quotes."""
 _ENCODINGS = {"", "identity", "gzip", "deflate"}
 """Those that aiohttp decodes. The service asks for `identity`; a proxy may compress all the same."""
+
+_LARGE_BYTES = 2**16
 
 _Answer = GroqStream | WholeAnswer
 
@@ -144,7 +147,7 @@ class GroqClient:
         body = msgspec.json.encode(payload)
         try:
             # The key goes to nobody else: redirects are not followed.
-            response = await self._session.post(self._url, data=body, allow_redirects=False)
+            response = await self._session.post(self._url, data=_pieces(body), allow_redirects=False)
         except aiohttp.ServerTimeoutError as exc:
             limit_s = self._settings.groq_connect_timeout_s
             timeout = UpstreamTimeout(f"no connection to Groq within {limit_s:g} s")
@@ -185,7 +188,13 @@ class GroqClient:
 
 
 def _hides_reasoning(payload: Mapping[str, Any]) -> bool:
-    return payload.get("include_reasoning") is False or payload.get("reasoning_format") == "hidden"
+    include, kind = _plain(payload.get("include_reasoning")), _plain(payload.get("reasoning_format"))
+    return include is False or kind == "hidden"
+
+
+def _plain(value: Any) -> Any:
+    """The value of a field that may be JSON text, as the client wrote it."""
+    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
 
 
 def _unreachable(message: str, exc: Exception) -> UpstreamUnreachable:
@@ -193,6 +202,11 @@ def _unreachable(message: str, exc: Exception) -> UpstreamUnreachable:
     error.cause = cause_of(exc)
     error.__cause__ = exc
     return error
+
+
+def _pieces(body: bytes) -> bytes | BytesIO:
+    """A large body as a file: aiohttp sends it in pieces, and lets other tasks run in between."""
+    return body if len(body) <= _LARGE_BYTES else BytesIO(body)
 
 
 async def _first_bytes(body: aiohttp.StreamReader) -> bytes:

@@ -67,6 +67,8 @@ class ChatMetrics:
         requests = Counter("chat_requests", told, ["model", "outcome"], registry=registry)
         self.requests = Family(requests, models, tuple(Outcome))
         self.active_streams = Gauge("chat_active_streams", "Chats that run.", registry=registry)
+        told = "Bytes of request bodies in memory, from a body's first byte until its row is durable."
+        self.body_bytes = Gauge("chat_request_body_bytes", told, registry=registry)
         told = "From the request's last byte to the first token, retries included."
         self.time_to_first_token = by_model("chat_time_to_first_token_seconds", told, _TTFT)
         told = "(last token - first token) / (tokens - 1), one observation for each chat."

@@ -62,6 +62,7 @@ class Metrics:
         self,
         *,
         active_streams: Callable[[], float],
+        body_bytes: Callable[[], float],
         draining: Callable[[], float],
         pool: Mapping[str, Callable[[], float]],
         spool: Mapping[str, Callable[[], float]],
@@ -72,6 +73,7 @@ class Metrics:
         self._knows_model = knows_model
         self.groq.missing_models.set_function(missing_models)
         self.chats.active_streams.set_function(active_streams)
+        self.chats.body_bytes.set_function(body_bytes)
         self.worker.draining.set_function(draining)
         for state in POOL_STATES:
             self.rows.pool.labels(state).set_function(pool[state])

@@ -1,6 +1,6 @@
 """uvicorn's HTTP/1.1, with limits where it has none: on the time and the size of headers, and on what is sent unasked.
 
-The limits on a body are the middleware's. Nothing here is on the way of a response.
+The limits on a body are the middleware's. Only answers behind which the connection is closed come by here (framing.py).
 """
 
 from asyncio import BaseTransport, TimerHandle, Transport
@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from app.api.errors import render
 from app.core.config import Settings
 from app.core.errors import HeadersTooLarge, HeadersTooSlow, InvalidRequest, ServiceError
+from app.serving.framing import framed
 from app.serving.upgrade import NoUpgrade
 
 _MAX_HEADERS = 100
@@ -30,7 +31,10 @@ log = structlog.get_logger(__name__)
 def limited(settings: Settings) -> Callable[..., "LimitedProtocol"]:
     """The protocol as uvicorn's configuration takes it."""
     return partial(
-        LimitedProtocol, header_timeout_s=settings.header_timeout_s, max_header_bytes=settings.max_header_bytes
+        LimitedProtocol,
+        header_timeout_s=settings.header_timeout_s,
+        body_timeout_s=settings.body_timeout_s,
+        max_header_bytes=settings.max_header_bytes,
     )
 
 
@@ -40,17 +44,20 @@ class LimitedProtocol(NoUpgrade):
     While an answer is under way nobody is timed, and between two requests uvicorn's keep-alive is.
     """
 
-    def __init__(self, *, header_timeout_s: float, max_header_bytes: int, **uvicorns: Any) -> None:
+    def __init__(
+        self, *, header_timeout_s: float, body_timeout_s: float, max_header_bytes: int, **uvicorns: Any
+    ) -> None:
         super().__init__(**uvicorns)
         self._header_timeout_s = header_timeout_s
+        self._body_timeout_s = body_timeout_s
         self._max_header_bytes = max_header_bytes
         self._header_bytes = 0
         self._unreported = 0  # bytes since the parser last told of anything: a header that does not end is not told
-        self._in_headers = False
-        self._in_request = False
+        self._in_headers = self._in_request = False
         self._running: RequestResponseCycle | None = None
         self._patience: TimerHandle | None = None
         self._refusal: ServiceError | None = None
+        self._is_closing = False
 
     # ── The connection ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -64,7 +71,7 @@ class LimitedProtocol(NoUpgrade):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._refusal is not None:
+        if self._is_closing:
             return
         self._unreported += len(data)
         super().data_received(data)
@@ -100,6 +107,8 @@ class LimitedProtocol(NoUpgrade):
     def on_headers_complete(self) -> None:
         self._in_headers = False
         self._end_patience()
+        if self.parser.get_http_version() == "1.0":
+            self.expect_100_continue = False  # it knows no interim answers
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -122,26 +131,25 @@ class LimitedProtocol(NoUpgrade):
         self._refusal = error
         raise error
 
-    # ── Answers ──────────────────────────────────────────────────────────────────────────────────────────────────
-
     @property
     def _answering(self) -> bool:
         return self._running is not None and not self._running.response_complete
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
+        linger = partial(self._close_within, self._body_timeout_s)
+        super()._start_asgi_task(cycle, app if cycle.keep_alive else framed(app, cycle, linger))
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._in_request and not self._answering:
-            self._be_patient()
+            self._be_patient(self._body_timeout_s)
 
     # ── Limits ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _be_patient(self) -> None:
+    def _be_patient(self, seconds: float | None = None) -> None:
         if self._patience is None and not self.transport.is_closing():
-            self._patience = self.loop.call_later(self._header_timeout_s, self._lose_patience)
+            self._patience = self.loop.call_later(seconds or self._header_timeout_s, self._lose_patience)
 
     def _end_patience(self) -> None:
         if self._patience is not None:
@@ -164,7 +172,6 @@ class LimitedProtocol(NoUpgrade):
         self._refusal = error
         self._unreported = 0
         log.info("connection.refused", error_code=error.code, http_status=error.status, client=self.client)
-        self._end_patience()
         if self._answering and self._running is not None and self._running.response_started:
             self.transport.close()
             return
@@ -173,9 +180,16 @@ class LimitedProtocol(NoUpgrade):
         headers = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
         lines = [STATUS_LINE[response.status_code], *(b"%s: %s\r\n" % header for header in headers)]
         self.transport.write(b"".join([*lines, b"\r\n", bytes(response.body)]))
+        self._close_within(_FAREWELL_S)
+
+    def _close_within(self, seconds: float) -> None:
+        """Sends nothing more, drops what still comes, and waits so long for the client to close."""
+        self._is_closing = True
+        self._end_patience()
+        self._unset_keepalive_if_required()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._patience = self.loop.call_later(_FAREWELL_S, self.transport.abort)
+        self._patience = self.loop.call_later(seconds, self.transport.abort)
 
     def _forsake(self) -> None:
         """Tells the request that is being answered that nobody listens. uvicorn tells the last one that came."""

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from app.api import errors, health
+from app.api.bodies import BodyReader
 from app.api.keys import ApiKeys
 from app.api.middleware import BodyLimit, RequestId
 from app.api.pulse import Pulse
@@ -92,6 +93,7 @@ def create_app() -> FastAPI:
                 drain=drain,
                 rows=nowhere,
                 keys=ApiKeys(settings.api_keys),
+                bodies=BodyReader(settings),
                 quota=Unlimited(),
             )
 

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Any
 
 from app.core.outcomes import Outcome
-from loadtests.endings.plan import LITTLE_BODY
+from loadtests.endings.plan import FEW_VALUES, LITTLE_BODY
 
 
 class Manner(Enum):
@@ -82,7 +82,7 @@ READING = _left("leaves reading", 100, Manner.LEAVES_READING, _LASTING)
 BLOCKED = _left("leaves blocked", 50, Manner.LEAVES_BLOCKED, _LONG)
 
 ENDINGS = [
-    _completed("plain", 210),
+    _completed("plain", 195),
     _completed("tools", 50, asks={"tools": [_TOOL]}),
     _completed("reasoning", 50, kin=_THINKS),
     _completed("compound", 20, kin=_OPENED_LATE),
@@ -116,6 +116,7 @@ ENDINGS = [
     _failed("no first token", 10, Outcome.UPSTREAM_TIMEOUT, {"first_token_delay_s": 4}),
     _failed("no first byte", 7, Outcome.UPSTREAM_TIMEOUT, {"first_byte_delay_s": 4}),
     _refused("bad input", 30, asks={"temperature": 9}),
+    _refused("many values", 15, asks={"x": [[]] * FEW_VALUES}),
     _refused("large body", 15, asks={"user": "x" * LITTLE_BODY}),
     _refused("leaves asking", 15, manner=Manner.LEAVES_ASKING),
 ]

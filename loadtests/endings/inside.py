@@ -10,6 +10,7 @@ from tests.support.serving import Workers
 
 _GAUGES = {
     "active streams": ("chat_active_streams", {}),
+    "bytes of requests": ("chat_request_body_bytes", {}),
     "connections in use": ("db_pool_connections", {"state": "in_use"}),
     "spooled rows": ("chat_log_spooled_rows", {}),
 }

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 STALL_TIMEOUT_S = 2
 LITTLE_BODY = 65_536
+FEW_VALUES = 1000
 
 SERVICE = {
     "GROQ_API_KEY": "any",
@@ -14,6 +15,7 @@ SERVICE = {
     "CLIENT_STALL_TIMEOUT_S": str(STALL_TIMEOUT_S),
     "CLIENT_BUFFER_BYTES": "16384",
     "MAX_BODY_BYTES": str(LITTLE_BODY),
+    "MAX_BODY_VALUES": str(FEW_VALUES),
     "OTEL_BSP_SCHEDULE_DELAY": "500",
 }
 """Limits that are reached soon."""

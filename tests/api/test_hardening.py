@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.core.config import MOST_MESSAGES, Settings
+from app.core.body_settings import MOST_MESSAGES
+from app.core.config import Settings
 from tests.support.service import HELLO, PATH, Service, SimulatedGroq, service_before
 
 MESSAGE = {"role": "user", "content": "Hello"}

@@ -16,9 +16,10 @@ from app.core.config import Settings
 from app.core.errors import NotRecorded, ServiceError
 from app.core.record import ChatRecord, Kept
 from app.core.setting_types import ModelPrice
-from app.schemas.chat import ChatRequest, StreamRequest
+from app.schemas.chat import ChatRequest
+from tests.support.bodies import parsed
 
-REQUEST = StreamRequest.model_validate({"messages": [{"role": "user", "content": "Hi there"}], "model": "m"})
+REQUEST: ChatRequest = parsed({"messages": [{"role": "user", "content": "Hi there"}], "model": "m"})
 OPENING = Block(data=b"data: opening\n\n", chunks=1)
 WORD = Block(data=b"data: word\n\n", text=["word"], chunks=1, deltas=1)
 END = Block(finish_reason="stop", finished={0}, usage=Usage(7, 3), ended=True)

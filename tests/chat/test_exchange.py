@@ -12,7 +12,7 @@ from app.chat.pricing import cost_usd
 from app.core.errors import UpstreamBroken, UpstreamRejected
 from app.core.outcomes import Outcome
 from app.core.setting_types import ModelPrice
-from app.schemas.chat import StreamRequest
+from tests.support.bodies import as_objects, parsed
 
 BODY: dict[str, Any] = {
     "messages": [
@@ -27,7 +27,7 @@ BODY: dict[str, Any] = {
 
 def exchange(body: dict[str, Any] | None = None) -> Exchange:
     return Exchange(
-        StreamRequest.model_validate(body or BODY),
+        parsed(body or BODY),
         Caller(uuid4(), arrived=100.0),
         requested_model="asked",
         model="asked",
@@ -38,7 +38,7 @@ def exchange(body: dict[str, Any] | None = None) -> Exchange:
 
 
 def test_groq_is_asked_what_the_client_asked_and_no_more() -> None:
-    assert exchange().payload == {**BODY, "model": "asked", "stream": True}
+    assert as_objects(exchange().payload) == {**BODY, "model": "asked", "stream": True}
 
 
 def test_the_record_tells_times_from_the_first_token_on() -> None:
@@ -54,8 +54,8 @@ def test_the_record_tells_times_from_the_first_token_on() -> None:
     assert (record.requested_model, record.model_name) == ("asked", "answered")
     assert record.cost_usd == pytest.approx(9e-6)
     assert record.prompt == "What is\nthis?"
-    assert record.params == {"temperature": 1, "mystery": {"deep": [1, 2.5, None]}}
-    assert record.messages == BODY["messages"]
+    assert as_objects(record.params) == {"temperature": 1, "mystery": {"deep": [1, 2.5, None]}}
+    assert as_objects(record.messages) == BODY["messages"]
 
 
 def test_an_end_without_a_finish_reason_cannot_complete() -> None:

@@ -1,9 +1,11 @@
 """Text that PostgreSQL can store."""
 
+import json
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from app.core.storable import storable
 
@@ -29,3 +31,17 @@ def test_text_that_can_be_stored_is_left_as_it_is(text: str) -> None:
 def test_every_character_that_cannot_is_marked() -> None:
     assert storable("\ud83d" + "\ude00") == "😀"
     assert storable({"a\x00": ["\ud800x", {"b": "\udfff"}]}) == {"a\ufffd": ["\ufffdx", {"b": "\ufffd"}]}
+
+
+@given(st.lists(_JSON), st.sampled_from([None, 1]))
+def test_json_that_was_not_read_is_stored_in_one_line_and_without_nul(value: list[Any], indent: int | None) -> None:
+    value = json.loads(json.dumps(storable(value)))
+    written = json.dumps([value, "\x00 \\x00 \\u0000 \\\\u0000", {"\x00": 1}], indent=indent).encode()
+    stored = bytes(storable(Raw(written)))
+    assert b"\n" not in stored
+    assert json.loads(stored) == [value, "\ufffd \\x00 \\u0000 \\\\u0000", {"\ufffd": 1}]
+
+
+def test_json_that_can_be_stored_is_not_copied() -> None:
+    raw = Raw(b'{"a": "\\\\ \xc3\xa9"}')
+    assert storable(raw) is raw

@@ -13,6 +13,7 @@ from app.db.engine import create_engine
 from app.db.errors import CommitError, DatabaseAway, RowsRefused
 from app.db.models import ChatLog
 from app.db.repositories.chat_log import ChatLogRepository
+from tests.support.bodies import as_objects
 from tests.support.database import query
 from tests.support.records import record
 
@@ -41,7 +42,7 @@ async def test_what_is_written_is_what_is_read(rows: ChatLogRepository) -> None:
     await rows.insert([written])
     (read,) = await rows.recent(5)
     kept = {name: value for name, value in dataclasses.asdict(written).items() if name not in NO_COLUMNS}
-    assert dict(read._mapping) == kept
+    assert dict(read._mapping) == kept | {"messages": as_objects(written.messages)}
 
 
 async def test_what_is_unknown_is_null(rows: ChatLogRepository, database: Settings) -> None:

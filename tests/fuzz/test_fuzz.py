@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fuzz import described, raw
+from tests.fuzz import described, greedy, raw
 from tests.fuzz.tally import Tally
 from tests.fuzz.target import Target, under_fire
 
@@ -12,6 +12,12 @@ from tests.fuzz.target import Target, under_fire
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     with under_fire(tmp_path_factory.mktemp("fuzz")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def greedy_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[greedy.Worker]:
+    with greedy.worker(tmp_path_factory.mktemp("greedy")) as running:
         yield running
 
 
@@ -28,6 +34,15 @@ def test_the_service_does_what_its_description_says(target: Target) -> None:
 
 def test_no_bytes_make_the_service_fail_or_wait(target: Target) -> None:
     assert_clean(raw.run(target, cases=300, seed=1), target)
+
+
+@pytest.mark.parametrize("attack", ["empty parts, 6 at once", "nested lists, one by one", "uploads that stall"])
+def test_one_caller_can_neither_stop_a_worker_nor_fill_its_memory(greedy_target: greedy.Worker, attack: str) -> None:
+    """`make fuzz` asks for a tenth of a second; here it is enough that nobody waits for each of these requests."""
+    told = greedy.run(greedy_target, seconds=2, only=attack)
+    print(greedy.table(told))
+    assert len(told) == 2
+    assert greedy.is_held(told, max_p99_s=2)
 
 
 def test_what_is_looked_for_is_found() -> None:

@@ -8,10 +8,11 @@ from pydantic import ValidationError
 
 from app.schemas.chat import ChatRequest
 from tests.fuzz.bodies import REQUESTS, is_refused_or_can_travel
+from tests.support.bodies import as_objects, parsed
 
 
 def request(**body: Any) -> ChatRequest:
-    return ChatRequest.model_validate({"messages": [{"role": "user", "content": "Hi"}]} | body)
+    return parsed({"messages": [{"role": "user", "content": "Hi"}]} | body, ChatRequest)
 
 
 def test_the_prompt_is_the_last_word_of_the_user() -> None:
@@ -26,7 +27,7 @@ def test_the_prompt_is_the_last_word_of_the_user() -> None:
 
 
 def test_fields_that_we_do_not_know_are_kept_as_they_are() -> None:
-    body = request(logprobs=False, extra={"a": [1, 2.0, "x"]}).body
+    body = as_objects(request(logprobs=False, extra={"a": [1, 2.0, "x"]}).body)
     assert body["logprobs"] is False
     assert body["extra"] == {"a": [1, 2.0, "x"]}
     assert "temperature" not in body

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import Raw
 from uuid_utils.compat import uuid7
 
 from app.core.outcomes import Outcome
@@ -16,7 +17,7 @@ def record(**changes: Any) -> ChatRecord:
         "created_at": datetime(2026, 11, 22, 10, 30, 15, 123456, UTC),
         "client_request_id": "mine",
         "prompt": "Hi",
-        "messages": [{"role": "user", "content": "Hi"}],
+        "messages": Raw(b'[{"role":"user","content":"Hi"}]'),
         "params": {"temperature": 0.5},
         "requested_model": "asked",
         "model_name": "answered",

@@ -1,0 +1,39 @@
+"""What pydantic complains of, as one sentence: the field, and the fix."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.core.errors import InvalidRequest
+
+_OF_ANOTHER_TYPE = {
+    "model_type": "Input should be a valid dictionary or object",
+    "list_type": "Input should be a valid list",
+}
+
+
+def invalid(problems: Sequence[Mapping[str, Any]]) -> InvalidRequest:
+    """The first problem as the sentence, with the field it is about as `param`."""
+    if problems[0]["type"] == "json_invalid":
+        return InvalidRequest(f"the body is not JSON: {problems[0]['ctx']['error']} at {problems[0]['loc'][-1]}")
+    param = _param(problems[0])
+    if problems[0]["type"] == "value_error":
+        return InvalidRequest(problems[0]["msg"].removeprefix("Value error, "), param=param or None)
+    if not param:
+        return InvalidRequest("send a JSON object, with the header 'content-type: application/json'")
+    # Where a field may be a text or a list, each of the two has its complaint; the one about the content knows more.
+    complaints = [each for each in problems if _param(each) == param or _param(each).startswith(param + ".")]
+    of_content = [problem for problem in complaints if not problem["type"].endswith("_type")]
+    fix = _fix(of_content[0]) if of_content else " or ".join(dict.fromkeys(_fix(each) for each in complaints))
+    return InvalidRequest(f"{param}: {fix}", param=param)
+
+
+def _param(problem: Mapping[str, Any]) -> str:
+    """As in `messages.0.role`. Pydantic's marks for the branches of a union (`str`, `list[str]`) are left out."""
+    parts = [str(part) for part in problem["loc"]]
+    return ".".join(part for part in parts if part != "str" and "[" not in part)
+
+
+def _fix(problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "missing":
+        return 'this field is required, for example {"messages": [{"role": "user", "content": "Hello"}]}'
+    return _OF_ANOTHER_TYPE.get(problem["type"], str(problem["msg"]))
