@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from app.core.record import NO_COLUMNS, ChatRecord
+from app.core.record import NO_COLUMNS, NO_MESSAGES, ChatRecord
 
 FACTS = frozenset({
     "id", "created_at", "client", "client_request_id", "trace_id", "requested_model", "model_name",
@@ -37,7 +37,7 @@ _MAY_BE_FACTS = {*_PLAIN_PARAMS, *_KNOWN_WORDS, "stream_options"}
 def without_content(record: ChatRecord) -> ChatRecord:
     """The record with NULL in every column that is not one of `FACTS`, and only plain facts in `params`."""
     columns = {field.name for field in dataclasses.fields(record)} - NO_COLUMNS - {"params"}
-    content: dict[str, Any] = dict.fromkeys(columns - FACTS)
+    content: dict[str, Any] = dict.fromkeys(columns - FACTS) | {"messages": NO_MESSAGES}
     params = {name: fact for name, value in record.params.items() if (fact := _fact(name, value)) is not None}
     return dataclasses.replace(record, **content, params=params)
 

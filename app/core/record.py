@@ -59,6 +59,9 @@ class Details:
     unexpected_fields: tuple[str, ...] = ()
 
 
+NO_MESSAGES = Raw(b"null")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRecord:
     """What was asked, what came, how it ended. Times are in milliseconds, money in US dollars.
@@ -71,7 +74,7 @@ class ChatRecord:
     from the chat's beginning on, `result` (`ok` or the error's code), the HTTP `status`, if there was one, and the
     `cause` where the connection failed (`core.errors.CONNECTION_CAUSES`).
     `messages` is the JSON text that the client sent, and so is each field of `params` that the service does not read.
-    It is None if the content of the chat is not stored (`core/content.py`).
+    It is `NO_MESSAGES` if the content of the chat is not stored (`core/content.py`); the column is NULL then.
     Those in `NO_COLUMNS` are for the signals alone; `traceparent` names the chat's span, as in W3C's header.
     """
 
@@ -98,7 +101,7 @@ class ChatRecord:
     client: str | None = None
     trace_id: str | None = None
     prompt: str | None
-    messages: Raw | None
+    messages: Raw
     params: dict[str, Any]
     response: str | None
     reasoning: str | None

@@ -59,7 +59,8 @@ def note(chunk: Chunk, block: Block) -> None:
             return
         block.unexpected.add("error")
     block.chunks += 1
-    block.groq_response_id = block.groq_response_id or _typed("id", chunk.id, str, block)
+    response_id = _typed("id", chunk.id, str, block)
+    block.groq_response_id = block.groq_response_id or response_id
     block.model = _typed("model", chunk.model, str, block) or block.model
     if chunk.choices:
         _note_choices(_typed("choices", chunk.choices, list, block) or [], block)

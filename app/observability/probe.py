@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import Tracer
 
 from app.core.attempt import Attempt
 from app.core.errors import ServiceError
-from app.core.record import ChatRecord, Kept
+from app.core.record import NO_MESSAGES, ChatRecord, Kept
 from app.observability import lines
 from app.observability.commit_span import commit_span
 from app.observability.labels import OTHER_MODEL
@@ -171,4 +171,4 @@ class ChatWatch:
                 self._spans.end(record, self._attempts, lost or error, commit_s=commit_s, kept=kept)
         with _unfailing():
             facts = lines.of_chat(record, self._attempts, commit_s=commit_s, kept=kept) | ids(record.traceparent)
-            lines.tell(log, facts, error, lost, private=record.messages is None)
+            lines.tell(log, facts, error, lost, private=record.messages == NO_MESSAGES)

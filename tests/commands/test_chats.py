@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 
 from app.core.config import Settings
@@ -14,6 +15,7 @@ from app.db.engine import create_engine
 from app.db.migrate import upgrade
 from app.db.repositories.chat_log import ChatLogRepository
 from tests.commands.newcomer import FREE_PORT, chat
+from tests.support.bodies import as_objects
 from tests.support.processes import program, run
 from tests.support.records import record
 
@@ -22,15 +24,16 @@ from tests.support.records import record
 HOSTILE = "\x1b[2J\x1b]0;t\x07\x9b31m\x7f\r\n\u202e\u2066\u200b\u2028\u2029\ue000\U000e0001\u0378forged"
 COLUMNS = [
     "client", "client_request_id", "trace_id", "requested_model", "model_name", "prompt", "messages", "params",
-    "response", "reasoning", "tool_calls", "outcome", "error_code", "finish_reason", "usage_source", "attempt_log",
-    "groq_request_id",
+    "response", "reasoning", "refusal", "tool_calls", "outcome", "error_code", "finish_reason", "usage_source",
+    "attempt_log", "groq_request_id",
 ]  # fmt: skip
 
 
 def hostile(column: str) -> ChatRecord:
     """A row with such a text in one column; numbers, times and ids have a type that none fits into."""
     kind = type(getattr(record(), column))
-    texts: dict[type, Any] = {list: [{HOSTILE: HOSTILE}], dict: {"a": HOSTILE}}
+    json = msgspec.json.encode([{HOSTILE: HOSTILE}])
+    texts: dict[type, Any] = {list: [{HOSTILE: HOSTILE}], dict: {"a": HOSTILE}, msgspec.Raw: msgspec.Raw(json)}
     return record(**{column: texts.get(kind, HOSTILE)})
 
 
@@ -66,7 +69,7 @@ def test_no_column_can_steer_the_terminal(tmp_path: Path) -> None:
     assert all(line.isprintable() for line in printed)
     by_id = {facts["id"]: facts for facts in map(json.loads, printed)}
     for column, row in zip(COLUMNS, rows, strict=True):
-        assert by_id[str(row.id)][column] == getattr(row, column), column
+        assert by_id[str(row.id)][column] == as_objects(getattr(row, column)), column
 
 
 def test_what_people_wrote_cannot_steer_the_terminal(tmp_path: Path, http: httpx2.Client) -> None:

@@ -39,8 +39,8 @@ def _many(head: bytes, item: bytes, tail: bytes) -> bytes:
 
 _CONTENT = b'{"messages":[{"role":"user","content":'
 BODIES = {
-    "nested lists": _many(_CONTENT + b'"Hi"}],"x":[', b"[" * 50 + b"]" * 50, b"]}"),
-    "empty objects": _many(_CONTENT + b'"Hi"}],"x":[', b"{}", b"]}"),
+    "nested lists": _many(_CONTENT + b'"Hi"}],"search_settings":[', b"[" * 50 + b"]" * 50, b"]}"),
+    "empty objects": _many(_CONTENT + b'"Hi"}],"search_settings":[', b"{}", b"]}"),
     "empty parts": _many(_CONTENT + b"[", b"{}", b"]}]}"),
     "text": _CONTENT + b'"' + b"[{, " * (_BODY_BYTES // 4 - 100) + b'"}]}',
 }

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from pydantic import ValidationError
 
+from app.core.errors import InvalidRequest
 from app.schemas.chat import ChatRequest
 from tests.fuzz.bodies import REQUESTS, is_refused_or_can_travel
 from tests.support.bodies import as_objects, parsed
@@ -35,15 +35,15 @@ def test_fields_that_we_do_not_know_are_kept_as_they_are() -> None:
 
 @pytest.mark.parametrize("store", [True, False, None])
 def test_store_is_ours_and_not_groqs(*, store: bool | None) -> None:
-    body = request(store=store, temperature=1)
-    assert body.body["store"] is store
-    assert body.upstream_body == {name: value for name, value in body.body.items() if name != "store"}
+    chat = request(store=store, temperature=1)
+    assert chat.store is store
+    assert chat.upstream_body == {name: value for name, value in chat.body.items() if name != "store"}
 
 
 @pytest.mark.parametrize("store", ["false", 0, "no", {}])
 def test_store_is_a_boolean(store: Any) -> None:
     """Text that looks like `false` must not store what its sender wants forgotten."""
-    with pytest.raises(ValidationError, match="valid boolean"):
+    with pytest.raises(InvalidRequest, match="valid boolean"):
         request(store=store)
 
 

@@ -146,7 +146,7 @@ def authorized(header: bytes) -> dict[str, str]:
 
 
 def test_many_values_are_refused_and_as_many_characters_are_not(keyed: Service) -> None:
-    content = b'{"messages":[{"role":"user","content":"Hi"}],"x":%s}'
+    content = b'{"messages":[{"role":"user","content":"Hi"}],"search_settings":%s}'
     refused = keyed.chat(content=content % (b"[" + b"1," * 120_000 + b"1]"), headers=authorized(GREEDY))
     assert (refused.status, refused.error["code"]) == (413, "body_too_large")
     assert "more than 100000 JSON values" in refused.error["message"]

@@ -9,6 +9,7 @@ import pytest
 from app.core.config import Settings
 from app.core.content import FACTS
 from tests.serving.written import MARK, PLAIN, locked, staged
+from tests.support.shared import SharedResources
 
 OUTCOMES = ["completed", "completed", "completed", "internal_error", "upstream_error", "upstream_rejected"]
 
@@ -24,9 +25,9 @@ def test_nothing_that_was_written_is_anywhere(
     database: Settings,
     http: httpx2.Client,
     tmp_path: Path,
-    request: pytest.FixtureRequest,
+    shared: SharedResources,
 ) -> None:
-    with staged(tmp_path, http, database, request, setting=setting, store=store) as stage:
+    with staged(tmp_path, http, database, shared, setting=setting, store=store) as stage:
         ids = stage.chats()
         found = stage.everything_else(ids)
         found["the database"] = stage.database()
@@ -54,10 +55,10 @@ def test_nothing_that_was_written_is_anywhere(
 
 
 def test_with_content_the_same_search_finds_it_in_rows_and_in_no_signal(
-    database: Settings, http: httpx2.Client, tmp_path: Path, request: pytest.FixtureRequest
+    database: Settings, http: httpx2.Client, tmp_path: Path, shared: SharedResources
 ) -> None:
     """Or the test above would prove nothing."""
-    with staged(tmp_path, http, database, request, setting="full", store={"store": True}) as stage:
+    with staged(tmp_path, http, database, shared, setting="full", store={"store": True}) as stage:
         ids = stage.chats()
         found = stage.everything_else(ids)
         places = [stage.database(), found["make chats"], found["its JSON"]]

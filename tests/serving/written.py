@@ -12,7 +12,6 @@ from typing import Any
 
 import asyncpg
 import httpx2
-import pytest
 
 from app.core.config import Settings
 from tests.serving.indiscreet import MODEL as BUGGY_MODEL
@@ -22,6 +21,7 @@ from tests.support.processes import run
 from tests.support.recording import Recording, recording
 from tests.support.service import DROP_IN, PATH, Reply
 from tests.support.serving import Workers, serving
+from tests.support.shared import SharedResources
 
 MARK = "sentinel-of-somebody"
 FUNCTION = {"name": MARK, "arguments": MARK}
@@ -52,6 +52,8 @@ DELTAS = [
     {"tool_calls": [{"index": 0, "id": "call_2", "function": FUNCTION}]},
     {},
 ]
+MESSAGE = {name: value for delta in DELTAS for name, value in delta.items()}
+WHOLE = json.dumps({"id": "c", "choices": [{"message": MESSAGE, "finish_reason": "stop"}]}).encode()
 PLAIN = {"temperature": 0.5, "seed": 7}
 """What of the body is plain facts."""
 REFUSED = {"message": f"cannot use '{MARK}'", "code": "tool_use_failed", "failed_generation": MARK}
@@ -83,7 +85,9 @@ class Stage:
     def chats(self) -> list[str]:
         """In every way in which a text may come back; the ids of those that have rows."""
         self.upstream.body = answer()
-        replies = [self.ask(), self.ask(path=DROP_IN)]
+        replies = [self.ask()]
+        self.upstream.body = WHOLE
+        replies.append(self.ask(path=DROP_IN))
         assert [reply.status for reply in replies] == [200, 200]
         assert all(MARK in reply.body.decode() for reply in replies)
         self.upstream.body = answer(BUGGY_MODEL)
@@ -144,13 +148,13 @@ def staged(
     folder: Path,
     http: httpx2.Client,
     database: Settings,
-    request: pytest.FixtureRequest,
+    shared: SharedResources,
     *,
     setting: str,
     store: Mapping[str, bool],
 ) -> Iterator[Stage]:
     """`setting` is `CHAT_LOG_CONTENT`."""
-    postgres: Postgres | None = None if database.embedded_database else request.getfixturevalue("postgres")
+    postgres: Postgres | None = None if database.embedded_database else shared.postgres()
     url = database.database_url.get_secret_value()
     with recording() as upstream:
         env = {

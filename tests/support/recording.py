@@ -73,9 +73,10 @@ def recording() -> Iterator[Recording]:
                 script.left.set()
                 self.close_connection = True
                 return
-            kind = "text/event-stream" if script.status == 200 and script.body.startswith(b"data:") else None
+            streams = script.status == 200 and json.loads(body).get("stream")
             self.send_response(script.status)
-            headers = {"content-type": kind or "application/json", "content-length": str(len(script.body))}
+            kind = "text/event-stream" if streams else "application/json"
+            headers = {"content-type": kind, "content-length": str(len(script.body))}
             for name, value in (headers | script.headers).items():
                 self.send_header(name, value)
             self.end_headers()

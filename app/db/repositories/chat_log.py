@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.content import FACTS
-from app.core.record import ChatRecord
+from app.core.record import NO_MESSAGES, ChatRecord
 from app.db.errors import commit_error
 from app.db.models import ChatLog
 
@@ -33,7 +33,7 @@ class ChatLogRepository:
     async def insert(self, records: Sequence[ChatRecord]) -> None:
         """Commits all of them or none; a row that is there already is left as it is. Raises a CommitError."""
         try:
-            rows = [{name: getattr(record, name) for name in _COLUMNS} for record in records]
+            rows = [_row(record) for record in records]
             await self._execute(rows)
         except Exception as exc:
             raise commit_error(exc) from exc
@@ -77,6 +77,13 @@ class ChatLogRepository:
         none = select(*ChatLog.__table__.columns).where(false())
         async with self._engine.begin() as connection:
             await connection.execute(insert(ChatLog).from_select(_COLUMNS, none))
+
+
+def _row(record: ChatRecord) -> dict[str, Any]:
+    row = {name: getattr(record, name) for name in _COLUMNS}
+    if record.messages == NO_MESSAGES:
+        row["messages"] = None
+    return row
 
 
 def _first_id(moment: datetime) -> UUID:

@@ -49,5 +49,6 @@ RESULT_COLOURS = {
     "upstream_broken": "light-red",
     "upstream_error": "red",
     "upstream_refused_key": "purple",
+    "upstream_model_gone": "semi-dark-purple",
     "internal_error": "dark-red",
 }
