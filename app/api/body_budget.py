@@ -1,11 +1,17 @@
 """The memory that request bodies take, shared out among callers: from a body's first byte until its row is durable."""
 
+import gc
 import random
 from collections import Counter
 
 from app.core.errors import BodyBytesExceeded, Overloaded
 
 _SPREAD_S = 3  # those who are refused together are not to return together
+_LARGE_BYTES = 2**18
+_COLLECTED_BYTES = 2**23
+"""A chat that fails leaves its request behind in a cycle: the error, its traceback, the frames, the error. Python
+collects cycles by the number of objects, and a large request is a single one: hundreds of megabytes would wait. To
+collect takes 3 ms, as what was made at the start is not looked through (serving/server.py)."""
 
 
 class BodyBudget:
@@ -19,6 +25,7 @@ class BodyBudget:
         self._limit = limit
         self._free = limit
         self._held: Counter[str] = Counter()
+        self._uncollected = 0
 
     @property
     def used(self) -> int:
@@ -48,6 +55,13 @@ class BodyBudget:
         if not self._held[caller]:
             del self._held[caller]
 
+    def chat_ended(self, count: int) -> None:
+        """A chat with a request of this size is over."""
+        self._uncollected += count if count >= _LARGE_BYTES else 0
+        if self._uncollected >= _COLLECTED_BYTES:
+            self._uncollected = 0
+            gc.collect()
+
 
 class BodyLease:
     """The bytes of one request. Whoever needs them holds the lease; they are given back when nobody does."""
@@ -57,6 +71,7 @@ class BodyLease:
         self._caller = caller
         self._bytes = 0
         self._holders = 1
+        self._is_of_chat = False
 
     def grow(self, count: int) -> None:
         """Up to so many bytes in all. Raises BodyBytesExceeded or Overloaded, and is as large as before then."""
@@ -65,11 +80,14 @@ class BodyLease:
             self._bytes = count
 
     def hold(self) -> None:
-        """One more needs them, and will release them."""
+        """A chat needs them too, and will release them."""
         self._holders += 1
+        self._is_of_chat = True
 
     def release(self) -> None:
         """One less does."""
         self._holders -= 1
         if not self._holders:
             self._budget.give_back(self._caller, self._bytes)
+            if self._is_of_chat:
+                self._budget.chat_ended(self._bytes)

@@ -10,7 +10,7 @@ class Lease(Protocol):
     """The memory that a request's body takes, until nobody holds it."""
 
     def hold(self) -> None:
-        """One more needs it, and will release it."""
+        """A chat needs it, and will release it."""
         ...
 
     def release(self) -> None:

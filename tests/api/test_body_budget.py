@@ -1,5 +1,9 @@
 """Memory for bodies is shared out so that nobody takes it all."""
 
+import gc
+import weakref
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +51,37 @@ def test_bytes_are_given_back_when_the_last_holder_releases_them() -> None:
     assert budget.used == 30
     lease.release()
     assert budget.used == 0
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_what_large_chats_leave_in_cycles_is_collected_by_its_bytes() -> None:
+    """Python would wait until there are thousands of such objects, of megabytes each."""
+
+    class Left:
+        def __init__(self) -> None:
+            self.cycle = self
+
+    budget, left = BodyBudget(2**30), [weakref.ref(Left()) for _ in range(3)]
+    small = budget.lease("a")
+    small.grow(2**10)
+    small.hold()
+    for _ in range(2):
+        small.release()
+    assert all(each() for each in left)
+    for _ in range(2):
+        large = budget.lease("a")
+        large.grow(2**22)
+        large.hold()
+        large.release()
+        large.release()
+    assert not any(each() for each in left)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60)), max_size=30))
