@@ -44,7 +44,7 @@ BODY: dict[str, Any] = {
     "temperature": 0.5,
     "seed": 7,
 }
-DELTAS = [
+DELTAS: list[dict[str, Any]] = [
     {"role": "assistant", "content": ""},
     {"reasoning": MARK},
     {"content": MARK},
@@ -52,7 +52,7 @@ DELTAS = [
     {"tool_calls": [{"index": 0, "id": "call_2", "function": FUNCTION}]},
     {},
 ]
-MESSAGE = {name: value for delta in DELTAS for name, value in delta.items()}
+MESSAGE: dict[str, Any] = {name: value for delta in DELTAS for name, value in delta.items()}
 WHOLE = json.dumps({"id": "c", "choices": [{"message": MESSAGE, "finish_reason": "stop"}]}).encode()
 PLAIN = {"temperature": 0.5, "seed": 7}
 """What of the body is plain facts."""
