@@ -1,10 +1,13 @@
 """Whether the database takes rows: it does until a commit fails, and again once it answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 import structlog
+
+from app.core.ping import Ping
 
 _ASK_AGAIN_S = 0.5
 _ASK_AGAIN_AT_LEAST_EVERY_S = 16
@@ -17,8 +20,8 @@ log = structlog.get_logger(__name__)
 class Availability:
     """`ping` raises as long as rows cannot be kept."""
 
-    def __init__(self, ping: Callable[[], Awaitable[None]]) -> None:
-        self._ping = ping
+    def __init__(self, ping: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._ping = Ping(ping)
         self._recovering: asyncio.Task[None] | None = None
         self._relapses = 0
         self.well = True
@@ -35,6 +38,7 @@ class Availability:
 
     async def aclose(self) -> None:
         """Stops asking."""
+        self._ping.stop()
         if self._recovering is not None:
             self._recovering.cancel()
             with suppress(asyncio.CancelledError):
@@ -47,8 +51,5 @@ class Availability:
         self._relapses += 1
         while not self.well:
             await asyncio.sleep(pause_s)
-            with suppress(Exception):  # whatever a driver raises, the database is not back yet
-                async with asyncio.timeout(_ANSWER_WITHIN_S):
-                    await self._ping()
-                self.well = True
+            self.well = await self._ping.answers(within_s=_ANSWER_WITHIN_S)
         log.info("database.back")

@@ -7,11 +7,10 @@ from typing import Protocol
 
 import structlog
 
+from app.core.ping import cancel_until_done
 from app.core.record import ChatRecord
 from app.db.availability import Availability
 from app.db.errors import CommitError, CommitTimedOut, DatabaseAway, RowsRefused
-
-_AGAIN_S = 1
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +67,7 @@ class Commits:
             await asyncio.wait((inserting,), timeout=self._timeout_s)
         finally:
             # A driver may need long to give up a connection that does not answer; nobody waits for that.
-            self._give_up(inserting)
+            cancel_until_done(inserting)
         error = _error_of(inserting)
         took_s = time.monotonic() - began
         self._probe.rows_committed(records, began_ns=began_ns, took_s=took_s, failure=_failure(error))
@@ -93,12 +92,6 @@ class Commits:
         self._inserting.add(inserting)
         inserting.add_done_callback(self._over)
         return inserting
-
-    def _give_up(self, inserting: asyncio.Task[None]) -> None:
-        """Asyncpg may miss it once, where it waits for room to send a large batch."""
-        if not inserting.done():
-            inserting.cancel()
-            asyncio.get_running_loop().call_later(_AGAIN_S, self._give_up, inserting)
 
     def _over(self, inserting: asyncio.Task[None]) -> None:
         self._inserting.discard(inserting)

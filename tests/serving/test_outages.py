@@ -62,6 +62,10 @@ def test_silent_while_its_connections_stand(hurt_postgres: Postgres, workers: Wo
     ids = chat(workers, 4)
     hurt_postgres.freeze()
     try:
+        for _ in range(6):  # before any chat has noticed
+            began = time.monotonic()
+            assert ready(workers)["database"] == "down"
+            assert time.monotonic() - began < 1.8
         ids += chat(workers, 20)
         assert spooled(workers) == 20
         assert ready(workers)["database"] == "down"

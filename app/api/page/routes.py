@@ -59,6 +59,8 @@ async def chat(chat_id: UUID, request: Request) -> Response:
     state: RequestState = request.scope["state"]
     client = state["keys"].name_of(request.headers.get("authorization"))
     try:
+        if not state["rows"].database_well:
+            raise ConnectionError("rows go to the spool")
         async with asyncio.timeout(_DATABASE_TIMEOUT_S):
             row = await state["database"].facts(chat_id)
     except Exception as exc:
