@@ -15,6 +15,7 @@ from app.main import create_app
 from app.observability import logs
 from app.observability.trace_file import TRACE_FILE
 from app.serving.checks import cannot_listen, reason, spool_problems, why_not
+from app.serving.event_loop import LOOP
 from app.serving.server import Server
 
 
@@ -38,7 +39,7 @@ def run(settings: Settings) -> int:
 
             settings = settings.model_copy(update={"groq_simulator_url": stack.enter_context(running_beside())})
         app = create_app(settings)
-        config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+        config = uvicorn.Config(app, loop=LOOP, log_config=None, access_log=False, server_header=False)
         server = Server(config, app, on_started=lambda: _greet(settings, listener))
         signal.signal(signal.SIGHUP, server.handle_exit)  # a terminal that is closed is a reason to stop in good order
         # uvicorn stops in good order, and then passes the signal on to whoever had it before.

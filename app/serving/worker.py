@@ -13,13 +13,14 @@ from uvicorn_worker import UvicornWorker
 from app.core.environment import read_settings
 from app.observability import logs
 from app.observability.telemetry import identity
+from app.serving.event_loop import LOOP
 from app.serving.server import Server
 
 
 class Worker(UvicornWorker):
     """Runs our server, which drains; SIGQUIT, gunicorn's word for hurry, cuts the drain short."""
 
-    CONFIG_KWARGS = {**UvicornWorker.CONFIG_KWARGS, "access_log": False, "server_header": False}  # noqa: RUF012
+    CONFIG_KWARGS = {**UvicornWorker.CONFIG_KWARGS, "loop": LOOP, "access_log": False, "server_header": False}  # noqa: RUF012
 
     def init_signals(self) -> None:
         super().init_signals()
