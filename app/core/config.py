@@ -24,6 +24,7 @@ from app.core.setting_types import (
     Seconds,
     SecondsOrNone,
 )
+from app.core.signal_settings import SignalSettings
 
 _EMBEDDED_DATABASE = "sqlite+aiosqlite:///data/chats.db"
 
@@ -33,7 +34,7 @@ def _row_bytes(body_bytes: int, answer_bytes: int) -> int:
     return 4 * body_bytes + answer_bytes
 
 
-class Settings(AccessSettings, PageSettings, BodySettings):
+class Settings(AccessSettings, PageSettings, BodySettings, SignalSettings):
     """Everything that may differ between two deployments; frozen, so that nothing changes it while it runs."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
@@ -126,17 +127,6 @@ class Settings(AccessSettings, PageSettings, BodySettings):
     """Where rows wait while the database is away: a disk that outlives the process, of this machine alone."""
     spool_max_bytes: Count = Field(default=2**31, validate_default=True)
     """2 GiB for each worker: the rows that wait, and room for those of the chats that run."""
-
-    # ── Signals ──────────────────────────────────────────────────────────────────────────────────────────────────
-    metrics_host: str = "127.0.0.1"
-    metrics_port: int = Field(default=9464, ge=0, le=65535)
-    """Worker n listens on this port plus n."""
-    trace_file: Path | None = None
-    """Where spans go if there is no collector; `make run` keeps the last ones in data/traces.jsonl."""
-    trace_flush_timeout_s: Seconds = 3
-    """How long a process that stops may take to send its last spans."""
-    log_format: Literal["auto", "console", "json"] = "auto"
-    """`auto` is for people on a terminal and JSON elsewhere."""
 
     @field_validator("spool_max_bytes")
     @classmethod
