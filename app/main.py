@@ -34,7 +34,7 @@ _LAST_STREAMS_S = 5
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service. The settings come from the environment unless they are given."""
     settings = settings or settings_or_exit()
-    logs.configure(settings.log_format, identity(settings), exception_messages=settings.stores_content)
+    logs.configure(settings, identity(settings))
     telemetry = Telemetry(settings)
     drain = Drain()
 
@@ -90,6 +90,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.settings, app.state.drain = settings, drain  # for the server, whose signals begin the drain
+    app.state.free_metrics_port = telemetry.free_port  # for a worker whose master has died
     errors.install(app)
     app.include_router(chat.router)
     app.include_router(drop_in.chats)

@@ -11,6 +11,7 @@ stop that follows at once takes two drains; containers are replaced instead.
 import gc
 import math
 import os
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,12 @@ def on_reload(server: Any) -> None:
     """Says what many would expect to be otherwise."""
     gc.enable()  # this file was read once more
     server.log.info("workers are replaced; settings and code are those of the start")
+
+
+def pre_exec(server: Any) -> None:
+    """USR2 would start a second master beside this one. It runs in the child that is to become it, and ends it."""
+    server.log.error("USR2 is not supported: two masters cannot share the ports; HUP replaces the workers")
+    sys.exit()
 
 
 def pre_fork(server: Any, worker: Any) -> None:

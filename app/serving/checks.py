@@ -1,7 +1,10 @@
 """What can be known before anything is forked: one sentence each, instead of workers that come and go."""
 
+import errno
+import os
 import socket
 import sys
+import time
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -14,6 +17,7 @@ from app.groq.connector import proxy_problems
 from app.quota.opening import redis_problems
 
 _HIGH = 60_000
+_ORPHANS_END_S = 3
 
 
 def settings_or_exit() -> Settings:
@@ -99,14 +103,20 @@ def spool_problems(settings: Settings) -> list[str]:
 
 
 def check_ports(settings: Settings) -> None:
-    """The public port, and the metrics ports: twice as many as workers, for a reload. Stops if one is not to be had."""
+    """The public port, and the metrics ports: twice as many as workers, for a reload. Stops if one is not to be had.
+
+    Workers whose master was killed have the ports for a moment longer.
+    """
+    deadline = time.monotonic() + _ORPHANS_END_S
     wanted = [("PORT", settings.host, settings.port)]
     if settings.metrics_port:
         slots = range(2 * settings.web_concurrency)
         wanted += [("METRICS_PORT", settings.metrics_host, settings.metrics_port + slot) for slot in slots]
     for name, host, port in wanted:
-        if reason := why_not(host, port):
-            sys.exit(cannot_listen(name, host, port, reason))
+        while reason := why_not(host, port):
+            if reason != os.strerror(errno.EADDRINUSE) or time.monotonic() > deadline:
+                sys.exit(cannot_listen(name, host, port, reason))
+            time.sleep(0.1)
 
 
 def why_not(host: str, port: int) -> str | None:

@@ -16,6 +16,8 @@ from app.observability.telemetry import identity
 from app.serving.event_loop import LOOP
 from app.serving.server import Server
 
+_LOOK_AT_MASTER_S = 0.5
+
 
 class Worker(UvicornWorker):
     """Runs our server, which drains; SIGQUIT, gunicorn's word for hurry, cuts the drain short."""
@@ -26,20 +28,26 @@ class Worker(UvicornWorker):
         super().init_signals()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload is the master's business, whoever else is told of it
 
-    async def callback_notify(self) -> None:
-        """A worker whose master has died is nobody's: it drains, and leaves the port to the next ones."""
-        await super().callback_notify()
-        if os.getppid() != self.ppid:
-            self._server.handle_exit(signal.SIGTERM, None)
-
     async def _serve(self) -> None:
         self.config.app = self.wsgi
-        self._server = server = Server(self.config, self.wsgi)
+        server = Server(self.config, self.wsgi)
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.hurry)
+        watching = asyncio.create_task(self._watch_master(server), name="master")
         # Python's sockets, not gunicorn's wrappers: those complain when the loop has closed theirs already.
         await server.serve(sockets=[listener.sock for listener in self.sockets])
+        watching.cancel()
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+    async def _watch_master(self, server: Server) -> None:
+        """Drains when the master has died, and frees its ports first: another service is to start in its place."""
+        has_master = True
+        while has_master:
+            await asyncio.sleep(_LOOK_AT_MASTER_S)
+            has_master = os.getppid() == self.ppid
+        self.log.error("the master (pid %s) has died: this worker finishes its streams and ends", self.ppid)
+        server.handle_exit(signal.SIGTERM, None)
+        await self.wsgi.state.free_metrics_port()
 
 
 class Logger(GunicornLogger):
@@ -48,5 +56,4 @@ class Logger(GunicornLogger):
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
         settings = read_settings()
-        master = identity(settings) | {"worker": "master"}
-        logs.configure(settings.log_format, master, exception_messages=settings.stores_content)
+        logs.configure(settings, identity(settings) | {"worker": "master"})

@@ -136,15 +136,6 @@ def test_a_hang_up_of_the_terminal_costs_no_chat(workers: Workers, groq: Simulat
         assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
 
 
-def test_workers_whose_master_has_died_leave_the_port_to_others(
-    chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
-) -> None:
-    env = {**ENV, "GROQ_BASE_URL": groq.url, "GUNICORN_CMD_ARGS": "--timeout=2"}
-    with serving(tmp_path, http, env, database_url=chats_database) as workers:
-        workers.program.signal(signal.SIGKILL)
-        workers.wait_for_ports()
-
-
 def test_a_worker_that_drains_for_long_is_not_taken_for_dead(
     chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
 ) -> None:
