@@ -30,7 +30,7 @@ def run(settings: Settings) -> int:
         if problems := spool_problems(settings):
             sys.stderr.write("\n".join([*problems, ""]))
             return 1
-        logs.configure(settings.log_format)
+        logs.configure(settings)
         code = migrate(settings, quiet=True)
         if code:
             return code

@@ -4,11 +4,13 @@ Every child exists from the start, so that `rate()` sees the first error too: bu
 known once Groq has said so, and for how long chats took that did not complete.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from app.core.outcomes import Outcome
 from app.core.record import ANSWER_FIELDS
@@ -21,6 +23,7 @@ from app.observability.labels import (
     RETRY_REASONS,
     TOKEN_TYPES,
 )
+from app.observability.log_output import log_output
 
 # In seconds. A threshold of an objective is always a boundary: 1 s for the first token, 20 ms for each of the others.
 _TTFT = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20)
@@ -54,6 +57,21 @@ class Family(Generic[_Instrument]):
     def labels(self, *values: str) -> _Instrument:
         """The child for these values; KeyError for any that no label may have."""
         return self._children[values]
+
+
+class CounterOf(Collector):
+    """A counter that is read when it is scraped."""
+
+    def __init__(self, name: str, documentation: str, count: Callable[[], int], *, registry: CollectorRegistry) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._count = count
+        registry.register(self)
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        return [CounterMetricFamily(self._name, self._documentation, value=self._count())]
+
+    describe = collect
 
 
 class ChatMetrics:
@@ -177,3 +195,5 @@ class WorkerMetrics:
         self.loop_lag = Histogram("event_loop_lag_seconds", told, buckets=_OURS, registry=registry)
         told = "Spans that never reached the collector."
         self.spans_dropped = Counter("otel_spans_dropped", told, registry=registry)
+        documentation = "Log lines of this worker that were not written: the queue was full, or stdout refused them."
+        CounterOf("log_lines_dropped", documentation, lambda: log_output.dropped, registry=registry)

@@ -3,17 +3,18 @@
 import asyncio
 import json
 import logging
-import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, Literal, TextIO, cast
+from io import StringIO
+from typing import Any, TextIO
 
 import msgspec
 import structlog
 
+from app.core.config import Settings
+from app.core.printable import printable, printable_json, printable_lines
+from app.observability.log_output import WriteLine, log_output
 from app.observability.trace_context import ids, traceresponse
 from app.observability.tracebacks import ExcInfo, without_messages
 
@@ -23,20 +24,22 @@ _WITH_A_PIPE_OF_THEIR_OWN = ("uvicorn", "uvicorn.error", "uvicorn.access", "guni
 
 _Event = structlog.typing.EventDict
 
+log = structlog.get_logger(__name__)
 
-def configure(
-    log_format: Literal["auto", "console", "json"],
-    identity: Mapping[str, Any] | None = None,
-    *,
-    exception_messages: bool = True,
-) -> None:
-    """Sets up structlog, and hands the standard library's root logger over to it.
 
-    `identity` stands in every line for machines: which service, which worker. Without `exception_messages`, tracebacks
+def configure(settings: Settings, identity: Mapping[str, Any] | None = None) -> None:
+    """Sets up structlog, and hands the standard library's root logger over to it. A line never blocks who writes it.
+
+    `identity` stands in every line for machines: which service, which worker. Where content is not stored, tracebacks
     have only the types of exceptions: a message may quote a prompt.
     """
-    stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - a process may be started without one
-    human = log_format == "console" or (log_format == "auto" and stdout.isatty())
+    write = log_output.attach(
+        max_bytes=settings.log_queue_bytes,
+        flush_timeout_s=settings.log_flush_timeout_s,
+        on_recovered=lambda count: log.warning("log.lines_dropped", count=count),
+    )
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    human = settings.log_format == "console" or (settings.log_format == "auto" and is_terminal)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -48,32 +51,25 @@ def configure(
             pad_event_to=0,
             pad_level=False,
             sort_keys=False,
-            # The library's other formatters show the values of variables.
-            exception_formatter=structlog.dev.plain_traceback if exception_messages else _plain_without_messages,
+            exception_formatter=_plain_traceback if settings.stores_content else _traceback_without_messages,
         )
-        render: list[structlog.typing.Processor] = [_for_people, console]
-        last: structlog.typing.Processor = console
+        to_text: list[structlog.typing.Processor] = [_for_people, console]
+        to_bytes: list[structlog.typing.Processor] = [*to_text, _encode]
     else:
-        exceptions = structlog.processors.ExceptionRenderer(without_messages)
-        shared += [
-            _with_trace,
-            _with(identity or {}),
-            structlog.processors.format_exc_info if exception_messages else exceptions,
-        ]
-        render, last = [_to_bytes], _to_text
-    text, binary = _Unfailing(stdout), _Unfailing(getattr(stdout, "buffer", stdout))
+        private = structlog.processors.ExceptionRenderer(without_messages)
+        exceptions = structlog.processors.format_exc_info if settings.stores_content else private
+        shared += [_with_trace, _with(identity or {}), exceptions]
+        to_text, to_bytes = [_to_text], [_to_bytes]
     structlog.configure(
-        processors=[*shared, *render],
-        logger_factory=structlog.PrintLoggerFactory(cast("Any", text))
-        if human
-        else structlog.BytesLoggerFactory(cast("Any", binary)),
+        processors=[*shared, *to_bytes],
+        logger_factory=lambda *_: _LineLogger(write),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(cast("Any", text))
+    handler = _LineHandler(write)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render[:-1], last],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *to_text],
         )
     )
     _hand_over_to(handler)
@@ -119,20 +115,30 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not cancelled and record.msg != "ASGI callable returned without completing response."
 
 
-class _Unfailing:
-    """A full disk or a closed pipe behind stdout costs the line, and not the chat that it tells of."""
+class _LineLogger:
+    """What structlog gives a line to that has been rendered."""
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    def __init__(self, write: WriteLine) -> None:
+        self._write = write
 
-    def write(self, line: Any) -> int:
-        with suppress(OSError, ValueError):
-            self._stream.write(line)
-        return len(line)
+    def msg(self, line: bytes) -> None:
+        self._write(line + b"\n")
 
-    def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            self._stream.flush()
+    log = debug = info = warn = warning = fatal = err = error = critical = exception = msg
+
+
+class _LineHandler(logging.Handler):
+    """The same for the standard library's records."""
+
+    def __init__(self, write: WriteLine) -> None:
+        super().__init__()
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._write(_encode(None, "", self.format(record)) + b"\n")
+        except Exception:  # noqa: BLE001 - as the standard library's own handlers do
+            self.handleError(record)
 
 
 def _with_trace(_: Any, __: str, event: _Event) -> _Event:
@@ -150,29 +156,45 @@ def _with(identity: Mapping[str, Any]) -> Callable[[Any, str, _Event], _Event]:
     return add
 
 
-def _plain_without_messages(output: TextIO, exc_info: ExcInfo) -> None:
-    output.write("\n" + without_messages(exc_info))
-
-
 def _for_people(_: Any, __: str, event: _Event) -> _Event:
-    """What is unknown, and what the line itself tells, would only push the rest off the screen; codes would paint."""
-    known = {key: value for key, value in event.items() if value is not None and key != "created_at"}
-    return {key: _printable(value) if isinstance(value, str) else value for key, value in known.items()}
+    """What is unknown, and what the line itself tells, would only push the rest off the screen."""
+    return {
+        key: value if key == "exc_info" else _shown(value)
+        for key, value in event.items()
+        if value is not None and key != "created_at"
+    }
 
 
-def _printable(text: str) -> str:
-    return (
-        text
-        if text.isprintable()
-        else "".join(each if each.isprintable() or each == "\n" else "\ufffd" for each in text)
-    )
+def _shown(value: Any) -> Any:
+    """Text that cannot steer the terminal. The message of a library may have several lines."""
+    if isinstance(value, str):
+        return printable_lines(value)
+    return value if isinstance(value, int | float) else printable(repr(value))
+
+
+def _plain_traceback(output: TextIO, exc_info: Any) -> None:
+    """The library's others show the values of variables; this one too has the messages of exceptions."""
+    text = StringIO()
+    structlog.dev.plain_traceback(text, exc_info)
+    output.write(printable_lines(text.getvalue()))
+
+
+def _traceback_without_messages(output: TextIO, exc_info: ExcInfo) -> None:
+    output.write("\n" + printable_lines(without_messages(exc_info)))
+
+
+def _encode(_: Any, __: str, text: Any) -> bytes:
+    encoded: bytes = text.encode(errors="replace")
+    return encoded
 
 
 def _to_bytes(_: Any, __: str, event: _Event) -> bytes:
     try:
-        return msgspec.json.encode(event, enc_hook=str)
+        line = msgspec.json.encode(event, enc_hook=str)
     except ValueError:  # half a surrogate pair, which only the standard library writes
-        return json.dumps(event, default=str).encode()
+        line = json.dumps(event, default=str).encode()
+    # JSON has escapes for the other control characters; these steer the terminals of those who look at the log.
+    return line if line.isascii() and b"\x7f" not in line else printable_json(line.decode()).encode()
 
 
 def _to_text(_: Any, __: str, event: _Event) -> str:

@@ -10,9 +10,10 @@ from fastapi import FastAPI
 
 from app import __version__
 from app.core.config import Settings
+from app.observability.log_output import log_output
 from app.observability.loop_lag import watching_loop
 from app.observability.metrics import Metrics
-from app.observability.metrics_server import serving
+from app.observability.metrics_server import MetricsServer
 from app.observability.probe import Probe
 from app.observability.soon import Soon
 from app.observability.tracing import Tracing
@@ -28,6 +29,7 @@ class Telemetry:
             info={"version": __version__, "environment": settings.app_env},
             workers=settings.web_concurrency,
         )
+        self._metrics_server = MetricsServer(self.metrics.registry, settings)
         self._tracing = Tracing(
             settings, identity=_resource(settings), on_dropped=self.metrics.worker.spans_dropped.inc
         )
@@ -37,6 +39,7 @@ class Telemetry:
             self._tracing.tracer,
             server=_address(settings.groq_endpoint[0]),
             database="sqlite" if settings.embedded_database else "postgresql",
+            refused_lines_per_s=settings.log_refusals_per_s,
             soon=self._soon,
         )
 
@@ -44,11 +47,16 @@ class Telemetry:
         """Gives each request of the app a SERVER span."""
         self._tracing.instrument(app)
 
+    async def free_port(self) -> None:
+        """Serves no metrics any longer, so that another process may."""
+        await self._metrics_server.close()
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Spans leave, metrics are served and the event loop is watched until this is left."""
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(serving(self.metrics.registry, self._settings))
+            stack.callback(log_output.flush)  # uvicorn ends its process by a signal, and without atexit
+            await stack.enter_async_context(self._metrics_server.running())
             await stack.enter_async_context(self._tracing.exporting())
             stack.callback(self._soon.close)
             await stack.enter_async_context(watching_loop(self.metrics.worker.loop_lag.observe))

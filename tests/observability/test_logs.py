@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -15,7 +16,8 @@ from tests.support.processes import PROJECT, run
 LINES = """
 import logging, structlog
 from app.observability import logs
-logs.configure("json")
+from app.core.config import Settings
+logs.configure(Settings(log_format="json"))
 structlog.get_logger("ours").info("ours.said", number=1)
 logging.getLogger("library").warning("theirs %s", 2)
 structlog.get_logger("ours").info("ours.odd", text="\\ud800")
@@ -46,7 +48,8 @@ def test_what_nobody_caught_is_one_line_with_its_trace_wherever_it_was(tmp_path:
     (tmp_path / "crash.py").write_text(
         "import asyncio, gc, threading, warnings\n"
         "from app.observability import logs\n"
-        "logs.configure('json', {'service': 's', 'worker': 3})\n"
+        "from app.core.config import Settings\n"
+        "logs.configure(Settings(log_format='json'), {'service': 's', 'worker': 3})\n"
         "warnings.warn('careful')\n"
         "def fail(): raise RuntimeError('in a thread')\n"
         "thread = threading.Thread(target=fail); thread.start(); thread.join()\n"
@@ -69,7 +72,7 @@ def test_what_nobody_caught_is_one_line_with_its_trace_wherever_it_was(tmp_path:
 
 
 def test_a_person_at_a_terminal_gets_lines_for_people(tmp_path: Path) -> None:
-    (tmp_path / "lines.py").write_text(LINES.replace('configure("json")', 'configure("auto")'))
+    (tmp_path / "lines.py").write_text(LINES.replace('"json"', '"auto"'))
     terminal, end = pty.openpty()
     command = [sys.executable, "-c", "import lines"]
     process = subprocess.Popen(command, cwd=tmp_path, env={"PYTHONPATH": str(PROJECT)}, stdout=end, stderr=end)
@@ -93,12 +96,12 @@ def test_a_stdout_that_fails_costs_the_line_and_nothing_else(tmp_path: Path) -> 
         "import logging, sys, structlog\n"
         "from app.observability import logs\n"
         "sys.stdout = open('/dev/full', 'w')\n"
-        "logs.configure('json')\n"
+        "from app.core.config import Settings\n"
+        "logs.configure(Settings(log_format='json'))\n"
         "structlog.get_logger().info('ours')\n"
         "logging.getLogger('library').warning('theirs')\n"
         "sys.stdout = None\n"
         "sys.stderr.write('went on\\n')\n"
-        "import os; os._exit(0)\n"
     )
     code, output = run(["full"], cwd=tmp_path)
     assert (code, output) == (0, "went on\n")
@@ -109,8 +112,9 @@ def test_a_traceback_can_do_without_messages(log_format: str, tmp_path: Path) ->
     """Ours, a library's and the one of a crash, with all their causes: a message may quote a prompt."""
     (tmp_path / "failing.py").write_text(
         "import logging, structlog\n"
+        "from app.core.config import Settings\n"
         "from app.observability import logs\n"
-        f"logs.configure('{log_format}', exception_messages=False)\n"
+        f"logs.configure(Settings(log_format='{log_format}', chat_log_content='none'))\n"
         "def fail():\n"
         "    try:\n"
         "        raise KeyError('a ' + 'secret')\n"
@@ -126,3 +130,50 @@ def test_a_traceback_can_do_without_messages(log_format: str, tmp_path: Path) ->
     assert output.count("direct cause") == (3 if log_format == "json" else 2)
     assert "in fail" in output
     assert "a secret" not in output
+
+
+HOSTILE = """
+import logging, structlog
+from app.core.config import Settings
+from app.observability import logs
+logs.configure(Settings(log_format="%s"))
+text = "\\x1b[2J\\x1b]0;t\\x07\\x9b31m\\x7f\\u202e\\u2066\\u200b\\u2028\\ue000\\U000e0001\\u0378"
+text += "\\r\\n12:00:00 [info] forged"
+class Odd:
+    def __repr__(self): return text
+log = structlog.get_logger()
+log.info("ours.value", text=text)
+log.info("ours.object", odd=Odd(), number=1, inside=[text])
+logging.getLogger("library").warning("theirs %%s", text)
+for say in (log.exception, logging.getLogger("library").exception):
+    try:
+        raise RuntimeError(text)
+    except RuntimeError:
+        say("failed")
+"""
+
+
+def test_what_callers_wrote_cannot_steer_the_terminal_or_forge_a_line(tmp_path: Path) -> None:
+    (tmp_path / "hostile.py").write_text(HOSTILE % "console")
+    code, output = run(["hostile"], cwd=tmp_path)
+    assert code == 0
+    assert output.count("forged") >= 5
+    lines = re.sub(r"\x1b\[\d+m", "", output).split("\n")[:-1]
+    assert [line for line in lines if not line.isprintable()] == []
+    assert [line.split("] ")[1].split()[0] for line in lines if not line.startswith(" ")] == [
+        "ours.value", "ours.object", "theirs", "failed", "failed"
+    ]  # fmt: skip
+
+
+def test_lines_for_machines_have_escapes_for_it(tmp_path: Path) -> None:
+    """They are looked at in terminals too."""
+    (tmp_path / "hostile.py").write_text(HOSTILE % "json")
+    code, output = run(["hostile"], cwd=tmp_path)
+    assert code == 0
+    lines = output.split("\n")[:-1]
+    assert [line for line in lines if not line.isprintable()] == []
+    value, thing, theirs, *failed = (json.loads(line) for line in lines)
+    assert value["text"].startswith("\x1b[2J\x1b]0;t\x07\x9b31m\x7f\u202e")
+    assert thing["odd"] == thing["inside"][0] == value["text"]
+    assert theirs["event"] == f"theirs {value['text']}"
+    assert [value["text"] in line["exception"] for line in failed] == [True, True]

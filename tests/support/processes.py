@@ -1,6 +1,6 @@
 """The programs under test, each in a process of its own, as a person would start them."""
 
-import io
+import fcntl
 import os
 import re
 import signal
@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
@@ -36,20 +36,41 @@ def interruptible() -> Iterator[None]:
 
 
 class Program:
-    """A running `python -m …`; what it prints is kept. With `apart`, a Ctrl-C on the terminal does not reach it."""
+    """A running `python -m …`; what it prints is kept. With `apart`, a Ctrl-C on the terminal does not reach it.
 
-    def __init__(self, arguments: list[str], *, cwd: Path, env: Mapping[str, str], apart: bool = False) -> None:
+    With `stalled`, its stdout and stderr are a pipe that is full before it starts, and that is not read until `read_on`
+    is called or it has ended.
+    """
+
+    def __init__(
+        self,
+        arguments: list[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        apart: bool = False,
+        stalled: bool = False,
+    ) -> None:
         inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")}
+        reading, writing = os.pipe()
+        if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 1 if stalled else _PIPE_BYTES)
+        if stalled:
+            fill(writing)
         with interruptible():
             self._process = subprocess.Popen(
                 [sys.executable, "-W", "error::ResourceWarning", "-m", *arguments],
                 cwd=cwd,  # a developer's .env is not read from there
                 env=inherited | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", "METRICS_PORT": "0"} | dict(env),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pipesize=_PIPE_BYTES,
+                stdout=writing,
+                stderr=writing,
                 process_group=0 if apart else None,
             )
+        os.close(writing)
+        self._pipe = os.fdopen(reading, "rb")
+        self._may_read = threading.Event()
+        if not stalled:
+            self._may_read.set()
         self.lines: list[str] = []
         self._printed = threading.Condition()
         self._ended = False
@@ -63,6 +84,14 @@ class Program:
     @property
     def output(self) -> str:
         return "".join(self.lines)
+
+    def read_on(self) -> None:
+        """The reader of a stalled one wakes up."""
+        self._may_read.set()
+
+    def hang_up(self) -> None:
+        """The reader of a stalled one is gone."""
+        self._pipe.close()
 
     def url(self) -> str:
         """The first address that it prints: it is ready then."""
@@ -112,13 +141,19 @@ class Program:
             self._process.kill()
             raise
         finally:
+            self.read_on()
             self._reader.join(timeout=5)
 
     def _read(self) -> None:
         """In large pieces: a program whose pipe is full waits for whoever reads it, and is measured meanwhile."""
-        assert isinstance(self._process.stdout, io.BufferedReader)
+        self._may_read.wait()
+        if self._pipe.closed:
+            with self._printed:
+                self._ended = True
+                self._printed.notify_all()
+            return
         rest = b""
-        with self._process.stdout as output:
+        with self._pipe as output:
             while data := output.read1(_PIPE_BYTES):
                 *lines, rest = (rest + data).split(b"\n")
                 with self._printed:
@@ -131,6 +166,15 @@ class Program:
             self._printed.notify_all()
 
 
+def fill(pipe: int) -> None:
+    """Writes to a pipe until it takes nothing more."""
+    os.set_blocking(pipe, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(pipe, b"\n")
+    os.set_blocking(pipe, True)
+
+
 @contextmanager
 def program(
     arguments: list[str],
@@ -140,9 +184,10 @@ def program(
     stop_with: signal.Signals = signal.SIGINT,
     show: Callable[[str], object] = print,
     apart: bool = False,
+    stalled: bool = False,
 ) -> Iterator[Program]:
     """Stops with the context, and shows what was printed: pytest keeps that for a test that fails."""
-    running = Program(arguments, cwd=cwd, env=env or {}, apart=apart)
+    running = Program(arguments, cwd=cwd, env=env or {}, apart=apart, stalled=stalled)
     try:
         yield running
     finally:

@@ -57,6 +57,7 @@ def serving(
     metered: bool = True,
     show: Callable[[str], object] = print,
     apart: bool = False,
+    stalled: bool = False,
 ) -> Iterator[Workers]:
     """The production settings, with gunicorn, ready to answer: `app` replaces the application.
 
@@ -72,7 +73,7 @@ def serving(
     }
     command = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py"), *([app] if app else [])]
     with program(
-        command, cwd=folder, env={**settings, **env}, stop_with=signal.SIGTERM, show=show, apart=apart
+        command, cwd=folder, env={**settings, **env}, stop_with=signal.SIGTERM, show=show, apart=apart, stalled=stalled
     ) as running:
         if metered:
             wait_until_answering(http, *range(metrics_base, metrics_base + workers))

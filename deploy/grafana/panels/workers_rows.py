@@ -70,11 +70,12 @@ rows = row(
         7,
         timeseries(
             "Lost on the way",
-            "Commits and spool writes that failed, rows refused, spans that reached no collector: 0 is right.",
+            "Commits and spool writes that failed, rows refused, spans and log lines that nobody has: 0 is right.",
             promql(f"sum(increase(chat_log_commit_failures_total{HOST}[$__rate_interval]))", "commits failed"),
             promql(f"sum(increase(chat_log_rejected_rows_total{HOST}[$__rate_interval]))", "rows rejected"),
             promql(f"sum(increase(chat_log_spool_failures_total{HOST}[$__rate_interval]))", "spool writes failed"),
             promql(f"sum(increase(otel_spans_dropped_total{HOST}[$__rate_interval]))", "spans dropped"),
+            promql(f"sum(increase(log_lines_dropped_total{HOST}[$__rate_interval]))", "log lines dropped"),
             unit="short",
             colours={"commits failed": "purple", "rows rejected": "red", "spans dropped": "orange"},
             width=12,

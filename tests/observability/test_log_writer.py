@@ -1,0 +1,206 @@
+"""Lines reach a descriptor whole, in their order, once, and nobody waits for it."""
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from app.observability.log_writer import LogWriter
+from tests.support.processes import Program, fill, run
+
+CONFIGURE = """
+import os, signal, sys, threading, time
+import structlog
+from app.core.config import Settings
+from app.observability import logs
+logs.configure(Settings(log_format="json"))
+log = structlog.get_logger()
+"""
+
+
+@dataclass
+class Piped:
+    """A writer before a pipe."""
+
+    reading: int
+    writing: int
+    max_bytes: int = 1000
+    recovered: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.writer = LogWriter(self.writing, max_bytes=self.max_bytes, on_recovered=self.recovered.append)
+
+    def read(self, count: int) -> bytes:
+        """So many bytes, when they have come; what filled the pipe before is left out."""
+        received = b""
+        deadline = time.monotonic() + 30
+        while len(received) < count:
+            assert time.monotonic() < deadline, received
+            try:
+                received += os.read(self.reading, 65536).lstrip(b"\n" if not received else b"")
+            except BlockingIOError:
+                time.sleep(0.01)
+        return received
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def piped() -> Iterator[Piped]:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    yield Piped(reading, writing)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_full_queue_drops_new_lines_and_says_how_many_when_it_is_empty_again(piped: Piped) -> None:
+    fill(piped.writing)
+    lines = [b"%07d\n" % number for number in range(200)]
+    for line in lines:
+        piped.writer.write(line)
+    room = piped.max_bytes // 8
+    assert piped.writer.dropped == 200 - room
+    assert piped.recovered == []
+    assert piped.read(1000) == b"".join(lines[:room])
+    wait_until(lambda: piped.recovered)
+    piped.writer.write(b"later\n")
+    assert piped.read(6) == b"later\n"
+    assert piped.recovered == [200 - room]
+
+
+def test_a_line_longer_than_the_queue_is_written_if_it_is_the_only_one(piped: Piped) -> None:
+    piped.writer.write(b"x" * 5000 + b"\n")
+    assert piped.read(5001) == b"x" * 5000 + b"\n"
+
+
+def test_a_descriptor_that_somebody_made_non_blocking_loses_nothing(piped: Piped) -> None:
+    os.set_blocking(piped.writing, False)
+    piped.writer.max_bytes = 10**6
+    lines = [b"%0999d\n" % number for number in range(500)]
+    for line in lines:
+        piped.writer.write(line)
+    assert piped.read(500_000) == b"".join(lines)
+    assert piped.writer.dropped == 0
+
+
+def test_flushing_ends_with_the_lines_or_with_the_time(piped: Piped) -> None:
+    piped.writer.write(b"one\n")
+    piped.writer.flush(time.monotonic() + 30)
+    assert os.read(piped.reading, 100) == b"one\n"
+    fill(piped.writing)
+    piped.writer.write(b"two\n")
+    piped.writer.flush(time.monotonic() + 0.2)
+    assert piped.read(4) == b"two\n"
+
+
+def test_a_process_that_ends_has_written_every_line(tmp_path: Path) -> None:
+    (tmp_path / "lines.py").write_text(
+        CONFIGURE + "for number in range(3000): log.info('line', number=number)\nprint('last', end='')\n"
+        "sys.exit('reason')\n"
+    )
+    code, output = run(["lines"], cwd=tmp_path)
+    assert code == 1
+    *lines, reason, last = output.splitlines()
+    assert [f'"number":{number},' in line for number, line in enumerate(lines)] == [True] * 3000
+    assert (reason, last) == ("reason", "last")
+
+
+def test_a_process_that_ends_waits_no_longer_than_the_limit(tmp_path: Path) -> None:
+    (tmp_path / "lines.py").write_text(CONFIGURE + "for number in range(3000): log.info('line', number=number)\n")
+    began = time.monotonic()
+    stalled = Program(["lines"], cwd=tmp_path, env={"LOG_FLUSH_TIMEOUT_S": "0.5"}, stalled=True)
+    assert stalled.wait() == 0
+    assert time.monotonic() - began < 15
+    assert "Fatal" not in stalled.output
+
+
+FORKS = """
+def write(name):
+    threads = [threading.Thread(target=write_some, args=(name, part)) for part in range(2)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+
+def write_some(name, part):
+    for number in range(300): log.info("line", key=f"{name}-{part}-{number}", filler="x" * 1500)
+
+children = []
+for name in range(4):
+    log.info("line", key=f"before-{name}")
+    child = os.fork()
+    if not child:
+        write(name)
+        sys.exit()
+    children.append(child)
+write("parent")
+codes = [os.waitpid(child, 0)[1] for child in children]
+log.info("line", key=f"codes-{codes}")
+"""
+
+
+def test_forked_processes_write_their_own_lines_whole_and_once(tmp_path: Path) -> None:
+    (tmp_path / "forks.py").write_text(CONFIGURE + FORKS)
+    code, output = run(["forks"], cwd=tmp_path)
+    assert code == 0
+    keys = Counter(json.loads(line)["key"] for line in output.splitlines())
+    wanted = {f"{name}-{part}-{number}" for name in (0, 1, 2, 3, "parent") for part in (0, 1) for number in range(300)}
+    wanted |= {f"before-{name}" for name in range(4)} | {"codes-[0, 0, 0, 0]"}
+    assert set(keys) == wanted
+    assert set(keys.values()) == {1}
+
+
+def test_a_process_whose_log_hangs_forks_all_the_same(tmp_path: Path) -> None:
+    """The child of one that cannot write has a queue and a thread of its own."""
+    (tmp_path / "forks.py").write_text(
+        CONFIGURE
+        + """
+log.info("line", who="parent")
+time.sleep(0.2)
+child = os.fork()
+log.info("line", who="child" if not child else "parent again")
+if child:
+    os.waitpid(child, 0)
+"""
+    )
+    program = Program(["forks"], cwd=tmp_path, env={"LOG_FLUSH_TIMEOUT_S": "20"}, stalled=True)
+    time.sleep(2)
+    program.read_on()
+    assert program.wait() == 0
+    assert sorted(line.partition('"who":')[2].partition(",")[0] for line in program.lines if "who" in line) == [
+        '"child"',
+        '"parent again"',
+        '"parent"',
+    ]
+
+
+def test_a_line_may_be_written_in_the_middle_of_another(tmp_path: Path) -> None:
+    """By a handler of a signal, or by a finalizer."""
+    (tmp_path / "signals.py").write_text(
+        CONFIGURE
+        + """
+count = 0
+def handle(*_):
+    global count
+    count += 1
+    log.info("in a handler")
+signal.signal(signal.SIGALRM, handle)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+for number in range(10_000): log.info("line", number=number)
+signal.setitimer(signal.ITIMER_REAL, 0)
+log.info("handled", count=count)
+"""
+    )
+    code, output = run(["signals"], cwd=tmp_path)
+    assert code == 0
+    lines = output.splitlines()
+    assert f'"count":{len(lines) - 10_001},' in lines[-1]
