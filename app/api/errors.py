@@ -102,6 +102,7 @@ def tell_of_refusal(scope: Scope, error: ServiceError) -> None:
         return
     state: RequestState = scope["state"]
     if CHAT_TAG in route.tags:
-        state["probe"].chat_refused(error, request_id=state["request_id"], route=route.path)
+        has_key = "client" in state  # the guard was passed
+        state["probe"].chat_refused(error, request_id=state["request_id"], route=route.path, has_key=has_key)
     elif isinstance(error, Unauthorized):
         state["probe"].key_refused(error, request_id=state["request_id"], route=route.path)

@@ -60,8 +60,8 @@ class Catalogue(Protocol):
 class Probe(Protocol):
     """Who watches. It never raises."""
 
-    def chat_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:
-        """A request for a chat was turned away at the door."""
+    def chat_refused(self, error: ServiceError, *, request_id: UUID, route: str, has_key: bool) -> None:
+        """A request for a chat was turned away at the door. `has_key`: its key is valid, or none is asked for."""
         ...
 
     def key_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:

@@ -15,6 +15,7 @@ from app.core.record import NO_MESSAGES, ChatRecord, Kept
 from app.observability import lines
 from app.observability.commit_span import commit_span
 from app.observability.labels import OTHER_MODEL
+from app.observability.log_limit import LineLimit
 from app.observability.metrics import Metrics
 from app.observability.spans import ChatSpans
 from app.observability.trace_context import exemplar, ids, traceparent
@@ -35,6 +36,8 @@ def _unfailing() -> Iterator[None]:
 class Probe:
     """Satisfies `chat.ports.Probe` and those of `db/`. `server` and `database` are as on spans.
 
+    `refused_lines_per_s` limits the lines that callers without a valid key can cause, of each kind.
+
     `soon` is given what is told of attempts, commits and chats that have ended; it may let that wait.
     """
 
@@ -45,8 +48,11 @@ class Probe:
         *,
         server: Mapping[str, Any],
         database: str,
+        refused_lines_per_s: int,
         soon: Callable[[Callable[[], None]], None] = lambda work: work(),
     ) -> None:
+        self._chat_refused_lines = LineLimit("chat.refused", per_s=refused_lines_per_s)
+        self._key_refused_lines = LineLimit("key.refused", per_s=refused_lines_per_s)
         self._metrics = metrics
         self._tracer = tracer
         self._server = server
@@ -63,19 +69,21 @@ class Probe:
             )
         return ChatWatch(self._metrics, spans, soon=self._soon)
 
-    def chat_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:
+    def chat_refused(self, error: ServiceError, *, request_id: UUID, route: str, has_key: bool) -> None:
         """A request for a chat that none began for: no row, no span of its own."""
         with _unfailing():
             self._metrics.chat_refused(error.outcome)
         with _unfailing():
-            log.info("chat.refused", **lines.of_refusal(error, request_id=request_id, route=route))
+            if has_key or self._chat_refused_lines.allows():
+                log.info("chat.refused", **lines.of_refusal(error, request_id=request_id, route=route))
 
     def key_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:
         """A request for anything else, without a key that is one."""
         with _unfailing():
             self._metrics.keys_refused.inc()
         with _unfailing():
-            log.info("key.refused", **lines.of_refusal(error, request_id=request_id, route=route))
+            if self._key_refused_lines.allows():
+                log.info("key.refused", **lines.of_refusal(error, request_id=request_id, route=route))
 
     def rows_committed(
         self, records: Sequence[ChatRecord], *, began_ns: int, took_s: float, failure: str | None

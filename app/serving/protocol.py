@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from app.api.errors import render
 from app.core.config import Settings
 from app.core.errors import HeadersTooLarge, HeadersTooSlow, InvalidRequest, ServiceError
+from app.observability.log_limit import LineLimit
 from app.serving.framing import framed
 from app.serving.upgrade import NoUpgrade
 
@@ -35,6 +36,7 @@ def limited(settings: Settings) -> Callable[..., "LimitedProtocol"]:
         header_timeout_s=settings.header_timeout_s,
         body_timeout_s=settings.body_timeout_s,
         max_header_bytes=settings.max_header_bytes,
+        refused_lines=LineLimit("connection.refused", per_s=settings.log_refusals_per_s),
     )
 
 
@@ -45,9 +47,16 @@ class LimitedProtocol(NoUpgrade):
     """
 
     def __init__(
-        self, *, header_timeout_s: float, body_timeout_s: float, max_header_bytes: int, **uvicorns: Any
+        self,
+        *,
+        header_timeout_s: float,
+        body_timeout_s: float,
+        max_header_bytes: int,
+        refused_lines: LineLimit,
+        **uvicorns: Any,
     ) -> None:
         super().__init__(**uvicorns)
+        self._refused_lines = refused_lines
         self._header_timeout_s = header_timeout_s
         self._body_timeout_s = body_timeout_s
         self._max_header_bytes = max_header_bytes
@@ -171,7 +180,8 @@ class LimitedProtocol(NoUpgrade):
         """Says why, unless it would be in the middle of an answer, and hangs up."""
         self._refusal = error
         self._unreported = 0
-        log.info("connection.refused", error_code=error.code, http_status=error.status, client=self.client)
+        if self._refused_lines.allows():
+            log.info("connection.refused", error_code=error.code, http_status=error.status, client=self.client)
         if self._answering and self._running is not None and self._running.response_started:
             self.transport.close()
             return

@@ -27,7 +27,7 @@ class Room:
         self.metrics = Metrics(models=["m"], info={"version": "1"}, workers=1)
         server = {"server.address": "api.groq.com", "server.port": 443}
         tracer = cast("Tracer", provider.get_tracer("test"))
-        self.probe = Probe(self.metrics, tracer, server=server, database="sqlite")
+        self.probe = Probe(self.metrics, tracer, server=server, database="sqlite", refused_lines_per_s=10)
         self.request = tracer.start_span("POST")
 
     def chat(

@@ -70,7 +70,8 @@ def test_one_signal_that_fails_takes_no_other_along(room: Room, lines: list[Any]
 
 
 def test_a_refusal_is_counted_and_told(room: Room, lines: list[Any]) -> None:
-    room.probe.chat_refused(InvalidRequest("no", param="messages"), request_id=uuid4(), route="/chat")
+    refusal = InvalidRequest("no", param="messages")
+    room.probe.chat_refused(refusal, request_id=uuid4(), route="/chat", has_key=True)
     assert room.value("chat_requests_total", model="other", outcome="invalid_request") == 1
     assert (lines[0]["event"], lines[0]["error_code"]) == ("chat.refused", "invalid_request")
 
