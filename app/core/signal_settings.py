@@ -26,8 +26,8 @@ class SignalSettings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = "auto"
     """`auto` is for people on a terminal and JSON elsewhere."""
     log_queue_bytes: Count = 2**22
-    """4 MiB of each process: 3,000 chats, which is more than ten seconds of a worker at its busiest. A reader that
-    restarts misses nothing."""
+    """4 MiB of each process: 3,000 chats, about ten seconds of a worker at its busiest. A reader that restarts misses
+    nothing."""
     log_flush_timeout_s: Seconds = 1
     """How long a process that ends waits for its last lines to be written. A reader that reads takes milliseconds; with
     TRACE_FLUSH_TIMEOUT_S it stays below the five seconds that a stop leaves for both."""

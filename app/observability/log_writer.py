@@ -88,7 +88,8 @@ class LogWriter:
                 written = self._write_block(block)
             if written and not self._lines and self.dropped > self._reported:
                 count, self._reported = self.dropped - self._reported, self.dropped
-                self._on_recovered(count)
+                with suppress(Exception):  # without this thread, nothing would be written any longer
+                    self._on_recovered(count)
 
     def _wait_for_lines(self) -> bool:
         """False if the thread is to end. It does so under the lock: the next line starts another."""
@@ -105,15 +106,15 @@ class LogWriter:
         return True
 
     def _write_block(self, lines: list[bytes]) -> bool:
-        rest = memoryview(b"".join(lines))
-        size = len(rest)
+        """False if the descriptor refuses it: a full disk, a closed pipe."""
+        rest, size = memoryview(b"".join(lines)), sum(map(len, lines))
         try:
             while rest:
-                with suppress(BlockingIOError):  # somebody made the descriptor non-blocking for all who share it
+                with suppress(BlockingIOError):  # some process made the descriptor non-blocking for all that share it
                     rest = rest[os.write(self._descriptor, rest) :]
                     continue
                 select.select([], [self._descriptor], [])
-        except (OSError, ValueError):  # a full disk, a closed pipe: the lines are lost, and what they tell of goes on
+        except (OSError, ValueError):
             with self._lock:
                 self.dropped += len(lines)
         finally:

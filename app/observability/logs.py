@@ -24,8 +24,6 @@ _WITH_A_PIPE_OF_THEIR_OWN = ("uvicorn", "uvicorn.error", "uvicorn.access", "guni
 
 _Event = structlog.typing.EventDict
 
-log = structlog.get_logger(__name__)
-
 
 def configure(settings: Settings, identity: Mapping[str, Any] | None = None) -> None:
     """Sets up structlog, and hands the standard library's root logger over to it. A line never blocks who writes it.
@@ -36,7 +34,7 @@ def configure(settings: Settings, identity: Mapping[str, Any] | None = None) -> 
     write = log_output.attach(
         max_bytes=settings.log_queue_bytes,
         flush_timeout_s=settings.log_flush_timeout_s,
-        on_recovered=lambda count: log.warning("log.lines_dropped", count=count),
+        on_recovered=_report_dropped,
     )
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     human = settings.log_format == "console" or (settings.log_format == "auto" and is_terminal)
@@ -75,6 +73,11 @@ def configure(settings: Settings, identity: Mapping[str, Any] | None = None) -> 
     _hand_over_to(handler)
     if not human:
         _hand_over_crashes()
+
+
+def _report_dropped(count: int) -> None:
+    # A new logger each time: one that gunicorn's master had used would say in its workers that they are the master.
+    structlog.get_logger(__name__).warning("log.lines_dropped", count=count)
 
 
 def _hand_over_to(handler: logging.Handler) -> None:

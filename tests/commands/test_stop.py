@@ -2,13 +2,17 @@
 
 import json
 import signal
+import socket
 import time
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.commands.newcomer import FREE_PORT
+from app.core.config import Settings
+from app.db.migrate import upgrade
+from tests.commands.newcomer import FREE_PORT, chat
+from tests.support.ports import free_port
 from tests.support.processes import program, run
 from tests.support.service import PATH
 
@@ -65,3 +69,28 @@ def test_a_second_ctrl_c_cuts_streams_short_and_keeps_their_rows(tmp_path: Path,
         assert "Traceback" not in running.output
     _, output = run(["app", "chats", "--json"], cwd=tmp_path)
     assert [json.loads(line)["id"] for line in output.splitlines()] == [chat_id]
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_under_uvicorn_alone_the_last_line_is_written_too(tmp_path: Path, http: httpx2.Client) -> None:
+    """Uvicorn ends its process by the signal that stopped it, and what Python does at exit is not done."""
+    port, url = free_port(), f"sqlite+aiosqlite:///{tmp_path}/chats.db"
+    upgrade(Settings(_env_file=None, database_url=url))
+    with program(["app.simulator", "--port", "0"], cwd=tmp_path) as groq:
+        env = {"GROQ_SIMULATOR_URL": groq.url(), "DATABASE_URL": url, "LOG_FLUSH_TIMEOUT_S": "30"}
+        command = ["uvicorn", "app.main:create_app", "--factory", "--port", str(port)]
+        with program(command, cwd=tmp_path, env=env, stop_with=signal.SIGTERM, stalled=True) as running:
+            while not listens(port):
+                time.sleep(0.05)
+            reply = chat(http, f"http://127.0.0.1:{port}")
+            running.signal(signal.SIGTERM)
+            while listens(port):
+                time.sleep(0.05)
+            time.sleep(1)
+            running.read_on()
+            assert running.wait() == -signal.SIGTERM
+            assert [line for line in running.lines if reply.id in line]

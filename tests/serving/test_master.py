@@ -12,14 +12,15 @@ from tests.support.processes import PROJECT, program
 from tests.support.service import SimulatedGroq
 from tests.support.serving import Workers, serving
 
-RESTART_S = 5
+SILENCE_S = 12
+"""Three times what a start takes on a machine that is not busy."""
 
 
 def test_after_the_master_was_killed_a_new_one_starts_at_once_and_old_streams_end_well(
     chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
 ) -> None:
-    """On the same ports, though a worker of the old one still has a stream to finish."""
-    groq.fail({"silence_s": RESTART_S + 4, "after_tokens": 5, "times": 1})
+    """On the same ports, while a worker of the old one still has a stream to finish."""
+    groq.fail({"silence_s": SILENCE_S, "after_tokens": 5, "times": 1})
     env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "30", "CHAT_GAP_TIMEOUT_S": "30"}
     with (
         serving(tmp_path, http, env, database_url=chats_database) as killed,
@@ -33,7 +34,7 @@ def test_after_the_master_was_killed_a_new_one_starts_at_once_and_old_streams_en
         with program(command, cwd=tmp_path, env=env | settings | more, stop_with=signal.SIGTERM) as started:
             again = Workers(killed.url, started, chats_database, http, killed.metrics_base, 2)
             while started.output.count('"metrics.served"') < 2:
-                assert time.monotonic() < began + RESTART_S, "the new one did not start"
+                assert time.monotonic() < began + SILENCE_S, "the new one did not start"
                 time.sleep(0.02)
             reply = again.chat()
             assert reply.done
