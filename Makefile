@@ -6,7 +6,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses=auto --durations=10
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve chats trace migrate prune stack stack-down test test-all test-repeat loadtest chaos endings overload bench rows pictures fuzz image lint format dashboards lock clean
+.PHONY: help run serve chats trace migrate prune check-groq stack stack-down test test-all test-repeat loadtest chaos endings overload bench rows pictures fuzz image lint format dashboards lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ migrate: .venv/run ## Bring the database in DATABASE_URL up to date
 
 prune: .venv/run ## Delete the chats that are older than OLDER_THAN=90d, while the service runs
 	@$(BIN)/python -m app prune --older-than $(OLDER_THAN)
+
+check-groq: .venv/run ## Compare a live Groq with what docs/groq.md assumes; needs a GROQ_API_KEY, makes six small requests
+	@$(BIN)/python -m app check-groq
 
 stack: ## Run it all in Docker: the service, PostgreSQL, Prometheus, Grafana and Jaeger
 	@docker compose up --build --wait --wait-timeout 300

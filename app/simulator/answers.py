@@ -113,7 +113,7 @@ def _reason(answer: Answer, shown_as: str, words: int | None) -> None:
         case "hidden":
             answer.hidden = len(reasoning)
         case "raw":
-            answer.content = ["<think>\n", *reasoning, "\n</think>\n\n", *answer.content]
+            answer.content = ["<think>", "\n", *reasoning, "\n", "</think>", "\n\n", *answer.content]
         case _:
             answer.reasoning = reasoning
 

@@ -1,6 +1,6 @@
 """What Groq refuses with 400, 401 and 404, in its own words where a public source shows them.
 
-Words without a source are marked; the status of each is Groq's.
+The source of each refusal stands beside it. Where no source shows the words, a comment says so.
 """
 
 from typing import Any
@@ -14,19 +14,26 @@ from app.simulator.refusals import INVALID_KEY, Refused
 from app.simulator.request import MESSAGE_PROPERTIES, PROPERTIES, GroqRequest
 from app.simulator.wire import error_body
 
-_UNSUPPORTED = ("logprobs", "top_logprobs", "logit_bias")  # console.groq.com/docs/openai
-# groq-python 1.7.0 declares both as "not currently supported". `metadata` was refused in these words in April 2026
-# (skye-harris/hass_local_openai_llm#59). `store` was an unknown property in December 2024 (fanenr/chatbot#21); no
-# source shows today's words, and none an answer to it.
-_NOT_FOR_ANY_MODEL = ("metadata", "store")
+_NOT_WITH_ANY_MODEL = frozenset({
+    # Groq's page on OpenAI compatibility (console.groq.com/docs/openai); the words are those of groq/groq-python#25.
+    # Yet gosh-sh/dexdo has recorded an answer of qwen3-32b with logprobs, of 2026-08-04.
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+    # groq-python 1.7.0 declares both as "not currently supported". `metadata` was refused in these words in April 2026
+    # (skye-harris/hass_local_openai_llm#59). `store` was an unknown property in December 2024 (fanenr/chatbot#21); no
+    # source shows today's words, and none an answer to it.
+    "metadata",
+    "store",
+})  # fmt: skip
 _EFFORTS = "['none', 'default', 'low', 'medium', 'high']"
 
 
 def check_key(request: Request) -> None:
-    """Raises Refused. Any key is a right one."""
+    """Raises Refused. Any key is right but `wrong`."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme != "Bearer" or not key.strip():
-        raise Refused(401, INVALID_KEY)
+    if scheme != "Bearer" or key.strip() in ("", "wrong"):
+        raise Refused(401, INVALID_KEY)  # ag5826000/resume-commentor#4
 
 
 async def checked_body(request: Request) -> dict[str, Any]:
@@ -68,9 +75,10 @@ def _check_properties(body: dict[str, Any]) -> None:
     immersive-translate#3016 (`chat_template_kwargs`), mnfst/modelparams.dev#114 (`top_k`).
     """
     for name, value in body.items():
-        if name not in PROPERTIES or (name in _UNSUPPORTED and value):
+        if name not in PROPERTIES:
             raise _bad(f"property '{name}' is unsupported")
-        if name in _NOT_FOR_ANY_MODEL and value is not None:
+        is_off = value is None or (name == "logprobs" and value is False)
+        if name in _NOT_WITH_ANY_MODEL and not is_off:
             raise _unsupported_by_model(name)
 
 
@@ -100,7 +108,8 @@ def _check_json(body: dict[str, Any]) -> None:
         return
     if body.get("stream"):
         # langchain-ai/langchain#23629, BerriAI/litellm#4804, with this one backtick. They are about `json_object`; of
-        # `json_schema` Groq's page on structured outputs says the same, and no source shows the words.
+        # `json_schema` Groq's page on structured outputs says the same (jgravelle/GroqApiLibrary#33, 2026-07), and no
+        # source shows the words. TanStack/ai#527 (2026-05) streams it from Groq, and does not say that it was tried.
         raise _bad("response_format` does not support streaming")
     if body.get("tools"):
         raise _bad("json mode cannot be combined with tool/function calling")  # vercel/ai#16540, 2026-07

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 _BLOCK_TOKENS = 128
-"""Counts come in multiples of it: 1,920 in langchain-ai/langchain#33708, 3,584 in vercel/ai#13192."""
+"""Counts come in multiples of it: 1,536 in NeuralTrust/TrustGate, 1,920 in langchain-ai/langchain#33708, 3,584 in
+vercel/ai#13192."""
 _MOST_BEGINNINGS = 4096
 
 

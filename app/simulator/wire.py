@@ -4,7 +4,6 @@ import json
 import random
 import time
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from typing import Any
 from uuid import uuid4
 
@@ -103,7 +102,7 @@ def patched(content: dict[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
     """A copy with each value set at its path, such as `choices.0.delta.content`."""
     if not patch:
         return content
-    content = deepcopy(content)
+    content = json.loads(json.dumps(content))  # two names of one object become two objects
     for path, value in patch.items():
         *parents, name = path.split(".")
         place: Any = content

@@ -88,6 +88,9 @@ def test_a_patch_changes_the_end_of_a_stream_alone(groq: SimulatedGroq) -> None:
     assert last["choices"][0]["finish_reason"] == "stop"
     assert last["new"] == {"path": None}
     assert (usage["id"], usage["choices"], usage["usage"]["prompt_tokens"]) == (123, [], 3.0)
+    groq.fail({"patch": {"usage.prompt_tokens": 3.0}})
+    last = stream(groq)[-1]
+    assert (last["usage"]["prompt_tokens"], type(last["x_groq"]["usage"]["prompt_tokens"])) == (3.0, int)
     assert '"prompt_tokens":3.0' in post(groq, stream=True).text
 
 

@@ -42,9 +42,9 @@ def test_models_that_were_retired_longer_ago_have_a_refusal_of_their_own(groq: S
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"messages": []}, "'messages'"),
     ({"messages": [{"role": "boss", "content": "Hi"}]}, "'messages.0.role'"),
-    ({"logprobs": True}, "property 'logprobs' is unsupported"),
-    ({"top_logprobs": 2}, "property 'top_logprobs' is unsupported"),
-    ({"logit_bias": {"1": 1}}, "property 'logit_bias' is unsupported"),
+    ({"logprobs": True}, "`logprobs` is not supported with this model"),
+    ({"top_logprobs": 2}, "`top_logprobs` is not supported with this model"),
+    ({"logit_bias": {"1": 1}}, "`logit_bias` is not supported with this model"),
     ({"top_k": 5}, "property 'top_k' is unsupported"),
     ({"store": False}, "`store` is not supported with this model"),
     ({"store": True}, "`store` is not supported with this model"),
@@ -136,6 +136,7 @@ def test_what_groq_takes_is_taken(groq: SimulatedGroq, body: dict[str, Any]) -> 
 def test_without_a_key_nothing_is_answered(groq: SimulatedGroq) -> None:
     refused = [
         post(groq, headers={"x": "y"}),
+        post(groq, headers={"authorization": "Bearer wrong"}),
         groq.http.get(f"{groq.url}/models"),
         groq.http.get(f"{groq.url}/models/{next(iter(MODELS))}"),
     ]

@@ -1,0 +1,138 @@
+"""`check-groq` against the simulator: nothing differs, and what is made to differ is named."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.commands.check_groq.facts import FACTS, as_markdown
+from app.simulator.models import MODELS
+from tests.support.processes import PROJECT, run
+from tests.support.recording import recording
+from tests.support.service import SimulatedGroq
+
+ASKED = [fact.name for fact in FACTS if fact.check]
+OF_CHATS = {
+    "events",
+    "opening chunk",
+    "reasoning of gpt-oss",
+    "final chunk",
+    "include_usage",
+    "usage",
+    "id",
+    "chat.completion",
+    "structured outputs",
+}
+OF_MODELS = {fact.name for fact in FACTS if fact.check and fact.about == "Models and prices"}
+DEARER = {"prompt": "0.0000002", "completion": "0.0000006", "input_cache_read": "0"}
+
+
+def check(url: str, folder: Path) -> tuple[int, str]:
+    return run(["app", "check-groq"], cwd=folder, env={"GROQ_API_KEY": "any", "GROQ_BASE_URL": url})
+
+
+def differing(output: str) -> set[str]:
+    return {name.strip() for name in re.findall(r"^DIFFERS  (.{20})", output, re.MULTILINE)}
+
+
+def catalogue(changed: str, change: dict[str, Any] | None) -> str:
+    """The simulator's, with one entry changed, or added, or left out."""
+    entries = {name: model.entry() for name, model in MODELS.items()}
+    entries[changed] = entries.get(changed, entries["groq/compound"]) | {"id": changed} | (change or {})
+    if change is None:
+        del entries[changed]
+    return json.dumps({"object": "list", "data": list(entries.values())})
+
+
+def test_the_simulator_is_as_groq_is_assumed_to_be(groq: SimulatedGroq, tmp_path: Path) -> None:
+    before = groq.seen()
+    code, output = check(groq.url, tmp_path)
+    assert (code, differing(output)) == (0, set()), output
+    assert f"{len(ASKED)} agree, 0 differ" in output
+    after = groq.seen()
+    assert after["requests"] - before["requests"] == 4
+    assert after["model_lists"] - before["model_lists"] == 1, "and one with a wrong key"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("fault", "names", "found"),
+    [
+        ({"ending": "no_done"}, {"events"}, "the last event is {"),
+        ({"content_type": "text/plain"}, {"events"}, "content-type: text/plain"),
+        ({"patch": {"x_groq.usage": []}}, {"final chunk"}, '"usage": []'),
+        ({"patch": {"usage.prompt_tokens": 3.0}}, {"usage", "final chunk"}, '"prompt_tokens": 3.0'),
+        ({"patch": {"choices.0.message.content": "Yes."}}, {"structured outputs"}, "it cannot be read (JSONDecode"),
+        ({"patch_every": {"choices.0.delta.a": 1}}, {"opening chunk", "reasoning of gpt-oss", "final chunk"}, '"a": 1'),
+        ({"reasoning_words": 0}, {"reasoning of gpt-oss", "usage", "chat.completion"}, "the deltas have: ; content;"),
+        ({"rate_limit_headers": {"x-ratelimit-reset-tokens": "soon"}}, {"x-ratelimit-…"}, "reset-tokens: soon"),
+        ({"retry_after": "2"}, {"retry-after"}, "retry-after: 2 with 200"),
+        ({"status": 503}, OF_CHATS, "the answer was 503"),
+        ({"endpoint": "models", "status": 404}, OF_MODELS, "404: "),
+    ],
+)
+def test_what_differs_is_named_with_what_was_found(
+    groq: SimulatedGroq, tmp_path: Path, fault: dict[str, Any], names: set[str], found: str
+) -> None:
+    groq.fail(fault)
+    code, output = check(groq.url, tmp_path)
+    assert (code, differing(output)) == (1, names), output
+    assert found in output
+    assert f"{len(ASKED) - len(names)} agree, {len(names)} differ" in output
+
+
+@pytest.mark.parametrize(
+    ("changed", "entry", "name", "found"),
+    [
+        ("openai/gpt-oss-20b", None, "openai/gpt-oss-20b", "it is not listed"),
+        ("openai/gpt-oss-120b", {"pricing": DEARER}, "openai/gpt-oss-120b", "prompt 0.2, completion 0.6, input_cache"),
+        ("openai/gpt-oss-120b", {"pricing": {}}, "openai/gpt-oss-120b", "it cannot be read (KeyError: 'prompt')"),
+        ("llama-3.1-8b-instant", {}, "retired models", "this key is served llama-3.1-8b-instant"),
+        ("groq/compound", {"created": "today"}, "GET /models", '"created": "today"'),
+        ("groq/compound", {"pricing": {"prompt": 0.1}}, "GET /models", "a price is no text"),
+    ],
+)
+def test_a_catalogue_that_differs_is_noticed(
+    groq: SimulatedGroq, tmp_path: Path, changed: str, entry: dict[str, Any] | None, name: str, found: str
+) -> None:
+    groq.fail({"endpoint": "models", "body": catalogue(changed, entry)})
+    code, output = check(groq.url, tmp_path)
+    assert (code, differing(output)) == (1, {name}), output
+    assert found in output
+
+
+def test_of_a_server_that_is_no_groq_everything_differs(tmp_path: Path) -> None:
+    with recording() as other:
+        other.body = b"[]"
+        code, output = check(other.url, tmp_path)
+    assert code == 1
+    assert differing(output) == set(ASKED) - {"retry-after"}
+    assert "Traceback" not in output
+
+
+def test_without_a_key_or_a_groq_it_says_so_in_a_sentence(tmp_path: Path) -> None:
+    code, output = run(["app", "check-groq"], cwd=tmp_path)
+    assert (code, output.count("\n")) == (2, 1), output
+    assert output.startswith("GROQ_API_KEY: set it")
+    code, output = check("http://127.0.0.1:9/openai/v1", tmp_path)
+    assert (code, output.count("\n")) == (1, 1), output
+    assert output.startswith("http://127.0.0.1:9/openai/v1 does not answer")
+
+
+def test_the_document_has_every_fact() -> None:
+    """`python -m app check-groq --facts` prints the tables."""
+    assert as_markdown() in (PROJECT / "docs" / "groq.md").read_text()
+
+
+def test_the_facts_are_printed_without_a_key(tmp_path: Path) -> None:
+    assert run(["app", "check-groq", "--facts"], cwd=tmp_path) == (0, as_markdown() + "\n")
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.name)
+def test_each_fact_has_a_source_and_a_test(fact: Any) -> None:
+    path, _, name = fact.test.partition("::")
+    assert f"def {name}(" in (PROJECT / path).read_text()
+    assert fact.sources
+    assert re.fullmatch(r"202\d-[01]\d-[0-3]\d", fact.seen)
