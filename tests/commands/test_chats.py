@@ -14,6 +14,7 @@ from app.core.record import ChatRecord
 from app.db.engine import create_engine
 from app.db.migrate import upgrade
 from app.db.repositories.chat_log import ChatLogRepository
+from tests.commands.conftest import Answered
 from tests.commands.newcomer import FREE_PORT, chat
 from tests.support.bodies import as_objects
 from tests.support.processes import program, run
@@ -99,7 +100,7 @@ def test_chats_without_a_database_says_how_to_get_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "many", "9" * 30])
-def test_a_limit_that_is_no_count_is_refused(tmp_path: Path, limit: str) -> None:
-    code, output = run(["app", "chats", "--limit", limit], cwd=tmp_path)
+def test_a_limit_that_is_no_count_is_refused(answered: Answered, limit: str) -> None:
+    code, output = answered("chats", "--limit", limit)
     assert code == 2
     assert "a number from 1 to 100000" in output

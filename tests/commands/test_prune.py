@@ -10,6 +10,7 @@ import pytest
 from app.core.config import Settings
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
+from tests.commands.conftest import Answered
 from tests.support.database import query
 from tests.support.processes import run
 from tests.support.records import record
@@ -56,8 +57,8 @@ def test_more_than_go_at_once_go_too(database: Settings, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("age", ["", "90", "d", "0d", "-1d", "1.5d", "90days", "99999999w", "٣d"])
-def test_what_is_no_age_is_refused_before_anything_is_deleted(tmp_path: Path, age: str) -> None:
-    code, output = run(["app", "prune", "--older-than", age], cwd=tmp_path)
+def test_what_is_no_age_is_refused_before_anything_is_deleted(answered: Answered, tmp_path: Path, age: str) -> None:
+    code, output = answered("prune", "--older-than", age)
     assert code == 2
     assert "--older-than" in output
     assert not list(tmp_path.iterdir())

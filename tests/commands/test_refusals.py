@@ -1,20 +1,16 @@
 """What cannot be done is said in one sentence, and the exit code is not 0."""
 
 import socket
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from app.__main__ import main
 from app.core.config import Settings
 from app.serving.checks import missing_in_production
+from tests.commands.conftest import Answered
 from tests.commands.newcomer import FREE_PORT, chat
 from tests.support.processes import PROJECT, program, run
-
-Answered = Callable[[str, Mapping[str, str]], tuple[int, str]]
-"""A command and its environment to its exit code and what it said."""
 
 
 def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
@@ -27,21 +23,6 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
         f"set PORT to a free port, for example PORT={port + 1}, or HOST to an address of this machine\n"
     )
     assert not list(tmp_path.iterdir())
-
-
-@pytest.fixture
-def answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Answered:
-    """Calls `python -m app` in this process: for what is refused before anything is begun."""
-    monkeypatch.chdir(tmp_path)  # a developer's .env is not read from there
-    monkeypatch.setenv("GROQ_STREAM_ENV_FILE", "read")
-
-    def answer(command: str, env: Mapping[str, str]) -> tuple[int, str]:
-        for name, value in env.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr("sys.argv", ["app", command])
-        return main(), capsys.readouterr().err
-
-    return answer
 
 
 @pytest.mark.parametrize("command", ["run", "chats"])
@@ -73,7 +54,7 @@ def test_a_process_with_a_bad_setting_ends_with_one_sentence(tmp_path: Path, com
     ],
 )
 def test_a_bad_setting_is_one_sentence(answered: Answered, command: str, name: str, value: str, words: str) -> None:
-    code, output = answered(command, {name: value})
+    code, output = answered(command, **{name: value})
     assert code == 2
     assert output.startswith(words)
     assert output.count("\n") == 1
@@ -83,7 +64,7 @@ def test_a_bad_setting_is_one_sentence(answered: Answered, command: str, name: s
 @pytest.mark.parametrize("option", ["foo=1", "socket_timeout=soon", "retry=1", "protocol=9"])
 def test_an_option_of_redis_that_cannot_be_is_one_sentence(answered: Answered, option: str) -> None:
     env = {"REDIS_URL": f"redis://:secret@127.0.0.1/0?{option}", "QUOTA_STREAMS": "1"}
-    code, output = answered("run", env)
+    code, output = answered("run", **env)
     assert code == 2
     assert output.startswith("REDIS_URL: behind its ? stands")
     assert output.count("\n") == 1

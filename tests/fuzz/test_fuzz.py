@@ -27,13 +27,15 @@ def assert_clean(tally: Tally, target: Target) -> None:
     assert tally.ok > tally.inputs / 10, "most of it did not come far"
 
 
-def test_the_service_does_what_its_description_says(target: Target) -> None:
+@pytest.mark.parametrize("cases", [20, pytest.param(80, marks=pytest.mark.long)])
+def test_the_service_does_what_its_description_says(target: Target, cases: int) -> None:
     """Statuses, types and shapes, whether a request is as described or not."""
-    assert_clean(described.run(target, cases=80, seed=1), target)
+    assert_clean(described.run(target, cases=cases, seed=1), target)
 
 
-def test_no_bytes_make_the_service_fail_or_wait(target: Target) -> None:
-    assert_clean(raw.run(target, cases=300, seed=1), target)
+@pytest.mark.parametrize("cases", [100, pytest.param(1000, marks=pytest.mark.long)])
+def test_no_bytes_make_the_service_fail_or_wait(target: Target, cases: int) -> None:
+    assert_clean(raw.run(target, cases=cases, seed=1), target)
 
 
 @pytest.mark.parametrize("attack", ["empty parts, 6 at once", "nested lists, one by one", "uploads that stall"])

@@ -80,6 +80,7 @@ def test_bodies_end_where_they_end_however_they_are_framed(size: int) -> None:
         assert message(whole + b"more") == (head, b"Hello, world", b"more")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [DIRECT, NGINX, ALL_OFF, ALL_ON, PLAIN, LITELLM])
 def test_every_contender_relays_every_token(around: Stage, name: str) -> None:
     if name == NGINX and nginx.installed() is None:
@@ -93,6 +94,7 @@ def test_every_contender_relays_every_token(around: Stage, name: str) -> None:
         assert run.seen.tokens == LOAD.chats * LOAD.tokens
 
 
+@pytest.mark.long
 def test_a_chat_whose_signals_are_missing_is_noticed(around: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loadtests.bench.honesty._PATIENCE_S", 1)
     with started(around, ALL_ON) as contender:

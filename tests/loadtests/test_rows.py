@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.support.processes import run
 
 SHAPES = ["one table", "BRIN on created_at", "no index on created_at", "a table for each month"]
 
 
+@pytest.mark.long
 def test_every_shape_is_written_read_and_cleared(tmp_path: Path) -> None:
     code, output = run(["loadtests.rows", "--rows", "3600"], cwd=tmp_path)
     assert code == 0, output

@@ -1,6 +1,5 @@
 """Chats while the database is hurt, and what becomes of their rows."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
@@ -8,6 +7,7 @@ import httpx2
 from tests.support.database import query
 from tests.support.scrape import scrape, total
 from tests.support.serving import Workers
+from tests.support.waiting import wait_until
 
 ENV = {"GROQ_API_KEY": "test", "COMMIT_TIMEOUT_S": "0.5", "DRAIN_TIMEOUT_S": "1", "MAX_BODY_BYTES": "200000"}
 
@@ -35,12 +35,9 @@ def spooled(workers: Workers) -> float:
     return total(scrape(workers.http, *workers.ports), "chat_log_spooled_rows")
 
 
-def all_are_rows_in_the_end(workers: Workers, ids: list[str], seconds: float = 30) -> None:
+def all_are_rows_in_the_end(workers: Workers, ids: list[str], seconds: float = 60) -> None:
     """Each once, and nothing waits any longer."""
-    deadline = time.monotonic() + seconds
-    while spooled(workers) or set(rows(workers)) < set(ids):
-        assert time.monotonic() < deadline, f"{spooled(workers)} rows wait"
-        time.sleep(0.1)
+    wait_until(lambda: not spooled(workers) and set(rows(workers)) >= set(ids), "rows wait", seconds)
     assert sorted(rows(workers)) == sorted(ids)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from tests.support.otlp import Collector
 from tests.support.scrape import scrape, total
 from tests.support.service import DROP_IN, SimulatedGroq
 from tests.support.serving import Workers, serving
+from tests.support.waiting import wait_until
 
 QUOTA = 8
 MAX_ACTIVE = 3
@@ -35,7 +35,8 @@ def workers(
         **ENV,
         "GROQ_BASE_URL": groq.url,
         "GROQ_RETRY_WAIT_S": "1",
-        "CHAT_GAP_TIMEOUT_S": "3",
+        "CHAT_GAP_TIMEOUT_S": "2",
+        "CLIENT_STALL_TIMEOUT_S": "1",
         "API_KEYS": KEYS,
         "QUOTA_REQUESTS_PER_MINUTE": str(QUOTA),
         "MAX_ACTIVE_STREAMS": str(MAX_ACTIVE),
@@ -64,7 +65,7 @@ def ask_in_every_way(mix: Mix, workers: Workers, spool: Path) -> None:
     ask_as_openai_s_clients_do(mix)
     mix.leave(7)
     with mix.blocked(7):
-        time.sleep(ENV_STALL_S + 1)
+        assert workers.program.wait_for('"client_stalled"')
     with ThreadPoolExecutor(4 * MAX_ACTIVE) as pool:  # more at once than both workers have room for
         many = list(pool.map(lambda client: mix.ask(client, fault={"silence_s": 1}), range(8, 8 + 4 * MAX_ACTIVE)))
     assert 503 in many
@@ -82,22 +83,17 @@ def ask_as_openai_s_clients_do(mix: Mix) -> None:
     assert mix.ask_without_a_key(DROP_IN) == 401
 
 
-ENV_STALL_S = float(ENV["CLIENT_STALL_TIMEOUT_S"])
-
-
 def lose_a_row(mix: Mix, workers: Workers, spool: Path) -> None:
     """The table is away, and so is the disk: what runs is not recorded, and what asks next is turned away."""
     execute(workers.database_url, "ALTER TABLE chat_logs RENAME TO elsewhere")
+    wait_until(lambda: not any(spool.iterdir()), "rows wait")
     spool.rmdir()
     spool.touch()
     statuses = [mix.ask(client) for client in (16, 17, 18, 19, 16, 17)]
     spool.unlink()
     execute(workers.database_url, "ALTER TABLE elsewhere RENAME TO chat_logs")
     assert {200, 503} == set(statuses)
-    deadline = time.monotonic() + 10
-    while not all(mix.ask(client) == 200 for client in (1, 2, 3)):
-        assert time.monotonic() < deadline, "rows are not kept again"
-        time.sleep(0.2)
+    wait_until(lambda: all(mix.ask(client) == 200 for client in (1, 2, 3)), "rows are not kept again")
 
 
 def counts_of_a_drain(mix: Mix, workers: Workers, groq: SimulatedGroq, collector: Collector) -> list[Sample]:
@@ -113,13 +109,14 @@ def counts_of_a_drain(mix: Mix, workers: Workers, groq: SimulatedGroq, collector
             stack.enter_context(mix.held(client))
             if all(running()):
                 break
-        expected = sum(running())
+        expected, ports = sum(running()), workers.ports
         workers.program.signal(signal.SIGTERM)
-        deadline = time.monotonic() + 10
-        samples = scrape(workers.http, *workers.ports)
-        while total(samples, "chat_requests_total", outcome="draining") < expected:
-            assert time.monotonic() < deadline, "the drain does not end"
-            samples = scrape(workers.http, *workers.ports)
+
+        def counted() -> list[Sample]:
+            samples = scrape(workers.http, *ports)
+            return samples if total(samples, "chat_requests_total", outcome="draining") >= expected else []
+
+        samples = wait_until(counted, "the drain does not end")
     assert len([sample for sample in samples if sample.name == "chat_active_streams"]) == workers.count
     return samples
 

@@ -1,6 +1,5 @@
 """Rows that the database does not take for what is in them, and those for which there is no place at all."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tests.support.postgres import Postgres
 from tests.support.scrape import scrape, total
 from tests.support.service import HELLO, SimulatedGroq
 from tests.support.serving import Workers, serving
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -79,6 +79,7 @@ def test_neither_the_database_nor_the_disk(
         tmp_path, http, {**ENV, "GROQ_BASE_URL": groq.url}, database_url=outage_database, workers=1
     ) as workers:
         spool = tmp_path / "data" / "spool"
+        wait_until(lambda: not any(spool.iterdir()), "the worker's start leaves files")
         spool.rmdir()
         spool.touch()
         hurt_postgres.stop()
@@ -95,8 +96,9 @@ def test_neither_the_database_nor_the_disk(
         finally:
             hurt_postgres.start()
         spool.unlink()
-        deadline = time.monotonic() + 20
-        while not (reply := workers.chat()).done:
-            assert time.monotonic() < deadline, "it never came back"
-            time.sleep(0.1)
-        all_are_rows_in_the_end(workers, [reply.id])
+
+        def completed() -> str:
+            reply = workers.chat()
+            return reply.id if reply.done else ""
+
+        all_are_rows_in_the_end(workers, [wait_until(completed, "it never came back")])

@@ -15,7 +15,6 @@ from tests.support.raw import CHAT, connect, receive_until
 from tests.support.scrape import scrape, total
 from tests.support.service import HELLO, PATH, SimulatedGroq
 from tests.support.serving import Workers, serving
-from tests.support.waiting import wait_until
 
 
 @contextmanager
@@ -63,7 +62,8 @@ def test_a_worker_that_is_killed_comes_back_in_its_place_and_the_others_do_not_n
     before = {port: total(scrape(workers.http, port), "chat_requests_total") for port in (first, second)}
     killed = workers.pid(first)
     workers.kill(first, signal.SIGKILL)
-    wait_until(lambda: workers.pid(first) != killed and workers.ports == [first, second], "it did not come back")
+    workers.wait_for_pid(first, other_than=killed)
+    workers.wait_for_ports(first, second)
     assert total(scrape(workers.http, first), "chat_requests_total") == 0
     assert total(scrape(workers.http, second), "chat_requests_total") == before[second]
     assert [workers.chat().done for _ in range(5)] == [True] * 5

@@ -63,7 +63,8 @@ class Postgres:
         limit = "unlimited" if largest_file is None else str(largest_file)
         postmaster = self._postmaster()
         for process in (postmaster, *postmaster.children()):  # as their own user: others may not
-            _run(["prlimit", f"--pid={process.pid}", f"--fsize={limit}:unlimited"], self.user)
+            done = _as(["prlimit", f"--pid={process.pid}", f"--fsize={limit}:unlimited"], self.user)
+            assert done.returncode == 0 or not process.is_running(), done.stderr
 
     def freeze(self) -> None:
         """It keeps its connections, takes new ones, and answers nobody."""

@@ -14,7 +14,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 _URL = re.compile(r"http://(?:[\w.]+|\[::1\]):\d+[\w/]*")
-_START_S = 30
+_START_S = 60
+_END_S = 120
 _PIPE_BYTES = 2**20
 
 
@@ -136,7 +137,7 @@ class Program:
     def wait(self) -> int:
         """Returns the exit code."""
         try:
-            return self._process.wait(timeout=_START_S)
+            return self._process.wait(timeout=_END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise

@@ -36,6 +36,10 @@ class Workers(Service):
         pid: int = [line["pid"] for line in lines if line["port"] == port][-1]
         return pid
 
+    def wait_for_pid(self, port: int, *, other_than: int) -> None:
+        """Until another worker serves there."""
+        wait_until(lambda: self.pid(port) != other_than, f"no other worker serves port {port}")
+
     def kill(self, port: int, how: signal.Signals) -> None:
         """Ends the worker behind a metrics port."""
         os.kill(self.pid(port), how)
