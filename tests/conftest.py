@@ -1,6 +1,7 @@
 """What every test may ask for: a fresh database, a simulated Groq, the service in front of both."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from app.core.config import Settings
 from tests.support.processes import program
 from tests.support.service import Service, SimulatedGroq, service_before
 from tests.support.shared import SharedResources, shared_resources
+from tests.support.virtual_time import VirtualClock
 
 # How long an example takes says something of the machine, and nothing of the code.
 hypothesis.settings.register_profile("project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -26,8 +28,22 @@ SHARED = pytest.StashKey[SharedResources]()
 
 
 @pytest.fixture
-def anyio_backend() -> str:
+def anyio_backend() -> Any:
     return "asyncio"
+
+
+@pytest.fixture
+def virtual_clock(monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
+    """`time.monotonic`, and with it the event loop's clock."""
+    clock = VirtualClock()
+    monkeypatch.setattr(time, "monotonic", clock)
+    return clock
+
+
+@pytest.fixture
+def virtual_time(virtual_clock: VirtualClock) -> Any:
+    """An `anyio_backend` whose event loops need no time to wait."""
+    return "asyncio", {"loop_factory": virtual_clock.event_loop}
 
 
 @pytest.hookimpl(optionalhook=True)

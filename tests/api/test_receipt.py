@@ -30,6 +30,14 @@ def on_postgres(
         yield Service(running.url(), running, url, http)
 
 
+async def until_the_row_waits(connection: asyncpg.Connection) -> None:
+    """Until the service waits for the table, and a little longer: whatever else it sends has come by then."""
+    locked_out = "SELECT 1 FROM pg_locks WHERE relation = 'chat_logs'::regclass AND NOT granted"
+    while not await connection.fetch(locked_out):
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.1)
+
+
 def test_done_waits_for_the_commit(on_postgres: Service, groq: SimulatedGroq) -> None:
     """While the table is locked, everything but the receipt arrives; when it is free, so does the receipt."""
 
@@ -48,7 +56,7 @@ def test_done_waits_for_the_commit(on_postgres: Service, groq: SimulatedGroq) ->
                 while not (b'"finish_reason":"stop"' in before and before.endswith(b"\n\n")):
                     before += await anext(pieces)
                 receipt = asyncio.ensure_future(anext(pieces))
-                await asyncio.sleep(0.3)
+                await until_the_row_waits(connection)
                 assert not receipt.done()
                 await transaction.rollback()
                 return before, await receipt
@@ -71,10 +79,7 @@ def test_an_answer_that_is_not_streamed_waits_for_the_commit(on_postgres: Servic
             await connection.execute("LOCK TABLE chat_logs IN ACCESS EXCLUSIVE MODE")
             async with httpx2.AsyncClient(timeout=10, trust_env=False) as client:
                 answer = asyncio.ensure_future(client.post(on_postgres.url + DROP_IN, json=HELLO))
-                locked_out = "SELECT 1 FROM pg_locks WHERE relation = 'chat_logs'::regclass AND NOT granted"
-                while not await connection.fetch(locked_out):  # until the service waits to write the row
-                    await asyncio.sleep(0.02)
-                await asyncio.sleep(0.1)
+                await until_the_row_waits(connection)
                 assert not answer.done()
                 await transaction.rollback()
                 return await answer

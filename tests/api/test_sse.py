@@ -2,12 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 from starlette.types import Message
 
 from app.api.sse import EventStream
 from app.core.errors import ClientStalled, Overloaded
+
+
+@pytest.fixture
+def anyio_backend(virtual_time: Any) -> Any:
+    return virtual_time
 
 
 class Client:

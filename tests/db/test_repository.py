@@ -14,7 +14,7 @@ from app.db.errors import CommitError, DatabaseAway, RowsRefused
 from app.db.models import ChatLog
 from app.db.repositories.chat_log import ChatLogRepository
 from tests.support.bodies import as_objects
-from tests.support.database import query
+from tests.support.database import execute, query
 from tests.support.records import record
 
 
@@ -105,3 +105,18 @@ async def test_errors_keep_texts_to_themselves(rows: ChatLogRepository) -> None:
     with pytest.raises(CommitError) as of_argument:
         await rows.insert([record(attempts=["a-word-of-mine"])])
     assert "a-word-of-mine" not in str(of_argument.value)
+
+
+async def test_a_database_that_answers_and_takes_no_rows_is_not_well(
+    rows: ChatLogRepository, database: Settings
+) -> None:
+    await rows.ping()
+    url = database.database_url.get_secret_value()
+    if url.startswith("sqlite"):
+        return  # it has no such state
+    name = url.rpartition("/")[2]
+    await asyncio.to_thread(execute, url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    engine = create_engine(database)
+    with pytest.raises(Exception, match="read-only"):
+        await ChatLogRepository(engine).ping()
+    await engine.dispose()

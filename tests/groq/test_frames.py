@@ -1,10 +1,17 @@
 """When blocks are due."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from app.groq.frames import Frames
+from tests.support.virtual_time import VirtualClock
+
+
+@pytest.fixture
+def anyio_backend(virtual_time: Any) -> Any:
+    return virtual_time
 
 
 async def test_frames_begin_at_the_same_moments_for_all() -> None:
@@ -33,14 +40,12 @@ async def test_a_worker_that_falls_behind_has_longer_frames_until_it_has_caught_
     assert frames.length_s == 0.016
 
 
-async def test_it_looks_by_itself_while_it_runs() -> None:
+async def test_it_looks_by_itself_while_it_runs(virtual_clock: VirtualClock) -> None:
     frames = Frames(0.016)
     frames.start()
     await asyncio.sleep(0.12)
-    loop = asyncio.get_running_loop()
-    until = loop.time() + 0.3
-    while asyncio.get_running_loop().time() < until:
-        pass
-    await asyncio.sleep(0.06)
-    assert frames.length_s > 0.1
+    assert frames.length_s == 0.016
+    virtual_clock.advance(0.3)
+    await asyncio.sleep(0.001)
+    assert frames.length_s == 0.25
     await frames.stop()
