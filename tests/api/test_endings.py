@@ -2,13 +2,13 @@
 
 import json
 import socket
-import time
 from typing import Any
 
 import pytest
 
 from tests.support.database import query
 from tests.support.service import HELLO, PATH, Service, SimulatedGroq
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize(
@@ -103,16 +103,15 @@ def test_a_client_that_leaves_stops_groq_and_keeps_its_row(service: Service, gro
 
 def test_a_client_that_leaves_before_the_first_byte_is_noticed(service: Service, groq: SimulatedGroq) -> None:
     groq.fail({"first_byte_delay_s": 20})
+    before = groq.seen()["requests"]
     host, port = service.url.removeprefix("http://").split(":")
     body = json.dumps({"messages": [{"role": "user", "content": "I leave early"}]}).encode()
     with socket.create_connection((host, int(port))) as client:
         head = [f"POST {PATH} HTTP/1.1", "host: x", "content-type: application/json", f"content-length: {len(body)}"]
         client.sendall("\r\n".join([*head, "", ""]).encode() + body)
-        time.sleep(0.3)
-    deadline = time.monotonic() + 5
-    while not (rows := query(service.database_url, "SELECT * FROM chat_logs WHERE prompt = 'I leave early'")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        wait_until(lambda: groq.seen()["requests"] > before, "Groq is not asked")
+    sql = "SELECT * FROM chat_logs WHERE prompt = 'I leave early'"
+    rows = wait_until(lambda: query(service.database_url, sql), "there is no row")
     assert (rows[0]["outcome"], rows[0]["http_status"]) == ("client_disconnected", 499)
     assert (rows[0]["usage_source"], rows[0]["prompt_tokens"], rows[0]["completion_tokens"]) == (
         "estimated",

@@ -28,7 +28,7 @@ def limited_process(
         "GROQ_MAX_ATTEMPTS": "2",
         "GROQ_RETRY_WAIT_S": "1",
         "GROQ_FIRST_TOKEN_TIMEOUT_S": "0.6",
-        "CHAT_GAP_TIMEOUT_S": "1.5",
+        "CHAT_GAP_TIMEOUT_S": "3",
         "CHAT_TIMEOUT_S": "4",
         "STREAM_KEEPALIVE_S": "0.3",
         "CLIENT_STALL_TIMEOUT_S": "1",
@@ -50,7 +50,7 @@ def test_a_silence_is_bridged_with_comments_that_clients_skip(limited: Service, 
     reply = limited.chat()
     assert reply.done
     comments = [event for event in reply.events if event.startswith(":")]
-    assert 2 <= len(comments) <= 4
+    assert 1 <= len(comments) <= 4
     row = limited.row(reply.id)
     assert (row["outcome"], row["response"]) == ("completed", reply.text)
 
@@ -58,7 +58,7 @@ def test_a_silence_is_bridged_with_comments_that_clients_skip(limited: Service, 
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ({"silence_s": 9, "after_tokens": 5}, "Groq fell silent for 1.5 s"),
+        ({"silence_s": 9, "after_tokens": 5}, "Groq fell silent for 3 s"),
         ({"tokens_per_s": 5}, "the chat took longer than 4 s"),
     ],
 )
@@ -115,7 +115,7 @@ def attempts(service: Service) -> dict[str, float]:
 
 
 def test_beyond_the_places_and_the_queue_a_chat_is_refused_at_once(limited: Service, groq: SimulatedGroq) -> None:
-    groq.fail({"silence_s": 1, "after_tokens": 5})
+    groq.fail({"silence_s": 2.5, "after_tokens": 5})
     with ThreadPoolExecutor(PLACES + QUEUED + 6) as pool:
         chats = [pool.submit(one, limited) for _ in range(PLACES + QUEUED + 6)]
         replies = [chat.result() for chat in chats]
@@ -126,9 +126,9 @@ def test_beyond_the_places_and_the_queue_a_chat_is_refused_at_once(limited: Serv
     for reply, seconds in refused:
         assert reply.error["code"] == "overloaded"
         assert reply.headers["retry-after"] in {"1", "2", "3"}
-        assert seconds < 1  # those inside take longer
+        assert seconds < 2.5  # those inside take longer
     waited = sorted(limited.row(reply.id)["queue_ms"] for reply in taken)
-    assert max(waited[:PLACES]) < 500 < min(waited[PLACES:])
+    assert max(waited[:PLACES]) < 1000 < min(waited[PLACES:])
 
 
 def one(service: Service) -> tuple[Reply, float]:
@@ -148,7 +148,7 @@ def test_a_client_that_takes_nothing_makes_groq_wait_and_is_ended(limited: Servi
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         reader.connect((host, int(port)))
         reader.sendall("\r\n".join([*head, "", ""]).encode() + body)
-        begun = reader.recv(1000).decode()
+        begun = reader.recv(1000).decode(errors="replace")
         chat_id = begun.partition("x-request-id: ")[2][:36]
         row = limited.row_in_time(chat_id, 15)
     assert row["outcome"] == "client_stalled"
