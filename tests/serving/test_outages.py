@@ -1,6 +1,7 @@
 """The database fails in every way there is: streams go on, every receipt is kept, and every row is there once."""
 
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from secrets import token_hex
