@@ -22,7 +22,7 @@ hypothesis.settings.register_profile("project", deadline=None, suppress_health_c
 hypothesis.settings.load_profile("project")
 
 ENGINES = ["sqlite", "postgres"]
-SLOW = tuple(f"tests/{folder}/" for folder in ("serving", "loadtests", "commands", "observability", "api"))
+SLOW = ("serving", "loadtests", "commands", "observability", "api")
 WORKERS_PER_CORE = 2
 SHARED = pytest.StashKey[SharedResources]()
 
@@ -52,9 +52,10 @@ def pytest_xdist_auto_num_workers() -> int:
     return WORKERS_PER_CORE * (os.cpu_count() or 1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begins with the folders whose tests wait for processes, so that no worker is left alone with them at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Slow files first, so that no worker is left alone with one at the end; unless the order is to be random."""
+    if not config.pluginmanager.hasplugin("randomly"):
+        items.sort(key=lambda item: [not item.nodeid.startswith(f"tests/{folder}/") for folder in SLOW])
 
 
 @pytest.hookimpl(optionalhook=True)

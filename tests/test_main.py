@@ -10,11 +10,13 @@ from app.core.config import Settings
 from app.main import create_app
 from tests.support.bodies import parsed
 from tests.support.service import HELLO, SimulatedGroq
+from tests.support.waiting import until
 
 
 async def test_closing_waits_for_the_streams_that_still_run(database: Settings, groq: SimulatedGroq) -> None:
     """Groq's client and the writer are still there for the last chat, and its receipt is real."""
-    groq.fail({"after_tokens": 5, "silence_s": 0.5})
+    groq.fail({"after_tokens": 5, "silence_s": 2})
+    before = groq.seen()["requests"]
     app = create_app(database.model_copy(update={"groq_simulator_url": groq.url, "metrics_port": 0}))
 
     async def chat(chats: ChatService) -> list[bytes]:
@@ -23,7 +25,7 @@ async def test_closing_waits_for_the_streams_that_still_run(database: Settings, 
     async with app.router.lifespan_context(app) as state:
         assert state
         running = asyncio.ensure_future(chat(state["chats"]))
-        await asyncio.sleep(0.3)
+        await until(lambda: groq.seen()["requests"] > before, "Groq is not asked")
         assert not running.done()
     assert running.done()
     assert (await running)[-1] == DONE

@@ -14,6 +14,7 @@ from app.db.errors import DatabaseAway
 from tests.db.keeping import GatedRows, keeping, prompts_in
 from tests.db.watch import Watch
 from tests.support.records import record
+from tests.support.waiting import until
 
 
 async def test_a_lone_row_is_committed_at_once(tmp_path: Path) -> None:
@@ -28,7 +29,7 @@ async def test_what_queues_during_a_commit_goes_into_the_next_one_together(tmp_p
     rows.gate.clear()
     async with keeping(rows, tmp_path) as log:
         first = log.add(record())
-        await asyncio.sleep(0.01)
+        await until(lambda: rows.tries == 1, "no commit begins")
         others = [log.add(record()) for _ in range(7)]
         rows.gate.set()
         await asyncio.wait_for(asyncio.gather(first, *others), 1)
@@ -47,7 +48,7 @@ async def test_nobody_has_a_receipt_before_the_commit_is_over(tmp_path: Path) ->
     rows.gate.clear()
     async with keeping(rows, tmp_path) as log:
         durable = log.add(record())
-        await asyncio.sleep(0.05)
+        await until(lambda: rows.tries == 1, "no commit begins")
         assert not durable.done()
         rows.gate.set()
         await asyncio.wait_for(durable, 1)
@@ -126,7 +127,7 @@ async def test_a_writer_that_is_stopped_in_a_hurry_leaves_nobody_waiting(tmp_pat
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(keeping(rows, tmp_path))
         in_flight = log.add(record())
-        await asyncio.sleep(0.01)
+        await until(lambda: rows.tries == 1, "no commit begins")
         queued = log.add(record())
         assert log._task
         log._task.cancel()

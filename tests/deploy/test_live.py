@@ -16,6 +16,7 @@ from tests.support.prometheus import Prometheus, prometheus, rules
 from tests.support.service import HELLO, PATH, SimulatedGroq
 from tests.support.serving import Workers, serving
 from tests.support.shared import SharedResources
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.needs("prometheus")
 
@@ -108,12 +109,14 @@ def test_every_rule_is_evaluated_without_an_error(live: Live) -> None:
 
 def test_prometheus_counts_what_the_database_has(live: Live) -> None:
     rows = query(live.workers.database_url, "SELECT outcome, count(*) AS count FROM chat_logs GROUP BY outcome")
-    time.sleep(2)  # for one more scrape
-    samples = live.prometheus.query("sum by (outcome) (chat_requests_total) > 0")
-    assert {each["metric"]["outcome"]: float(each["value"][1]) for each in samples} == {
-        row["outcome"]: row["count"] for row in rows
-    }
     assert len(rows) >= 3
+    in_database = {row["outcome"]: row["count"] for row in rows}
+
+    def in_prometheus() -> dict[str, float]:
+        samples = live.prometheus.query("sum by (outcome) (chat_requests_total) > 0")
+        return {each["metric"]["outcome"]: float(each["value"][1]) for each in samples}
+
+    wait_until(lambda: in_prometheus() == in_database, "after one more scrape they are not the same")
 
 
 def test_workers_that_are_up_are_told_from_ports_that_are_closed(live: Live) -> None:

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import re
 import runpy
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from tests.support.ports import free_port
 from tests.support.processes import PROJECT, program
 from tests.support.raw import BODY, CHAT, connect, exchange, receive_until, sized
 from tests.support.service import HELLO, PATH, Service, SimulatedGroq
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.needs("nginx")
 
@@ -108,12 +108,9 @@ def test_a_client_that_leaves_before_the_first_byte_is_noticed(service: Service,
     requests = groq.seen()["requests"]
     with connect(service.url) as client:
         client.sendall(CHAT + sized(BODY.replace(b"Hello", b"I leave early")))
-        while groq.seen()["requests"] == requests:
-            time.sleep(0.01)
-    deadline = time.monotonic() + 5
-    while not (rows := query(service.database_url, "SELECT * FROM chat_logs WHERE prompt = 'I leave early'")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        wait_until(lambda: groq.seen()["requests"] > requests, "Groq is not asked")
+    sql = "SELECT * FROM chat_logs WHERE prompt = 'I leave early'"
+    rows = wait_until(lambda: query(service.database_url, sql), "there is no row")
     assert (rows[0]["outcome"], rows[0]["http_status"]) == ("client_disconnected", 499)
 
 

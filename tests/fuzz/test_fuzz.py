@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fuzz import described, greedy, raw
+from tests.fuzz import greedy, raw
 from tests.fuzz.tally import Tally
 from tests.fuzz.target import Target, under_fire
 
@@ -30,6 +30,8 @@ def assert_clean(tally: Tally, target: Target) -> None:
 @pytest.mark.parametrize("cases", [20, pytest.param(80, marks=pytest.mark.long)])
 def test_the_service_does_what_its_description_says(target: Target, cases: int) -> None:
     """Statuses, types and shapes, whether a request is as described or not."""
+    from tests.fuzz import described  # noqa: PLC0415 - schemathesis is large, and every worker imports this file
+
     assert_clean(described.run(target, cases=cases, seed=1), target)
 
 

@@ -99,7 +99,7 @@ async def test_a_slow_redis_makes_few_wait_and_nobody_for_long(redis: RedisServe
         began = time.monotonic()
         for _ in range(20):
             assert await asks(quota) == {}
-        assert time.monotonic() - began < 0.6
+        assert time.monotonic() - began < 2  # 20 that waited each would be 4 s
         assert failures.operations.count("enter") == 20
         redis.thaw()
 

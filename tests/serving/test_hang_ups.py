@@ -7,6 +7,7 @@ import pytest
 from tests.support.raw import CHAT, HEALTH, connect, receive_until, sized
 from tests.support.scrape import scrape, total
 from tests.support.service import Service, SimulatedGroq
+from tests.support.waiting import wait_until
 
 
 def counted(service: Service, **labels: str) -> float:
@@ -17,9 +18,7 @@ def counted(service: Service, **labels: str) -> float:
 
 def counts_one_more(service: Service, outcome: str, before: float) -> bool:
     """Whether it is one in the end; a client that has gone cannot know when."""
-    deadline = time.monotonic() + 10
-    while counted(service, outcome=outcome) == before and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: counted(service, outcome=outcome) != before, "it is not counted")
     return counted(service, outcome=outcome) == before + 1
 
 

@@ -12,6 +12,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from tests.support.waiting import wait_until
+
 
 @dataclass(frozen=True)
 class ReceivedSpan:
@@ -48,14 +50,15 @@ class Collector:
         return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
 
     def wait_for(
-        self, matches: Callable[[ReceivedSpan], bool], count: int = 1, seconds: float = 10
+        self, matches: Callable[[ReceivedSpan], bool], count: int = 1, seconds: float = 30
     ) -> list[ReceivedSpan]:
         """So many spans that match; fails if they do not come in time."""
-        deadline = time.monotonic() + seconds
-        while len(found := [span for span in list(self.spans) if matches(span)]) < count:
-            assert time.monotonic() < deadline, f"{len(found)} of {count} spans among {[s.name for s in self.spans]}"
-            time.sleep(0.02)
-        return found
+
+        def found() -> list[ReceivedSpan]:
+            matching = [span for span in list(self.spans) if matches(span)]
+            return matching if len(matching) >= count else []
+
+        return wait_until(found, f"there are no {count} spans that match", seconds)
 
     def trace(self, trace_id: str, *names: str) -> list[ReceivedSpan]:
         """All spans of a trace, once those of these names have come."""

@@ -1,5 +1,6 @@
 """Waiting for what can be seen and announces nothing."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,3 +17,11 @@ def wait_until(condition: Callable[[], Result], what: str, seconds: float = 30) 
         assert time.monotonic() < deadline, f"after {seconds:g} s: {what}"
         time.sleep(_LOOK_AGAIN_S)
     return result
+
+
+async def until(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """The same, in an event loop."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, f"after {seconds:g} s: {what}"
+        await asyncio.sleep(_LOOK_AGAIN_S)
