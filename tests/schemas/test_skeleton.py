@@ -47,6 +47,20 @@ def test_values_are_counted_whatever_strings_hold_and_wherever_a_body_is_cut(
     assert not is_let_in(data, count(value) - 1, cut)
 
 
+@pytest.mark.parametrize("data", [rb'{"a\\":["\"[","\\\"{",1],"":{}}', rb'["\\","[\\\\","{"]'])
+def test_wherever_a_body_is_cut_the_same_is_outside_of_its_strings(data: bytes) -> None:
+    def outside(*pieces: bytes) -> bytes:
+        skeleton = Skeleton(100)
+        for piece in pieces:
+            skeleton.feed(piece)
+        return b"".join(skeleton._pieces)
+
+    whole = outside(data)
+    assert whole in {b"{:[,,1],:{}}", b"[,,]"}
+    assert {outside(data[:cut], data[cut:]) for cut in range(len(data))} == {whole}
+    assert outside(*[data[at : at + 1] for at in range(len(data))]) == whole
+
+
 @given(JSON, st.integers(0, 200))
 def test_no_json_that_the_standard_library_writes_is_refused_for_its_numbers(value: Any, cut: int) -> None:
     try:

@@ -2,9 +2,10 @@
 
 import json
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ def keyed_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPath
         "API_KEYS": "greedy:key-of-the-greedy,other:key-of-the-other",
         "MAX_BODY_BYTES": str(LARGEST),
         "MAX_BODY_BYTES_IN_FLIGHT": str(LIMIT),
+        "COMMIT_TIMEOUT_S": "20",
     }
     with service_before(groq_process, tmp_path_factory.mktemp("keyed"), settings) as running:
         yield running
@@ -104,6 +106,21 @@ def test_a_request_is_held_while_its_chat_runs(keyed: Service, groq: SimulatedGr
         receive_until(client, b"data:")
         assert held(keyed) == len(TEXT)
         receive_until(client, b"data: [DONE]")
+    assert holds(keyed, 0)
+
+
+def test_a_row_that_is_still_to_be_written_holds_its_request_even_if_the_client_has_left(
+    keyed: Service, groq: SimulatedGroq
+) -> None:
+    groq.fail({"silence_s": 10, "after_tokens": 3, "times": 1})
+    with closing(sqlite3.connect(keyed.database_url.partition(":///")[2], isolation_level=None)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        with connect(keyed.url) as client:
+            client.sendall(CHAT + GREEDY + sized(TEXT))
+            receive_until(client, b"data:")
+        groq.wait_until_left(1)
+        assert held(keyed) == len(TEXT)
+        database.execute("ROLLBACK")
     assert holds(keyed, 0)
 
 
