@@ -3,12 +3,11 @@
 import asyncio
 import select
 from functools import partial
-from typing import Any, cast
+from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
-from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from app.core.config import Settings
@@ -18,16 +17,12 @@ _DNS_CACHE_S = 60
 
 
 def create_connector() -> aiohttp.TCPConnector:
-    """A pool without a limit: admission bounds the chats, and a pool that queued them would hide that wait.
-
-    Names are resolved by c-ares and not in asyncio's shared threads, which a name server that never answers for another
-    host, such as the database's, can use up.
-    """
+    """A pool without a limit: admission bounds the chats, and a pool that queued them would hide that wait."""
     return SilentPoolConnector(
         limit=0,
         keepalive_timeout=_KEEPALIVE_S,
         ttl_dns_cache=_DNS_CACHE_S,
-        resolver=cast("AbstractResolver", aiohttp.AsyncResolver()),
+        resolver=aiohttp.ThreadedResolver(),  # the event loop's own lookup: serving/event_loop.py
         ssl=httpx2.create_ssl_context(),
     )
 
