@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from app.core.config import Settings
+from tests.support.http import client as http_client
 from tests.support.processes import program
 from tests.support.service import Service, SimulatedGroq, service_before
 from tests.support.shared import SharedResources, shared_resources
@@ -93,7 +94,7 @@ def database(request: pytest.FixtureRequest, shared: SharedResources, tmp_path: 
 
 @pytest.fixture(scope="session")
 def http() -> Iterator[httpx2.Client]:
-    with httpx2.Client(timeout=30, trust_env=False) as client:
+    with http_client() as client:
         yield client
 
 

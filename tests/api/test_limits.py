@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx2
 import pytest
 
+from tests.support.http import client as http_client
 from tests.support.scrape import scrape, total
 from tests.support.service import HELLO, PATH, Reply, Service, SimulatedGroq, service_before
 
@@ -133,7 +133,7 @@ def test_beyond_the_places_and_the_queue_a_chat_is_refused_at_once(limited: Serv
 
 def one(service: Service) -> tuple[Reply, float]:
     began = time.monotonic()
-    with httpx2.Client(timeout=30, trust_env=False) as client:
+    with http_client() as client:
         reply = Service(service.url, service.program, service.database_url, client).chat()
     return reply, time.monotonic() - began
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.database import query
 from tests.support.grafana import expressions
+from tests.support.http import client as http_client
 from tests.support.otlp import Collector, collecting
 from tests.support.prometheus import Prometheus, prometheus, rules
 from tests.support.service import HELLO, PATH, SimulatedGroq
@@ -75,7 +76,7 @@ def put_under_load(workers: Workers) -> None:
     def chat(number: int) -> None:
         while time.monotonic() < end:
             body = {**HELLO, "model": _MODELS[number % len(_MODELS)]}
-            with httpx2.Client(timeout=30, trust_env=False) as client:
+            with http_client() as client:
                 client.post(workers.url + PATH, json=body)
             time.sleep(0.2)
 

@@ -6,8 +6,7 @@ from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
 
-import httpx2
-
+from tests.support.http import client as http_client
 from tests.support.service import PATH, SimulatedGroq
 from tests.support.serving import Workers
 
@@ -38,7 +37,7 @@ class Mix:
 
     def guess_a_key(self) -> list[int]:
         """Where no chat is asked for, and one that is refused is none."""
-        with httpx2.Client(timeout=30, trust_env=False, headers={"authorization": "Bearer wrong"}) as client:
+        with http_client(headers={"authorization": "Bearer wrong"}) as client:
             return [client.get(self._workers.url + path).status_code for path in GUESSED]
 
     def leave(self, client: int) -> None:
@@ -70,7 +69,7 @@ class Mix:
         """A chat that has begun; leaving the stack hangs up."""
         self.asked += 1
         stack = ExitStack()
-        http = stack.enter_context(httpx2.Client(timeout=30, trust_env=False))
+        http = stack.enter_context(http_client())
         headers = {"authorization": f"Bearer {SECRET_KEY}-{client}"}
         response = stack.enter_context(http.stream("POST", self._workers.url + PATH, json=BODY, headers=headers))
         pieces = response.iter_raw()
@@ -80,6 +79,6 @@ class Mix:
 
     def _post(self, authorization: str, body: Any, path: str) -> int:
         self.asked += 1
-        with httpx2.Client(timeout=30, trust_env=False) as client:
+        with http_client() as client:
             headers = {"authorization": authorization}
             return client.post(self._workers.url + path, json=body, headers=headers).status_code

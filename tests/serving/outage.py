@@ -2,9 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx2
-
 from tests.support.database import query
+from tests.support.http import client as http_client
 from tests.support.scrape import scrape, total
 from tests.support.serving import Workers
 from tests.support.waiting import wait_until
@@ -16,7 +15,7 @@ def chat(workers: Workers, count: int = 1, content: str = "Hello") -> list[str]:
     """So many chats on connections of their own, over both workers; the ids of those with a receipt."""
 
     def one(_: int) -> str:
-        with httpx2.Client(timeout=30, trust_env=False) as client:
+        with http_client() as client:
             body = {"messages": [{"role": "user", "content": content}]}
             reply = Workers(**{**vars(workers), "http": client}).chat(body)
         assert reply.done, reply.body[-300:]

@@ -12,6 +12,7 @@ import pytest
 from app.quota.leases import LEASE_S
 from tests.serving.conftest import ENV
 from tests.support import redis as redis_server
+from tests.support.http import client as http_client
 from tests.support.redis import PASSWORD, RedisServer
 from tests.support.scrape import scrape, total
 from tests.support.service import HELLO, PATH, Reply, SimulatedGroq
@@ -46,7 +47,7 @@ def served(chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_pa
 
 def ask(workers: Workers, key: str = "key-a") -> Reply:
     """One chat, on a connection of its own, so that either worker may have it."""
-    with httpx2.Client(timeout=30, trust_env=False) as client:
+    with http_client() as client:
         response = client.post(workers.url + PATH, json=HELLO, headers={"authorization": f"Bearer {key}"})
     return Reply(response.status_code, response.headers, response.content)
 
@@ -55,7 +56,7 @@ def ask(workers: Workers, key: str = "key-a") -> Reply:
 def holding(workers: Workers, key: str = "key-a") -> Iterator[httpx2.Response]:
     """A stream that has begun, and goes on."""
     with (
-        httpx2.Client(timeout=60, trust_env=False) as client,
+        http_client(60) as client,
         client.stream("POST", workers.url + PATH, json=HELLO, headers={"authorization": f"Bearer {key}"}) as response,
     ):
         yield response
@@ -102,7 +103,7 @@ def test_who_leaves_before_the_first_token_has_spent_its_prompt(served: Serves, 
     long = {**HELLO, "tools": [{"type": "function", "function": {"name": "f", "description": "tools " * 1000}}]}
     with served(QUOTA_TOKENS_PER_MINUTE="1000") as workers:
         headers = {"authorization": "Bearer key-a"}
-        with pytest.raises(httpx2.ReadTimeout), httpx2.Client(timeout=0.5, trust_env=False) as client:
+        with pytest.raises(httpx2.ReadTimeout), http_client(0.5) as client:
             client.post(workers.url + PATH, json=long, headers=headers)
         groq.recover()
         time.sleep(0.5)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.serving.conftest import ENV
 from tests.support.database import query
+from tests.support.http import client as http_client
 from tests.support.otlp import Collector
 from tests.support.raw import HEALTH, connect, receive_one
 from tests.support.service import HELLO, PATH, Reply, SimulatedGroq
@@ -37,12 +38,12 @@ def workers(
 
 def ask_on_and_on(workers: Workers, over: Event, seed: int, answers: Answers) -> None:
     """One client: half of them keep their connection."""
-    client = httpx2.Client(timeout=30, trust_env=False)
+    client = http_client()
     rng = random.Random(seed)
     while not over.is_set():
         if seed % 2:
             client.close()
-            client = httpx2.Client(timeout=30, trust_env=False)
+            client = http_client()
         try:
             response = client.post(workers.url + PATH, json=HELLO)
             answers.append(Reply(response.status_code, response.headers, response.content))

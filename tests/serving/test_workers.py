@@ -11,6 +11,7 @@ import pytest
 
 from tests.serving.conftest import ENV
 from tests.support.database import query
+from tests.support.http import client as http_client
 from tests.support.raw import CHAT, connect, receive_until
 from tests.support.scrape import scrape, total
 from tests.support.service import HELLO, PATH, SimulatedGroq
@@ -21,7 +22,7 @@ from tests.support.serving import Workers, serving
 def streaming(workers: Workers, patience_s: float = 60) -> Iterator[tuple[str, Iterator[bytes]]]:
     """A chat whose first bytes have come, on a connection of its own: its id, and what is still to come."""
     with (
-        httpx2.Client(timeout=patience_s, trust_env=False) as client,
+        http_client(patience_s) as client,
         client.stream("POST", workers.url + PATH, json=HELLO) as response,
     ):
         pieces = response.iter_raw()
@@ -32,7 +33,7 @@ def streaming(workers: Workers, patience_s: float = 60) -> Iterator[tuple[str, I
 def test_connections_spread_over_the_workers(workers: Workers) -> None:
     """A burst of connections is no one worker's: the kernel deals them out."""
     for _ in range(60):
-        with httpx2.Client(timeout=30, trust_env=False) as client:
+        with http_client() as client:
             client.get(f"{workers.url}/readyz").raise_for_status()
             client.post(workers.url + PATH, json={"messages": []})
     shares = [
@@ -57,7 +58,7 @@ def test_a_worker_that_is_killed_comes_back_in_its_place_and_the_others_do_not_n
 ) -> None:
     first, second = workers.ports
     for _ in range(20):
-        with httpx2.Client(timeout=30, trust_env=False) as client:
+        with http_client() as client:
             client.post(workers.url + PATH, json={"messages": []})
     before = {port: total(scrape(workers.http, port), "chat_requests_total") for port in (first, second)}
     killed = workers.pid(first)
