@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-_COLLECT_S = 0.01
+_COLLECT_S = 0.05
 """How long the thread waits for more lines once there is one: waking it for each would cost more than the line."""
+_LOOK_S = 0.002
 _ATOMIC_BYTES = getattr(select, "PIPE_BUF", 512)
 """Up to this size, writes of several processes to one pipe are not mixed; a longer line is a write of its own."""
 _FORK_WAIT_S = 0.1
@@ -41,8 +42,9 @@ class LogWriter:
         self._thread: threading.Thread | None = None
         self._asleep = False
         self._ending = False
-        self._wake_up = threading.Lock()
+        self._wake_up, self._collected = threading.Lock(), threading.Lock()
         self._wake_up.acquire()
+        self._collected.acquire()
 
     # ── Who logs ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -62,8 +64,9 @@ class LogWriter:
 
     def flush(self, deadline: float) -> None:
         """Blocks until every line is written, or until `deadline` on the monotonic clock."""
+        self._hurry()
         while self._bytes and self._thread is not None and time.monotonic() < deadline:
-            time.sleep(_COLLECT_S / 4)
+            time.sleep(_LOOK_S)
 
     def _start_thread(self) -> None:
         # A daemon, as it may hang in a write when the process ends; what is left then is lost.
@@ -76,6 +79,10 @@ class LogWriter:
     def _wake(self) -> None:
         self._asleep = False
         self._wake_up.release()
+
+    def _hurry(self) -> None:
+        with suppress(RuntimeError):  # it does already
+            self._collected.release()
 
     # ── The thread ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -101,8 +108,7 @@ class LogWriter:
             self._asleep = sleeps
         if sleeps:
             self._wake_up.acquire()
-        if not self._ending:
-            time.sleep(_COLLECT_S)
+        self._collected.acquire(timeout=_COLLECT_S)
         return True
 
     def _write_block(self, lines: list[bytes]) -> bool:
@@ -131,6 +137,7 @@ class LogWriter:
             thread = self._thread
             if self._asleep:
                 self._wake()
+        self._hurry()
         if thread is not None:
             thread.join(_FORK_WAIT_S)
         self._lock.acquire()
