@@ -62,7 +62,7 @@ async def test_what_answers_and_fails_again_is_given_more_and_more_time() -> Non
         state.lost()
         await until_well(state)
         pauses.append(loop.time() - began)
-    assert pauses == pytest.approx([0.5, 1, 2, 4, 8, 16, 16, 16], abs=0.1)
+    assert pauses == pytest.approx([0.5, 1, 2, 4, 8, 16, 16, 16], abs=0.15)  # it is looked at every 0.1 s
     state.kept()
     state.lost()
     await until_well(state)

@@ -46,8 +46,7 @@ def keyed(keyed_process: Service, groq: SimulatedGroq) -> Iterator[Service]:
 
 def held(service: Service) -> float:
     """The bytes of bodies, as the worker counts them."""
-    (line,) = {line for line in service.program.lines if '"metrics.served"' in line}
-    return total(scrape(service.http, json.loads(line)["port"]), "chat_request_body_bytes")
+    return total(scrape(service.http, service.metrics_port), "chat_request_body_bytes")
 
 
 def holds(service: Service, count: int) -> bool:
@@ -94,7 +93,8 @@ def test_a_refusal_counts_as_one_of_the_caller_and_names_it(keyed: Service) -> N
         assert holds(keyed, HALF)
         reply = keyed.chat(content=TEXT, headers=authorized(GREEDY))
         assert reply.status == 429
-    (line,) = [line for line in keyed.program.lines if reply.id in line]
+    line = keyed.program.line(lambda line: reply.id in line)
+    assert line
     facts = json.loads(line)
     assert (facts["outcome"], facts["error_code"]) == ("rejected_quota", "body_bytes_exceeded")
 

@@ -11,8 +11,7 @@ from tests.support.waiting import wait_until
 
 
 def counted(service: Service, **labels: str) -> float:
-    (line,) = [line for line in service.program.lines if '"metrics.served"' in line]
-    port = int(line.partition('"port":')[2].partition(",")[0])
+    port = service.metrics_port
     return total(scrape(service.http, port), "chat_requests_total", **labels)
 
 

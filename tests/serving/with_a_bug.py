@@ -4,21 +4,30 @@ from fastapi import FastAPI
 
 from app.chat.block import Block
 from app.groq.stream import GroqStream
+from app.groq.whole import WholeAnswer
 from app.main import create_app as create_whole_app
 
 MODEL = "openai/gpt-oss-120b"
 
-_read = GroqStream.read
+_read_stream, _read_whole = GroqStream.read, WholeAnswer.read
 
 
-async def _read_with_a_bug(stream: GroqStream) -> Block:
-    block = await _read(stream)
+def _checked(block: Block) -> Block:
     if block.model == MODEL:
         raise RuntimeError("a bug")
     return block
 
 
+async def _stream_with_a_bug(stream: GroqStream) -> Block:
+    return _checked(await _read_stream(stream))
+
+
+async def _whole_with_a_bug(answer: WholeAnswer) -> Block:
+    return _checked(await _read_whole(answer))
+
+
 def create_app() -> FastAPI:
     """With the environment's settings."""
-    GroqStream.read = _read_with_a_bug  # type: ignore[assignment, method-assign]
+    GroqStream.read = _stream_with_a_bug  # type: ignore[assignment, method-assign]
+    WholeAnswer.read = _whole_with_a_bug  # type: ignore[assignment, method-assign]
     return create_whole_app()

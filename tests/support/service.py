@@ -71,6 +71,14 @@ class Service:
     database_url: str
     http: httpx2.Client
 
+    @property
+    def metrics_port(self) -> int:
+        """Where its one worker serves metrics; waits for the line that says so."""
+        line = self.program.line(lambda line: '"metrics.served"' in line)
+        assert line, "no metrics are served"
+        port: int = json.loads(line)["port"]
+        return port
+
     def chat(
         self,
         body: Any = None,

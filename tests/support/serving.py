@@ -32,6 +32,7 @@ class Workers(Service):
 
     def pid(self, port: int) -> int:
         """The worker behind a metrics port, as it said itself."""
+        assert self.program.line(lambda line: f'"port":{port},' in line)
         lines = [json.loads(line) for line in self.program.lines if '"metrics.served"' in line]
         pid: int = [line["pid"] for line in lines if line["port"] == port][-1]
         return pid
