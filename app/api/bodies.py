@@ -31,6 +31,7 @@ class BodyReader:
         self._max_bytes = settings.max_body_bytes
         self._max_values = settings.max_body_values
         self._parser = ThreadPoolExecutor(1, "body parser")
+        self._turn = asyncio.Lock()
 
     def close(self) -> None:
         """What waits to be parsed is dropped."""
@@ -62,11 +63,20 @@ class BodyReader:
             async for piece in request.stream():
                 size += len(piece)
                 lease.grow(size)
-                skeleton.feed(piece)
+                await self._feed(skeleton, piece)
                 pieces.append(piece)
         except ClientDisconnect as exc:
             raise InvalidRequest("the client left before its request was complete") from exc
         return b"".join(pieces), skeleton
+
+    async def _feed(self, skeleton: Skeleton, piece: bytes) -> None:
+        """Of all uploads together, one large piece at a time: what else waits for the event loop comes in between."""
+        if len(piece) <= _ON_THE_LOOP_BYTES:
+            skeleton.feed(piece)
+            return
+        async with self._turn:
+            skeleton.feed(piece)
+            await asyncio.sleep(0)
 
 
 def _is_json(content_type: str) -> bool:

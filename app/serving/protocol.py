@@ -17,7 +17,7 @@ from app.core.config import Settings
 from app.core.errors import HeadersTooLarge, HeadersTooSlow, InvalidRequest, ServiceError
 from app.observability.log_limit import LineLimit
 from app.serving.framing import framed
-from app.serving.upgrade import NoUpgrade
+from app.serving.lingering import Lingering
 
 _MAX_HEADERS = 100
 """As many as Apache and gunicorn take."""
@@ -40,7 +40,7 @@ def limited(settings: Settings) -> Callable[..., "LimitedProtocol"]:
     )
 
 
-class LimitedProtocol(NoUpgrade):
+class LimitedProtocol(Lingering):
     """One connection. Its client is timed while it owes something: headers, or the rest of a body already answered.
 
     While an answer is under way nobody is timed, and between two requests uvicorn's keep-alive is.
@@ -66,7 +66,6 @@ class LimitedProtocol(NoUpgrade):
         self._running: RequestResponseCycle | None = None
         self._patience: TimerHandle | None = None
         self._refusal: ServiceError | None = None
-        self._is_closing = False
 
     # ── The connection ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -81,6 +80,7 @@ class LimitedProtocol(NoUpgrade):
 
     def data_received(self, data: bytes) -> None:
         if self._is_closing:
+            self._rest()
             return
         self._unreported += len(data)
         super().data_received(data)
@@ -88,6 +88,8 @@ class LimitedProtocol(NoUpgrade):
             self._refuse(self._too_large())
         elif not self._answering:
             self._be_patient()
+            if self._in_request and not self._in_headers:
+                self._rest()
 
     def send_400_response(self, msg: str) -> None:
         """Where parsing ends up that has failed, or was ended by a limit."""
@@ -146,8 +148,7 @@ class LimitedProtocol(NoUpgrade):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
-        linger = partial(self._close_within, self._body_timeout_s)
-        super()._start_asgi_task(cycle, app if cycle.keep_alive else framed(app, cycle, linger))
+        super()._start_asgi_task(cycle, app if cycle.keep_alive else framed(app, cycle, self._linger))
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -182,6 +183,7 @@ class LimitedProtocol(NoUpgrade):
         self._unreported = 0
         if self._refused_lines.allows():
             log.info("connection.refused", error_code=error.code, http_status=error.status, client=self.client)
+        self._end_patience()
         if self._answering and self._running is not None and self._running.response_started:
             self.transport.close()
             return
@@ -192,14 +194,10 @@ class LimitedProtocol(NoUpgrade):
         self.transport.write(b"".join([*lines, b"\r\n", bytes(response.body)]))
         self._close_within(_FAREWELL_S)
 
-    def _close_within(self, seconds: float) -> None:
-        """Sends nothing more, drops what still comes, and waits so long for the client to close."""
-        self._is_closing = True
+    def _linger(self) -> None:
+        """The answer was given before the request had come, and may be read when all of it has been sent."""
         self._end_patience()
-        self._unset_keepalive_if_required()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self._patience = self.loop.call_later(seconds, self.transport.abort)
+        self._close_within(self._body_timeout_s)
 
     def _forsake(self) -> None:
         """Tells the request that is being answered that nobody listens. uvicorn tells the last one that came."""
