@@ -105,7 +105,7 @@ def test_the_fallback_model_answers_and_every_attempt_is_told(limited: Service, 
 
 def attempts(service: Service) -> dict[str, float]:
     """As the worker's metrics count them."""
-    samples = scrape(service.http, service.metrics_port)
+    samples = scrape(service.http, service.own_metrics_port)
     name = "chat_upstream_attempts_total"
     return {
         "failed": total(samples, name, model=MODEL, result="upstream_unavailable"),

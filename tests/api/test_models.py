@@ -89,7 +89,7 @@ def test_a_configured_model_that_is_gone_is_our_failure_and_a_caller_s_own_is_no
         assert (theirs.status, theirs.error["code"]) == (404, "model_not_found")
         assert service.row(theirs.id)["outcome"] == "upstream_rejected"
         assert service.program.wait_for('"model.not_served"')
-        samples = scrape(service.http, service.metrics_port)
+        samples = scrape(service.http, service.own_metrics_port)
         assert total(samples, "groq_models_missing") == 1
         assert total(samples, "chat_upstream_attempts_total", result="upstream_model_gone") == 1
         assert total(samples, "chat_requests_total", outcome="upstream_error") == 1
@@ -105,7 +105,7 @@ def test_the_fallback_answers_for_a_model_that_is_gone(groq: SimulatedGroq, tmp_
 
 
 def test_a_model_of_the_catalogue_gets_its_own_label_once_it_is_used(brief: Service, groq: SimulatedGroq) -> None:
-    port = brief.metrics_port
+    port = brief.own_metrics_port
     qwen = "qwen/qwen3.6-27b"
     before = total(scrape(brief.http, port), "chat_requests_total", model="other")
     assert brief.chat({**HELLO, "model": qwen}).done

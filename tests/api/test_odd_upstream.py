@@ -62,7 +62,7 @@ def test_a_field_of_an_unexpected_type_ends_no_chat(
 
 
 def test_they_are_counted(odd: Service, groq: SimulatedGroq) -> None:
-    port, name = odd.metrics_port, "chat_upstream_unexpected_fields_total"
+    port, name = odd.own_metrics_port, "chat_upstream_unexpected_fields_total"
     before = total(scrape(odd.http, port), name, field="model")
     groq.fail({"patch": {"model": ["m"]}})
     odd.finished_line(odd.chat().id)

@@ -46,7 +46,7 @@ def keyed(keyed_process: Service, groq: SimulatedGroq) -> Iterator[Service]:
 
 def held(service: Service) -> float:
     """The bytes of bodies, as the worker counts them."""
-    return total(scrape(service.http, service.metrics_port), "chat_request_body_bytes")
+    return total(scrape(service.http, service.own_metrics_port), "chat_request_body_bytes")
 
 
 def holds(service: Service, count: int) -> bool:

@@ -11,7 +11,7 @@ from tests.support.waiting import wait_until
 
 
 def counted(service: Service, **labels: str) -> float:
-    port = service.metrics_port
+    port = service.own_metrics_port
     return total(scrape(service.http, port), "chat_requests_total", **labels)
 
 

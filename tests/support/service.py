@@ -72,7 +72,7 @@ class Service:
     http: httpx2.Client
 
     @property
-    def metrics_port(self) -> int:
+    def own_metrics_port(self) -> int:
         """Where its one worker serves metrics; waits for the line that says so."""
         line = self.program.line(lambda line: '"metrics.served"' in line)
         assert line, "no metrics are served"
