@@ -165,6 +165,7 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
+@pytest.mark.needs("chromium")
 def test_nothing_covers_anything(html: str, browser: Browser) -> None:
     with browser.new_context(viewport={"width": WIDTH, "height": 800}) as context:
         page = context.new_page()
