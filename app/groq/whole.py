@@ -59,5 +59,7 @@ def _block_of(body: bytes) -> Block:
     else:
         note(chunk, block)
         block.chunks = 0  # it has no first chunk and no first token
+    if block.early_stop and not block.finished and block.error is None:
+        block.error = UpstreamBroken(block.early_stop)
     block.ended = block.error is None
     return block

@@ -204,4 +204,5 @@ class LimitedProtocol(Lingering):
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
+            self._running.waiting_for_100_continue = False  # uvicorn would write it, after the end of what is sent
             self._running.message_event.set()

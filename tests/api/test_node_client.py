@@ -100,7 +100,7 @@ def test_it_throws_for_a_wrong_key(node: Node) -> None:
 @pytest.mark.parametrize("ending", ["truncate", "eof", "garbage", "early_stop"])
 def test_it_throws_for_what_breaks_off(node: Node, groq: SimulatedGroq, ending: str) -> None:
     """It would not for a stream that merely ends: the error event is what tells it."""
-    groq.fail({"ending": ending, "after_tokens": 5})
+    groq.fail({"ending": ending, "after_tokens": 5, "reasoning_words": 0})
     streamed = node({"chat": {**BODY, "stream": True}})
     assert sum(bool(chunk["choices"][0]["delta"].get("content")) for chunk in streamed["chunks"]) == 5
     assert (streamed["error"]["code"], streamed["error"]["is_of_client"]) == ("upstream_broken", True)
