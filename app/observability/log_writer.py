@@ -40,6 +40,7 @@ class LogWriter:
         self._lines: list[bytes] = []
         self._bytes = 0  # those that are being written included
         self._thread: threading.Thread | None = None
+        self._has_thread = False
         self._asleep = False
         self._ending = False
         self._wake_up, self._collected = threading.Lock(), threading.Lock()
@@ -57,15 +58,18 @@ class LogWriter:
                 return
             self._bytes += size
             self._lines.append(line)
-            if self._thread is None:
+            # What is looked at is set before anything is called: a signal's handler that logs may run in any call.
+            if not self._has_thread:
+                self._has_thread = True
                 self._start_thread()
             elif self._asleep:
-                self._wake()
+                self._asleep = False
+                self._wake_up.release()
 
     def flush(self, deadline: float) -> None:
         """Blocks until every line is written, or until `deadline` on the monotonic clock."""
         self._hurry()
-        while self._bytes and self._thread is not None and time.monotonic() < deadline:
+        while self._bytes and self._has_thread and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
 
     def _start_thread(self) -> None:
@@ -74,11 +78,7 @@ class LogWriter:
         try:
             self._thread.start()
         except RuntimeError:  # the interpreter shuts down, or there are too many threads
-            self._thread = None
-
-    def _wake(self) -> None:
-        self._asleep = False
-        self._wake_up.release()
+            self._has_thread = False
 
     def _hurry(self) -> None:
         with suppress(RuntimeError):  # it does already
@@ -103,7 +103,7 @@ class LogWriter:
         with self._lock:
             sleeps = not self._lines
             if sleeps and self._ending:
-                self._thread = None
+                self._has_thread = False
                 return False
             self._asleep = sleeps
         if sleeps:
@@ -134,9 +134,10 @@ class LogWriter:
         """Ends the thread, unless it hangs in a write, so that the process that forks has none that the child lacks."""
         with self._lock:
             self._ending = True
-            thread = self._thread
+            thread = self._thread if self._has_thread else None
             if self._asleep:
-                self._wake()
+                self._asleep = False
+                self._wake_up.release()
         self._hurry()
         if thread is not None:
             thread.join(_FORK_WAIT_S)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -183,24 +185,24 @@ if child:
     ]
 
 
-def test_a_line_may_be_written_in_the_middle_of_another(tmp_path: Path) -> None:
-    """By a handler of a signal, or by a finalizer."""
-    (tmp_path / "signals.py").write_text(
-        CONFIGURE
-        + """
-count = 0
-def handle(*_):
-    global count
-    count += 1
-    log.info("in a handler")
-signal.signal(signal.SIGALRM, handle)
-signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-for number in range(10_000): log.info("line", number=number)
-signal.setitimer(signal.ITIMER_REAL, 0)
-log.info("handled", count=count)
-"""
-    )
-    code, output = run(["signals"], cwd=tmp_path)
-    assert code == 0
-    lines = output.splitlines()
-    assert f'"count":{len(lines) - 10_001},' in lines[-1]
+@pytest.mark.parametrize("call", range(1, 9))
+def test_a_line_may_be_written_in_the_middle_of_another(piped: Piped, call: int) -> None:
+    """The handler of a signal, or a finalizer, may log in any call; here, one does in the first, in the second, …"""
+    writer, calls = piped.writer, 0
+
+    def interrupt(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+        if event in ("call", "c_call") and calls == call:
+            writer.write(b"nested\n")
+
+    threads = threading.active_count()
+    for _ in range(3):  # the first line starts the thread, the others wake it up
+        calls = 0
+        sys.setprofile(interrupt)
+        writer.write(b"line\n")
+        sys.setprofile(None)
+        expected = {b"line": 1} | ({b"nested": 1} if calls >= call else {})
+        assert Counter(piped.read(sum(len(line) + 1 for line in expected)).splitlines()) == expected
+        wait_until(lambda: writer._asleep)
+        assert threading.active_count() == threads + 1
