@@ -102,7 +102,8 @@ def test_it_throws_for_what_breaks_off(node: Node, groq: SimulatedGroq, ending: 
     """It would not for a stream that merely ends: the error event is what tells it."""
     groq.fail({"ending": ending, "after_tokens": 5, "reasoning_words": 0})
     streamed = node({"chat": {**BODY, "stream": True}})
-    assert sum(bool(chunk["choices"][0]["delta"].get("content")) for chunk in streamed["chunks"]) == 5
+    deltas = [chunk["choices"][0]["delta"] for chunk in streamed["chunks"]]
+    assert sum(bool(delta.get("content") or delta.get("reasoning")) for delta in deltas) == 5
     assert (streamed["error"]["code"], streamed["error"]["is_of_client"]) == ("upstream_broken", True)
     whole = node({"chat": BODY})["error"]
     assert (whole["kind"], whole["status"], whole["code"]) == ("InternalServerError", 502, "upstream_broken")

@@ -59,7 +59,7 @@ def test_tokens_pass_when_they_come_and_a_leaving_too(service: Service, groq: Si
     left = groq.seen()["left"]
     with connect(service.url) as client:
         client.sendall(CHAT + sized())
-        received = receive_until(client, b'"delta":{"content":"You')
+        received = receive_until(client, b'"delta":{"reasoning":"')
         assert COMMENT not in received
         receive_until(client, COMMENT)
         [chat_id] = re.findall(r"x-request-id: (\S+)", received.decode(), re.IGNORECASE)

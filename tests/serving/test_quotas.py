@@ -1,5 +1,6 @@
 """Quotas over two workers that share a Redis, with keys, as callers meet them."""
 
+import json
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from app.quota.leases import LEASE_S
 from tests.serving.conftest import ENV
 from tests.support import redis as redis_server
 from tests.support.http import client as http_client
+from tests.support.raw import CHAT, connect, sized
 from tests.support.redis import PASSWORD, RedisServer
 from tests.support.scrape import scrape, total
 from tests.support.service import HELLO, PATH, Reply, SimulatedGroq
@@ -102,11 +104,13 @@ def test_who_leaves_before_the_first_token_has_spent_its_prompt(served: Serves, 
     groq.fail({"first_byte_delay_s": 20})
     long = {**HELLO, "tools": [{"type": "function", "function": {"name": "f", "description": "tools " * 1000}}]}
     with served(QUOTA_TOKENS_PER_MINUTE="1000") as workers:
-        headers = {"authorization": "Bearer key-a"}
-        with pytest.raises(httpx2.ReadTimeout), http_client(0.5) as client:
-            client.post(workers.url + PATH, json=long, headers=headers)
+        before = groq.seen()["requests"]
+        with connect(workers.url) as client:
+            client.sendall(CHAT + b"authorization: Bearer key-a\r\n" + sized(json.dumps(long).encode()))
+            wait_until(lambda: groq.seen()["requests"] > before, "Groq is not asked")
         groq.recover()
-        time.sleep(0.5)
+        assert workers.program.wait_for('"client_disconnected"')
+        time.sleep(0.5)  # until its tokens are counted
         refused = ask(workers)
         assert (refused.status, refused.error["type"]) == (429, "tokens")
         assert ask(workers, "key-b").status == 200
