@@ -14,6 +14,7 @@ import pytest
 from app.core.config import Settings
 from tests.support.database import query
 from tests.support.nginx import SITE, Nginx, nginx
+from tests.support.otlp import Collector, collecting
 from tests.support.ports import free_port
 from tests.support.processes import PROJECT, program
 from tests.support.raw import BODY, CHAT, connect, exchange, receive_until, sized
@@ -29,14 +30,21 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 @pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with collecting() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def behind(
-    groq_process: SimulatedGroq, http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
+    groq_process: SimulatedGroq, http: httpx2.Client, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """The service itself: it believes nginx, and soon loses patience."""
     folder = tmp_path_factory.mktemp("behind")
     url = f"sqlite+aiosqlite:///{folder}/chats.db"
     env = {"DATABASE_URL": url, "GROQ_API_KEY": "test", "GROQ_BASE_URL": groq_process.url, "PORT": "0"}
     env |= {"FORWARDED_ALLOW_IPS": "127.0.0.1", "STREAM_KEEPALIVE_S": "2", "CLIENT_STALL_TIMEOUT_S": "2"}
+    env |= collector.env
     with program(["app"], cwd=folder, env=env) as running:
         yield Service(running.url(), running, url, http)
 
@@ -163,6 +171,15 @@ def test_what_a_caller_claims_of_itself_sends_no_caller_elsewhere(service: Servi
         assert response.status_code == 405
         assert "location" not in response.headers
         assert "evil" not in response.text
+
+
+def test_what_a_caller_claims_of_itself_is_replaced(service: Service, collector: Collector) -> None:
+    """The service believes nginx; what nginx says is what nginx saw."""
+    claims = {"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.9", "x-forwarded-host": "evil.example"}
+    trace_id = service.chat(headers=claims).headers["traceresponse"].split("-")[1]
+    [span] = collector.wait_for(lambda span: span.trace_id == trace_id and span.name == f"POST {PATH}")
+    assert (span.attributes["client.address"], span.attributes["url.scheme"]) == ("127.0.0.1", "http")
+    assert "evil.example" not in str(span)
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/healthz", "/metrics", "/", "/page/page.js", "/docs", "/openapi.json"])
