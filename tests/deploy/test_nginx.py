@@ -63,7 +63,7 @@ def service(behind: Service, proxy: Nginx, groq: SimulatedGroq) -> Service:
 
 def test_tokens_pass_when_they_come_and_a_leaving_too(service: Service, groq: SimulatedGroq) -> None:
     """Groq says one token, and then nothing: whoever holds it back hands it on with the comment over the silence."""
-    groq.fail({"silence_s": FOR_EVER_S, "after_tokens": 1, "reasoning_words": 0})
+    groq.fail({"silence_s": FOR_EVER_S, "after_tokens": 1})
     left = groq.seen()["left"]
     with connect(service.url) as client:
         client.sendall(CHAT + sized())
