@@ -16,6 +16,7 @@ from tests.support.http import client as http_client
 from tests.support.processes import program
 from tests.support.service import Service, SimulatedGroq, service_before
 from tests.support.shared import SharedResources, shared_resources
+from tests.support.starting import forking
 from tests.support.virtual_time import VirtualClock
 
 # How long an example takes says something of the machine, and nothing of the code.
@@ -90,6 +91,13 @@ def empty_database(request: pytest.FixtureRequest, shared: SharedResources, tmp_
 def database(request: pytest.FixtureRequest, shared: SharedResources, tmp_path: Path) -> Settings:
     """Settings with a database that has been migrated; each test that asks for it runs on both engines."""
     return Settings(_env_file=None, database_url=shared.migrated_database(request.param, tmp_path))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forking() -> Iterator[None]:
+    """Programs start in a quarter of a second, and not in one and a half."""
+    with forking():
+        yield
 
 
 @pytest.fixture(scope="session")

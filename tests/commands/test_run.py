@@ -12,17 +12,17 @@ from tests.support.service import PATH
 
 
 def test_with_nothing_configured_a_chat_streams_and_its_row_can_be_shown(tmp_path: Path, http: httpx2.Client) -> None:
-    with program(["app"], cwd=tmp_path, env=FREE_PORT) as running:
+    with program(["app"], cwd=tmp_path, env=FREE_PORT, fresh=True) as running:
         url = running.url()
         assert "a simulator stands in for Groq" in running.output
         assert "GROQ_API_KEY" in running.output
         reply = chat(http, url, "Is anybody there?")
         assert reply.done
-        code, output = run(["app", "chats", "--json", "--limit", "1"], cwd=tmp_path)
+        code, output = run(["app", "chats", "--json", "--limit", "1"], cwd=tmp_path, fresh=True)
         assert code == 0
         row = json.loads(output)
         assert (row["id"], row["response"], row["prompt"]) == (reply.id, reply.text, "Is anybody there?")
-        code, table = run(["app", "chats"], cwd=tmp_path)
+        code, table = run(["app", "chats"], cwd=tmp_path, fresh=True)
         assert code == 0
         assert reply.id in table
         assert "Is anybody there?" in table

@@ -21,7 +21,7 @@ from tests.support.service import PATH
 def test_it_stops_in_good_order_and_the_running_chat_ends_first(
     tmp_path: Path, http: httpx2.Client, how: signal.Signals
 ) -> None:
-    with program(["app"], cwd=tmp_path, env=FREE_PORT) as running:
+    with program(["app"], cwd=tmp_path, env=FREE_PORT, fresh=True) as running:
         url = running.url()
         with http.stream("POST", url + PATH, json={"messages": [{"role": "user", "content": "Hello"}]}) as response:
             pieces = response.iter_raw()

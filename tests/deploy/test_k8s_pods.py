@@ -52,7 +52,8 @@ def test_pods_and_migration_may_come_in_any_order_and_need_nothing_but_what_the_
     job, server = container("Job"), container("StatefulSet")
     probes = [server[f"{when}Probe"]["httpGet"]["path"] for when in ("startup", "readiness", "liveness")]
     del given["PORT"], given["METRICS_PORT"], given["WEB_CONCURRENCY"]
-    with serving(tmp_path, http, given, database_url=url, workers=int(environment()["WEB_CONCURRENCY"])) as running:
+    count = int(environment()["WEB_CONCURRENCY"])
+    with serving(tmp_path, http, given, database_url=url, workers=count, fresh=True) as running:
         assert [http.get(running.url + path).status_code for path in probes] == [200, 200, 200]
         assert running.ports == [running.metrics_base]  # what the PodMonitor asks, and no other
         assert running.chat().status == 401

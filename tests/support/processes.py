@@ -1,46 +1,31 @@
-"""The programs under test, each in a process of its own, as a person would start them."""
+"""The programs under test, each in a process of its own."""
 
 import fcntl
 import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
+from tests.support.starting import PROJECT, started
+
+__all__ = ["PROJECT", "Program", "program", "run"]
+
 _URL = re.compile(r"http://(?:[\w.]+|\[::1\]):\d+[\w/]*")
 _START_S = 60
 _END_S = 120
 _PIPE_BYTES = 2**20
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Processes started meanwhile can be interrupted. For the main thread.
-
-    A shell that is not interactive starts background processes with SIGINT ignored; they and their children inherit
-    that, and Python then leaves it so. A signal that is handled is not inherited.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        if before is signal.SIG_IGN:
-            signal.signal(signal.SIGINT, before)
-
-
 class Program:
     """A running `python -m …`; what it prints is kept. With `apart`, a Ctrl-C on the terminal does not reach it.
 
     With `stalled`, its stdout and stderr are a pipe that is full before it starts, and that is not read until `read_on`
-    is called or it has ended.
+    is called or it has ended. With `fresh`, it is started as a person would start it, and never forked.
     """
 
     def __init__(
@@ -51,22 +36,14 @@ class Program:
         env: Mapping[str, str],
         apart: bool = False,
         stalled: bool = False,
+        fresh: bool = False,
     ) -> None:
-        inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")}
         reading, writing = os.pipe()
         if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 1 if stalled else _PIPE_BYTES)
         if stalled:
             fill(writing)
-        with interruptible():
-            self._process = subprocess.Popen(
-                [sys.executable, "-W", "error::ResourceWarning", "-m", *arguments],
-                cwd=cwd,  # a developer's .env is not read from there
-                env=inherited | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", "METRICS_PORT": "0"} | dict(env),
-                stdout=writing,
-                stderr=writing,
-                process_group=0 if apart else None,
-            )
+        self._process = started(arguments, cwd=cwd, env=env, output=writing, group=apart, fresh=fresh)
         os.close(writing)
         self._pipe = os.fdopen(reading, "rb")
         self._may_read = threading.Event()
@@ -186,9 +163,10 @@ def program(
     show: Callable[[str], object] = print,
     apart: bool = False,
     stalled: bool = False,
+    fresh: bool = False,
 ) -> Iterator[Program]:
     """Stops with the context, and shows what was printed: pytest keeps that for a test that fails."""
-    running = Program(arguments, cwd=cwd, env=env or {}, apart=apart, stalled=stalled)
+    running = Program(arguments, cwd=cwd, env=env or {}, apart=apart, stalled=stalled, fresh=fresh)
     try:
         yield running
     finally:
@@ -196,7 +174,9 @@ def program(
         show(running.output)
 
 
-def run(arguments: list[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+def run(
+    arguments: list[str], *, cwd: Path, env: Mapping[str, str] | None = None, fresh: bool = False
+) -> tuple[int, str]:
     """A command that ends by itself: its exit code, and what it printed."""
-    finished = Program(arguments, cwd=cwd, env=env or {})
+    finished = Program(arguments, cwd=cwd, env=env or {}, fresh=fresh)
     return finished.wait(), finished.output

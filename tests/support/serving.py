@@ -63,8 +63,9 @@ def serving(
     show: Callable[[str], object] = print,
     apart: bool = False,
     stalled: bool = False,
+    fresh: bool = False,
 ) -> Iterator[Workers]:
-    """The production settings, with gunicorn, ready to answer: `app` replaces the application.
+    """The production settings, with gunicorn, ready to answer: `app` replaces the application; the rest is `program`'s.
 
     Whoever starts one that serves no metrics, not `metered`, has to wait for it.
     """
@@ -78,7 +79,14 @@ def serving(
     }
     command = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py"), *([app] if app else [])]
     with program(
-        command, cwd=folder, env={**settings, **env}, stop_with=signal.SIGTERM, show=show, apart=apart, stalled=stalled
+        command,
+        cwd=folder,
+        env={**settings, **env},
+        stop_with=signal.SIGTERM,
+        show=show,
+        apart=apart,
+        stalled=stalled,
+        fresh=fresh,
     ) as running:
         if metered:
             wait_until_answering(http, *range(metrics_base, metrics_base + workers))

@@ -1,0 +1,134 @@
+"""`python -m tests.support.fork_server FD`: has the service's libraries imported, and forks programs that need them.
+
+The tests start two hundred programs, and each would import the same libraries for most of a second. Forked, a program
+is a process of its own as before: it imports the project's modules itself, and it ends as an interpreter ends. Only
+what a library reads from the environment while it is imported is this server's.
+
+FD is a socket to tests/support/forking.py. A request is a line of JSON and, with it, the descriptor of the program's
+output. The answers are lines as well: the pid of what was started, and how each program ended.
+"""
+
+import gc
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+# Not gunicorn: it remembers the folder in which it was imported.
+_LIBRARIES = (
+    "aiohttp",
+    "aiosqlite",
+    "alembic.command",
+    "asyncpg",
+    "fastapi",
+    "httptools",
+    "limits.aio",
+    "openai",
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.sdk.trace.export",
+    "prometheus_client",
+    "pydantic_settings",
+    "sqlalchemy.dialects.postgresql.asyncpg",
+    "sqlalchemy.dialects.sqlite.aiosqlite",
+    "sqlalchemy.ext.asyncio",
+    "structlog",
+    "tenacity",
+    "uuid_utils",
+    "uvicorn",
+    "uvloop",
+)
+
+
+@dataclass
+class Server:
+    """Forks until the test process has gone; kills then what is still running."""
+
+    tests: socket.socket
+    running: set[int] = field(default_factory=set)
+
+    def serve(self) -> dict[str, Any]:
+        """Returns the request, in the program that was forked for it. In the server itself it never returns."""
+        woken, wakes = socket.socketpair()
+        for each in (woken, wakes):
+            each.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wakes.fileno())
+        with selectors.DefaultSelector() as selector, woken, wakes, self.tests:
+            selector.register(self.tests, selectors.EVENT_READ)
+            selector.register(woken, selectors.EVENT_READ)
+            while True:
+                ready = {key.fileobj for key, _ in selector.select()}
+                with suppress(BlockingIOError):
+                    woken.recv(1000)
+                if self.tests in ready and (request := self._next_request()):
+                    signal.set_wakeup_fd(-1)
+                    return request
+                self._report_ends()
+
+    def _next_request(self) -> dict[str, Any] | None:
+        data, descriptors, *_ = socket.recv_fds(self.tests, 2**20, 1)
+        while data and not data.endswith(b"\n"):
+            data += self.tests.recv(2**20)
+        if not data:
+            self._end()
+        request: dict[str, Any] = json.loads(data)
+        if pid := os.fork():
+            os.close(descriptors[0])
+            self.running.add(pid)
+            self._answer(started=pid)
+            return None
+        return request | {"output": descriptors[0]}
+
+    def _report_ends(self) -> None:
+        with suppress(ChildProcessError):  # there is none
+            while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+                self.running.discard(ended[0])
+                self._answer(ended=ended[0], code=os.waitstatus_to_exitcode(ended[1]))
+
+    def _answer(self, **words: int) -> None:
+        with suppress(ConnectionError):
+            self.tests.sendall(json.dumps(words).encode() + b"\n")
+
+    def _end(self) -> None:
+        for pid in self.running:
+            os.kill(pid, signal.SIGKILL)
+        os._exit(0)
+
+
+def become(request: dict[str, Any]) -> None:
+    """Does what the system and the interpreter do before a module runs."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for default in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(default, signal.SIG_DFL)
+    if request["group"]:
+        os.setpgid(0, 0)
+    for standard in (1, 2):
+        os.dup2(request["output"], standard)
+    os.close(request["output"])
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    sys.argv = request["arguments"]
+    sys.path[0] = request["cwd"]
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C on the terminal is for the tests and their programs
+    for name in _LIBRARIES:
+        import_module(name)
+    gc.collect()
+    gc.freeze()
+    request = Server(socket.socket(fileno=int(sys.argv[1]))).serve()
+    become(request)
+    runpy.run_module(request["arguments"][0], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
