@@ -42,7 +42,7 @@ stack: ## Run it all in Docker: the service, PostgreSQL, Prometheus, Grafana and
 stack-down: ## Stop it; rows and metrics stay in their volumes
 	@docker compose down
 
-test: .venv/dev ## Prove what is promised, in five to eight minutes; needs nothing else: PostgreSQL and a Groq are brought along
+test: .venv/dev ## Prove what is promised, in four minutes on two cores; needs nothing else: PostgreSQL and a Groq are brought along
 	@$(PYTEST) -m "not long and not needs"
 
 test-all: .venv/dev ## Run every test: long forms, and those that need a browser, Prometheus, nginx, Redis or Node; ENGINE=docker
