@@ -6,7 +6,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses=auto --durations=10
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve chats trace migrate prune check-groq stack stack-down test test-all test-repeat loadtest chaos endings overload bench rows pictures fuzz image lint format dashboards lock clean
+.PHONY: help run serve chats trace migrate prune check-groq stack stack-down test test-all test-repeat loadtest chaos endings overload bench seed pictures fuzz image lint format dashboards lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,11 +68,11 @@ overload: .venv/dev ## Send three times as many clients as there are places, and
 bench: .venv/dev ## Measure what it costs beside nginx and itself without signals, into docs/performance.md; ONLY=cost,ttft
 	@$(BIN)/python -m loadtests.bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
-rows: .venv/dev ## Fill PostgreSQL with ROWS=1000000 chats in several shapes, and measure writing, reading, deleting
-	@$(BIN)/python -m loadtests.rows $(if $(ROWS),--rows $(ROWS))
+seed: .venv/dev ## Fill the database in DATABASE_URL with ROWS=100000 made-up chats of the last year
+	@$(BIN)/python -m loadtests.seed $(if $(ROWS),--rows $(ROWS))
 
-pictures: .venv/dev ## Take the README's two pictures anew, after MINUTES=4 of load; needs Chromium and Prometheus
-	@$(BIN)/python -m loadtests.pictures $(if $(MINUTES),--minutes $(MINUTES))
+pictures: .venv/dev ## Take the README's picture of the page anew; needs Chromium
+	@$(BIN)/python -m loadtests.pictures
 
 fuzz: .venv/dev ## Send it 20,000 inputs that nobody thought of, or CASES=...; it starts what it needs itself
 	@$(BIN)/python -m tests.fuzz --cases $(or $(CASES),20000)

@@ -1,0 +1,60 @@
+"""`python -m loadtests.pictures`: takes the README's picture of the page at `/`, in Chromium.
+
+The service runs as `make run` starts it; the chat on the picture meets a Groq that fails twice.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.support.browser import chromium, opened
+from tests.support.processes import PROJECT, program
+
+_QUESTION = "What did this chat go through?"
+"""The simulator answers it in characters that every machine has a font for."""
+_FAULT = "503 twice, then well"
+_VIEWPORT = {"width": 1180, "height": 760}
+_SCALE = 1.5
+_TIMEOUT_MS = 20_000
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m loadtests.pictures", description="Takes the README's picture.")
+    parser.add_argument("--into", type=Path, default=PROJECT / "docs" / "pictures", help="a folder")
+    file: Path = parser.parse_args().into / "page.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="pictures-", ignore_cleanup_errors=True) as folder:
+        try:
+            take(Path(folder), file)
+        except (pytest.skip.Exception, pytest.fail.Exception) as missing:  # Chromium is not installed
+            print(missing.msg)
+            return 1
+    print(f"{file}: {file.stat().st_size / 1000:.0f} kB")
+    return 0
+
+
+def take(folder: Path, file: Path) -> None:
+    """Writes the picture to `file`; the service keeps its database and its log in `folder`."""
+    env = {"DATABASE_URL": f"sqlite+aiosqlite:///{folder}/page.db", "PORT": "0"}
+    look = {"viewport": _VIEWPORT, "device_scale_factor": _SCALE, "color_scheme": "light"}
+    with (
+        program(["app"], cwd=folder, env=env, show=(folder / "page.log").write_text) as running,
+        chromium() as browser,
+        opened(browser, running.url(), **look) as (page, _),
+    ):
+        page.get_by_role("textbox").first.fill(_QUESTION)
+        page.get_by_role("button", name=_FAULT).click()
+        expect(page.get_by_role("status")).to_have_text("completed", timeout=_TIMEOUT_MS)
+        expect(page.locator("#timeline")).to_contain_text("Attempt 3")
+        page.screenshot(path=file, full_page=True)
+    with Image.open(file) as picture:  # 256 colours take a third of the bytes
+        picture.convert("RGB").quantize(dither=Image.Dither.NONE).save(file, optimize=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
