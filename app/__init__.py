@@ -5,14 +5,14 @@ The path of one chat, and the room each step lives in:
     client ──POST──▶ api/v1/endpoints/chat.py    parse, hand over
                        │ ChatRequest
                        ▼
-                     chat/service.py             admit → open → first token → relay → save → [DONE]
+                     services/chat_service.py             admit → open → first token → relay → save → [DONE]
                        │            ▲ blocks of bytes         │ ChatRecord: what was asked, what came, how it ended
                        ▼            │                         ▼
                      groq/client.py ── Groq                 db/writer.py ── PostgreSQL (or SQLite)
 
 Groq's bytes are relayed in blocks, as they came; what they mean is read once, in passing. The last event is a
 receipt: a client that has read `data: [DONE]` knows that its chat is on disk. Clients of OpenAI's come in by
-api/drop_in.py; without `stream`, Groq is asked for a whole answer, and its JSON is returned as it came.
+api/openai_compat.py; without `stream`, Groq is asked for a whole answer, and its JSON is returned as it came.
 
     main.py         create_app(settings): builds every long-lived thing, closes in reverse; it alone knows everyone
     __main__.py     `python -m app`: the one-command run, and the commands beside it (commands/)

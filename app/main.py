@@ -6,17 +6,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 
 from app import __version__
-from app.api import cors, description, drop_in, errors, health, pages
+from app.api import cors, errors, health, openai_compat, openapi, swagger
+from app.api.auth import ApiKeys
 from app.api.bodies import BodyReader
-from app.api.keys import ApiKeys
 from app.api.middleware import BodyLimit, LenientRouting, RequestId
-from app.api.page import routes as page
-from app.api.pulse import Pulse
 from app.api.state import AppState
+from app.api.ui import routes as ui
 from app.api.v1.endpoints import chat
-from app.chat.drain import Drain
-from app.chat.service import ChatService
 from app.core.config import Settings
+from app.core.ping import CachedPing
 from app.db.commits import Commits
 from app.db.engine import create_engine, pool_gauges
 from app.db.repositories.chat_log import ChatLogRepository
@@ -26,6 +24,8 @@ from app.groq.client import GroqClient
 from app.observability import logs
 from app.observability.telemetry import Telemetry, identity
 from app.quota.opening import opened
+from app.services.chat.drain import Drain
+from app.services.chat_service import ChatService
 from app.serving.checks import settings_or_exit
 
 _LAST_STREAMS_S = 5
@@ -47,18 +47,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             rows = ChatLogRepository(engine)
             commits = Commits(rows, timeout_s=settings.commit_timeout_s, probe=telemetry.probe)
             spool = Spool(settings.spool_dir, max_bytes=settings.spool_max_bytes, probe=telemetry.probe)
-            log = await stack.enter_async_context(ChatLogWriter(commits, spool, max_rows=settings.commit_max_rows))
+            store = await stack.enter_async_context(ChatLogWriter(commits, spool, max_rows=settings.commit_max_rows))
             groq = await stack.enter_async_context(GroqClient(settings))
             bodies = BodyReader(settings)
             stack.callback(bodies.close)
             quota = await stack.enter_async_context(opened(settings, telemetry.probe))
             chats = ChatService(
-                settings, groq=groq, models=groq.catalogue, log=log, probe=telemetry.probe, meter=quota, drain=drain
+                settings,
+                upstream=groq,
+                models=groq.catalogue,
+                store=store,
+                telemetry=telemetry.probe,
+                meter=quota,
+                drain=drain,
             )
             telemetry.metrics.follow(
                 active_streams=lambda: chats.active,
                 body_bytes=lambda: bodies.budget.used,
-                draining=lambda: drain.begun,
+                draining=lambda: drain.started,
                 pool=pool_gauges(engine),
                 spool=spool_gauges(spool),
                 missing_models=lambda: len(groq.catalogue.missing),
@@ -70,12 +76,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 settings=settings,
                 chats=chats,
                 catalogue=groq.catalogue,
-                database=rows,
-                pulse=Pulse(rows.ping),
-                probe=telemetry.probe,
+                reader=rows,
+                database_ping=CachedPing(rows.ping),
+                telemetry=telemetry.probe,
                 drain=drain,
-                rows=log,
-                keys=ApiKeys(settings.api_keys),
+                store=store,
+                authenticator=ApiKeys(settings.api_keys),
                 bodies=bodies,
                 quota=quota,
             )
@@ -85,7 +91,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=__version__,
         lifespan=lifespan,
         openapi_url="/openapi.json" if settings.shows_docs else None,
-        docs_url=None,  # ours is in api/pages.py
+        docs_url=None,  # api/swagger.py has its own
         redoc_url=None,
         redirect_slashes=False,
     )
@@ -93,14 +99,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.free_metrics_port = telemetry.free_port  # for a worker whose master has died
     errors.install(app)
     app.include_router(chat.router)
-    app.include_router(drop_in.chats)
-    app.include_router(drop_in.models)
+    app.include_router(openai_compat.chats)
+    app.include_router(openai_compat.models)
     app.include_router(health.router)
     if settings.shows_docs:
-        description.install(app, settings)
-        app.include_router(pages.router)
+        openapi.install(app, settings)
+        app.include_router(swagger.router)
     if settings.shows_page:
-        page.install(app, settings)
+        ui.install(app, settings)
     app.add_middleware(LenientRouting)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
     app.add_middleware(RequestId)

@@ -127,8 +127,8 @@ def _service_on(
     folder = factory.mktemp(f"service-{engine}")
     url = shared.migrated_database(engine, folder)
     settings = {
-        "GROQ_RETRY_WAIT_S": "2",
-        "CHAT_GAP_TIMEOUT_S": "2",
+        "GROQ_RETRY_SLEEP_BUDGET_S": "2",
+        "INTER_TOKEN_TIMEOUT_S": "2",
         "MAX_BODY_BYTES": "100000",
     }
     with service_before(groq, folder, settings, database_url=url) as running:

@@ -20,5 +20,5 @@ def test_the_service_starts_without_the_simulator_and_the_tools_of_the_tests() -
     code = "import sys, app.main; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     modules = set(done.stdout.split())
-    assert "app.chat.service" in modules
+    assert "app.services.chat_service" in modules
     assert not {"app.simulator", "pytest", "hypothesis", "alembic"} & modules

@@ -3,11 +3,11 @@
 import asyncio
 from uuid import uuid4
 
-from app.chat.caller import Caller
-from app.chat.events import DONE
-from app.chat.service import ChatService
 from app.core.config import Settings
 from app.main import create_app
+from app.services.chat.block import DONE
+from app.services.chat.ports import Caller
+from app.services.chat_service import ChatService
 from tests.support.bodies import parsed
 from tests.support.service import HELLO, SimulatedGroq
 from tests.support.waiting import until

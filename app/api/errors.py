@@ -103,6 +103,6 @@ def tell_of_refusal(scope: Scope, error: ServiceError) -> None:
     state: RequestState = scope["state"]
     if CHAT_TAG in route.tags:
         has_key = "client" in state  # the guard was passed
-        state["probe"].chat_refused(error, request_id=state["request_id"], route=route.path, has_key=has_key)
+        state["telemetry"].chat_refused(error, request_id=state["request_id"], route=route.path, has_key=has_key)
     elif isinstance(error, Unauthorized):
-        state["probe"].key_refused(error, request_id=state["request_id"], route=route.path)
+        state["telemetry"].key_refused(error, request_id=state["request_id"], route=route.path)

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it should be sent chats."""
+"""Liveness and readiness."""
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
@@ -10,18 +10,18 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """The process answers."""
+    """Liveness: the process answers."""
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses={503: {"description": "Rows cannot be kept, or the server is stopping."}})
+@router.get("/readyz", responses={503: {"description": "Rows cannot be stored, or the server is stopping."}})
 async def readyz(app: App) -> JSONResponse:
-    """Chats get their receipts. While the database is away, their rows wait on this machine's disk."""
-    if app["drain"].begun:
+    """Readiness: rows can be stored, in the database or, while it is unavailable, on this machine's disk."""
+    if app["drain"].started:
         return JSONResponse({"status": "draining"}, 503)
-    rows, settings = app["rows"], app["settings"]
-    database = "up" if rows.database_well and await app["pulse"].beats() else "down"
-    has_room = rows.room >= settings.row_bytes(settings.max_body_bytes)
-    status = "ready" if has_room else "unavailable"
-    told = {"status": status, "database": database, "spooled_rows": rows.spooled_rows}
-    return JSONResponse(told, 200 if has_room else 503)
+    store, settings = app["store"], app["settings"]
+    database = "up" if store.database_well and await app["database_ping"].ok() else "down"
+    has_space = store.room >= settings.row_bytes(settings.max_body_bytes)
+    status = "ready" if has_space else "unavailable"
+    body = {"status": status, "database": database, "spooled_rows": store.spooled_rows}
+    return JSONResponse(body, 200 if has_space else 503)

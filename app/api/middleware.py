@@ -9,10 +9,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
 from app.api.errors import render, tell_of_refusal
-from app.api.pages import HEADERS as PAGE_HEADERS
-from app.chat.drain import Drain
+from app.api.swagger import HEADERS as PAGE_HEADERS
 from app.core.errors import BodyTooLarge, BodyTooSlow, InternalError, ServerStopping
 from app.observability.trace_context import traceresponse
+from app.services.chat.drain import Drain
 
 _MAX_CLIENT_REQUEST_ID = 200
 
@@ -120,9 +120,9 @@ class BodyLimit:
             if announced.isdecimal() and int(announced) > self._max_bytes:
                 raise self._too_large()
             try:
-                message = await drain.within(deadline - time.monotonic(), receive())
+                message = await drain.wait(receive(), timeout_s=deadline - time.monotonic())
             except TimeoutError as exc:
-                raise HTTPException(ServerStopping.status if drain.over else BodyTooSlow.status) from exc
+                raise HTTPException(ServerStopping.status if drain.expired else BodyTooSlow.status) from exc
             received += len(message.get("body", b""))
             if received > self._max_bytes:
                 raise self._too_large()

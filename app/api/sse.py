@@ -9,8 +9,8 @@ import anyio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.chat.waiting import WaitLimit
 from app.core.errors import ClientStalled
+from app.core.timeout import ReusableTimeout
 
 
 class EventStream(Response):
@@ -38,10 +38,10 @@ class EventStream(Response):
             first = await anext(blocks)
             await send({"type": "http.response.start", "status": 200, "headers": list(self.head)})
             await send({"type": "http.response.body", "body": first, "more_body": True})
-            with closing(WaitLimit()) as limit:
+            with closing(ReusableTimeout()) as timeout:
                 async for block in blocks:
                     try:
-                        with limit.of(self._stall_timeout_s):
+                        with timeout.limit(self._stall_timeout_s):
                             await send({"type": "http.response.body", "body": block, "more_body": True})
                     except TimeoutError:
                         await self._give_up()

@@ -1,4 +1,4 @@
-"""What the endpoints are given: typed, so that none reaches for a global."""
+"""The typed state that endpoints receive: of the process, and of the request."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Protocol, TypedDict
@@ -8,48 +8,47 @@ from fastapi import Depends, Request
 
 from app.api.bodies import BodyReader
 from app.api.body_budget import BodyLease
-from app.api.keys import ApiKeys
-from app.api.pulse import Pulse
-from app.chat.caller import NO_LEASE, Caller
-from app.chat.drain import Drain
-from app.chat.service import ChatService
 from app.core.config import Settings
 from app.core.errors import ServiceError
 from app.core.models import Model
+from app.core.ping import CachedPing
+from app.services.chat.drain import Drain
+from app.services.chat.ports import NO_LEASE, Caller
+from app.services.chat_service import ChatService
 
 
-class Database(Protocol):
-    """What the page needs of it. Raises whatever the driver raises if it does not answer."""
+class ChatReader(Protocol):
+    """Reads stored chats. Raises the driver's exceptions if the database does not answer."""
 
     async def facts(self, chat_id: UUID) -> Mapping[str, Any] | None:
-        """What is known of a chat, without what was said in it; None where there is no such row."""
+        """The columns of a chat that hold no content; None if there is no such row."""
         ...
 
 
-class RowsKept(Protocol):
-    """What the health check needs of the writer."""
+class RecordStoreStatus(Protocol):
+    """What the health check needs to know of the writer."""
 
     @property
     def room(self) -> int:
-        """The bytes of rows for which there is a place."""
+        """The bytes of rows that can be stored now."""
         ...
 
     @property
     def database_well(self) -> bool:
-        """Whether rows go to the database, and not to the spool."""
+        """Whether rows go to the database."""
         ...
 
     @property
     def spooled_rows(self) -> int:
-        """Rows of this worker that wait for the database."""
+        """The rows of this worker that wait for the database."""
         ...
 
 
 class Catalogue(Protocol):
-    """The models that callers may ask for."""
+    """The models that callers may use."""
 
     def models(self) -> Sequence[Model]:
-        """All of them, by id."""
+        """All of them, sorted by id."""
         ...
 
     def find(self, name: str) -> Model | None:
@@ -57,52 +56,62 @@ class Catalogue(Protocol):
         ...
 
 
-class Probe(Protocol):
-    """Who watches. It never raises."""
+class Authenticator(Protocol):
+    """Knows the callers."""
+
+    def authenticate(self, authorization: str | None) -> str | None:
+        """The caller's name by its `Authorization` header; None if callers need none. Raises Unauthorized."""
+        ...
+
+
+class RefusalEvents(Protocol):
+    """The telemetry of refused requests. Its methods never raise."""
 
     def chat_refused(self, error: ServiceError, *, request_id: UUID, route: str, has_key: bool) -> None:
-        """A request for a chat was turned away at the door. `has_key`: its key is valid, or none is asked for."""
+        """A request for a chat was refused. `has_key`: its key is valid, or none is needed."""
         ...
 
     def key_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:
-        """A request for anything else was, for want of a key."""
+        """A request for anything else had no valid key."""
         ...
 
 
 class Quota(Protocol):
-    """What the guard needs of it; `client` is the name of a key, `visit` the id of its request."""
+    """Limits requests by caller. `client` is the name of the key."""
 
-    async def enter(self, client: str | None, visit: UUID) -> Mapping[str, str]:
-        """One request; what is left, as headers. Raises QuotaExceeded or QuotaUnavailable. `leave` has to follow."""
+    async def enter(self, client: str | None, request_id: UUID) -> Mapping[str, str]:
+        """Counts one request, and returns the rate-limit headers. `leave` has to follow.
+
+        Raises QuotaExceeded or QuotaUnavailable.
+        """
         ...
 
-    def leave(self, visit: UUID) -> None:
-        """The request is over. It may have been told before."""
+    def leave(self, request_id: UUID) -> None:
+        """The request has ended. May be called more than once."""
         ...
 
 
 class AppState(TypedDict):
-    """What lives as long as the process: built in the lifespan, closed with it."""
+    """The state of the process: built and closed in the lifespan."""
 
     settings: Settings
     chats: ChatService
     catalogue: Catalogue
-    database: Database
-    pulse: Pulse
-    probe: Probe
+    reader: ChatReader
+    database_ping: CachedPing
+    telemetry: RefusalEvents
     drain: Drain
-    keys: ApiKeys
+    authenticator: Authenticator
     bodies: BodyReader
     quota: Quota
-    rows: RowsKept
+    store: RecordStoreStatus
 
 
 class RequestState(AppState):
-    """… and what lives as long as a request: the middleware adds it, and the guard `client`, the name of a key.
+    """The state of a request: the middleware adds it, and GuardedRoute sets `client`, `lease` and `response_headers`.
 
-    `lease` is the memory of its body, once there is one.
-    `response_headers` are set on every response: what is left of the key's quota, and the id of a model that an alias
-    stands for.
+    `client` is the name of the caller's key. `lease` is the memory of the request's body.
+    `response_headers` are set on every response: rate limits, and the model that an alias was mapped to.
     """
 
     request_id: UUID
@@ -123,7 +132,7 @@ App = Annotated[AppState, Depends(_app_state)]
 
 
 def caller_of(request: Request, requested_model: str | None) -> Caller:
-    """Who sends a request for a chat. If its model is an alias, the response names the model that it stands for."""
+    """The sender of a request for a chat. Adds `x-model-mapped-to` to the response if the model is an alias."""
     state: RequestState = request.scope["state"]
     name = requested_model or state["settings"].groq_default_model
     if (model := state["settings"].groq_model(name)) != name:

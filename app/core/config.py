@@ -9,17 +9,14 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from app.core.access_settings import AccessSettings
-from app.core.body_settings import BodySettings
-from app.core.models import RETIRED_MODELS
-from app.core.page_settings import PageSettings
+from app.core.http_settings import HttpSettings
+from app.core.models import RETIRED_MODELS, ModelPrice
 from app.core.setting_types import (
     Count,
     DatabaseUrl,
     HeaderSecret,
     HttpUrl,
     JsonObject,
-    ModelPrice,
     Names,
     Seconds,
     SecondsOrNone,
@@ -34,7 +31,7 @@ def _row_bytes(body_bytes: int, answer_bytes: int) -> int:
     return 4 * body_bytes + answer_bytes
 
 
-class Settings(AccessSettings, PageSettings, BodySettings, SignalSettings):
+class Settings(HttpSettings, SignalSettings):
     """Everything that may differ between two deployments; frozen, so that nothing changes it while it runs."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
@@ -74,9 +71,9 @@ class Settings(AccessSettings, PageSettings, BodySettings, SignalSettings):
     groq_end_timeout_s: Seconds = 0.9
     """How long the `[DONE]` of a stream may take after its last finish_reason; the answer is whole without it."""
     groq_max_attempts: int = Field(default=3, ge=1, le=5)
-    groq_retry_wait_s: SecondsOrNone = 15
+    groq_retry_sleep_budget_s: SecondsOrNone = 15
     """How much sleep the retries of one chat may add up to; a longer `Retry-After` ends the chat at once."""
-    groq_open_timeout_s: Seconds = 45
+    groq_retry_deadline_s: Seconds = 45
     """All attempts of one chat together, and the waits between them, until the first token."""
     groq_fallback_model: str | None = None
     """What answers when the attempts are spent, or when Groq has retired the model: one more, with this model."""
@@ -92,7 +89,7 @@ class Settings(AccessSettings, PageSettings, BodySettings, SignalSettings):
 
     # ── One chat ─────────────────────────────────────────────────────────────────────────────────────────────────
     chat_timeout_s: Seconds = 300
-    chat_gap_timeout_s: Seconds = 15
+    inter_token_timeout_s: Seconds = 15
     """The longest silence between two tokens."""
     chat_max_answer_bytes: Count = 2**20
     """1 MiB: longer than any model's longest answer, and what one row has space for. Every value of a delta counts."""
@@ -100,7 +97,7 @@ class Settings(AccessSettings, PageSettings, BodySettings, SignalSettings):
     """128 MiB of a stream as it comes: the JSON around a token takes some 300 bytes, and 131,072 tokens 50 MB."""
     stream_keepalive_s: Seconds = 10
     """A silence that is longer is bridged with comments, so that no proxy takes the connection for dead."""
-    client_stall_timeout_s: Seconds = 30
+    client_write_timeout_s: Seconds = 30
     """How long a client may take nothing of what was sent before its chat is ended."""
     client_buffer_bytes: Annotated[int, Field(ge=4096)] = 2**17
     """128 KiB: what the kernel holds for a client that takes its time; beyond it, Groq is made to wait. By default the

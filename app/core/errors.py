@@ -44,7 +44,7 @@ class ServiceError(Exception):
     """A failure with a name that clients can act upon.
 
     `upstream_error_body` is Groq's own error object, where there is one; the client receives it as Groq sent it.
-    `retry_after` is in seconds. `groq_request_id` is what Groq's support asks for.
+    `retry_after` is in seconds. `upstream_request_id` is what Groq's support asks for.
     """
 
     status: int = 500
@@ -66,7 +66,7 @@ class ServiceError(Exception):
         self.param = param
         self.upstream_error_body = upstream_error_body
         self.retry_after = retry_after
-        self.groq_request_id: str | None = None
+        self.upstream_request_id: str | None = None
 
     @property
     def reported_code(self) -> str:

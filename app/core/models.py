@@ -1,13 +1,33 @@
-"""What this version knows of Groq's models, as a last resort: Groq's own catalogue says which exist and what they cost.
+"""Models and their prices: retired ids, and the last known prices for models that Groq's catalogue does not price.
 
 Checked on 2026-11-26 against public reports; docs/groq.md lists them.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from app.core.setting_types import ModelPrice
+from pydantic import BaseModel, Field
+
+_Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class ModelPrice(BaseModel):
+    """The price of a model, in US dollars per million tokens."""
+
+    input: _Dollars
+    output: _Dollars
+    cached_input: _Dollars | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model of a catalogue. `facts` are the fields of OpenAI's model object, and those that the provider adds."""
+
+    id: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    price: ModelPrice | None = None
+
 
 RETIRED_MODELS = {
     # The id in the project's brief. Groq never served it; its small Llama was llama-3.1-8b-instant.
@@ -27,12 +47,3 @@ LAST_KNOWN_PRICES = {
     "qwen/qwen3.8-27b": ModelPrice(input=0.80, output=4.00, cached_input=0.40),
 }
 """Prices of models for which neither `MODEL_PRICES` nor Groq's catalogue has one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """One model of a catalogue. `facts` are the fields of OpenAI's model object, and those that Groq adds."""
-
-    id: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    price: ModelPrice | None = None

@@ -1,10 +1,13 @@
 """Whether something answers, asked by one question at a time."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 _AGAIN_S = 1
+_PING_TIMEOUT_S = 1
+_FRESH_S = 1
 
 
 class Ping:
@@ -50,3 +53,22 @@ def cancel_until_done(task: asyncio.Task[None]) -> None:
     if not task.done():
         task.cancel()
         asyncio.get_running_loop().call_later(_AGAIN_S, cancel_until_done, task)
+
+
+class CachedPing:
+    """Pings a database for any number of callers: one ping at a time, and each answer is reused for a second."""
+
+    def __init__(self, ping: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._ping = Ping(ping)
+        self._lock = asyncio.Lock()
+        self._ok = False
+        self._fresh_until = -float("inf")
+
+    async def ok(self) -> bool:
+        """Whether the database answered within a second."""
+        if time.monotonic() >= self._fresh_until:
+            async with self._lock:
+                if time.monotonic() >= self._fresh_until:  # another caller may have pinged it meanwhile
+                    self._ok = await self._ping.answers(within_s=_PING_TIMEOUT_S)
+                    self._fresh_until = time.monotonic() + _FRESH_S
+        return self._ok

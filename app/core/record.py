@@ -1,12 +1,13 @@
 """One chat as it is kept and told: a field for each column of `chat_logs`, and what only the signals tell."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
-from msgspec import Raw
+from msgspec import Raw, json
 
 from app.core.outcomes import Outcome
 from app.core.storable import storable
@@ -38,22 +39,22 @@ class Details:
     `overhead_ms` is our part of the time to first token: all of it but the waits for Groq and for a free place.
     `longest_silence_ms` is Groq's; `stalls` are the longer ones: when, from the request on, and how long.
     `backpressure_ms` is the time that blocks took to hand over to the client.
-    `groq_queue_ms`, `groq_prompt_ms` and `groq_completion_ms` are as Groq counted.
+    `upstream_queue_ms`, `upstream_prompt_ms` and `upstream_completion_ms` are as Groq counted.
     `unexpected_fields` are those of Groq's answer whose type or range made no sense; their facts are unknown.
     """
 
     streamed: bool = True
-    groq_response_id: str | None = None
-    groq_first_chunk_ms: float | None = None
+    upstream_response_id: str | None = None
+    upstream_first_chunk_ms: float | None = None
     time_per_output_token_ms: float | None = None
     overhead_ms: float | None = None
     longest_silence_ms: float = 0.0
     stalls: tuple[tuple[float, float], ...] = ()
     backpressure_ms: float = 0.0
     retry_wait_ms: float = 0.0
-    groq_queue_ms: float | None = None
-    groq_prompt_ms: float | None = None
-    groq_completion_ms: float | None = None
+    upstream_queue_ms: float | None = None
+    upstream_prompt_ms: float | None = None
+    upstream_completion_ms: float | None = None
     chunks: int = 0
     bytes: int = 0
     unexpected_fields: tuple[str, ...] = ()
@@ -74,7 +75,7 @@ class ChatRecord:
     from the chat's beginning on, `result` (`ok` or the error's code), the HTTP `status`, if there was one, and the
     `cause` where the connection failed (`core.errors.CONNECTION_CAUSES`).
     `messages` is the JSON text that the client sent, and so is each field of `params` that the service does not read.
-    It is `NO_MESSAGES` if the content of the chat is not stored (`core/content.py`); the column is NULL then.
+    It is `NO_MESSAGES` if the content of the chat is not stored (`core/record.py`); the column is NULL then.
     Those in `NO_COLUMNS` are for the signals alone; `traceparent` names the chat's span, as in W3C's header.
     """
 
@@ -96,7 +97,7 @@ class ChatRecord:
     duration_ms: float
     queue_ms: float
     attempts: int
-    groq_request_id: str | None
+    upstream_request_id: str | None
     client_request_id: str | None
     client: str | None = None
     trace_id: str | None = None
@@ -119,7 +120,55 @@ class ChatRecord:
 
 
 _TEXTS = (
-    "requested_model", "model_name", "finish_reason", "error_code", "groq_request_id", "client_request_id", "client",
-    "prompt", "messages", "params", "response", "reasoning", "refusal", "tool_calls", "attempt_log",
+    "requested_model", "model_name", "finish_reason", "error_code", "upstream_request_id", "client_request_id",
+    "client", "prompt", "messages", "params", "response", "reasoning", "refusal", "tool_calls", "attempt_log",
 )  # fmt: skip
 NO_COLUMNS = frozenset({"route", "traceparent", "details"})
+
+
+# ── Content ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# Content is what people and models wrote: whatever is not listed here. A new column or parameter is content until it is
+# listed.
+
+FACTS = frozenset({
+    "id", "created_at", "client", "client_request_id", "trace_id", "requested_model", "model_name",
+    "outcome", "error_code", "http_status", "finish_reason",
+    "prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens", "usage_source", "cost_usd",
+    "ttft_ms", "duration_ms", "queue_ms", "attempts", "attempt_log", "upstream_request_id",
+})  # fmt: skip
+"""Columns that hold no content: rows always have them, and the page shows them."""
+
+_PLAIN_PARAMS = frozenset({
+    "temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "n", "presence_penalty",
+    "frequency_penalty", "logprobs", "top_logprobs", "parallel_tool_calls", "include_reasoning", "stream", "store",
+})  # fmt: skip
+"""Parameters whose numbers and booleans are facts."""
+_KNOWN_WORDS = {
+    "service_tier": {"auto", "default", "flex", "on_demand", "performance", "priority"},
+    "reasoning_effort": {"none", "minimal", "low", "medium", "high", "default"},
+    "reasoning_format": {"hidden", "parsed", "raw"},
+}
+"""Parameters that are one of a few words. Any other text there may be anybody's."""
+_STREAM_OPTIONS = ("include_usage", "include_obfuscation")
+_MAY_BE_FACTS = {*_PLAIN_PARAMS, *_KNOWN_WORDS, "stream_options"}
+
+
+def without_content(record: ChatRecord) -> ChatRecord:
+    """The record with NULL in every column that is not one of `FACTS`, and only plain facts in `params`."""
+    columns = {field.name for field in fields(record)} - NO_COLUMNS - {"params"}
+    content: dict[str, Any] = dict.fromkeys(columns - FACTS) | {"messages": NO_MESSAGES}
+    params = {name: fact for name, value in record.params.items() if (fact := _fact(name, value)) is not None}
+    return replace(record, **content, params=params)
+
+
+def _fact(name: str, value: Any) -> Any:
+    """The value if it is a plain fact, otherwise None. A field that the service does not read is JSON text."""
+    if isinstance(value, Raw) and name in _MAY_BE_FACTS:
+        value = json.decode(value)
+    if name in _PLAIN_PARAMS:
+        return value if isinstance(value, bool | int | float) else None
+    if name in _KNOWN_WORDS:
+        return value if isinstance(value, str) and value in _KNOWN_WORDS[name] else None
+    if name == "stream_options" and isinstance(value, Mapping):
+        return {option: value[option] for option in _STREAM_OPTIONS if isinstance(value.get(option), bool)}
+    return None

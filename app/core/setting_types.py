@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 _DRIVERS = {
@@ -95,12 +95,3 @@ RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 HeaderSecret = Annotated[SecretStr, AfterValidator(_fits_a_header)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Addresses = Annotated[str, AfterValidator(_addresses)]
-_Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class ModelPrice(BaseModel):
-    """What one model costs, in US dollars per million tokens."""
-
-    input: _Dollars
-    output: _Dollars
-    cached_input: _Dollars | None = None

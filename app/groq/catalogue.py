@@ -14,8 +14,7 @@ import msgspec
 import structlog
 
 from app.core.config import Settings
-from app.core.models import LAST_KNOWN_PRICES, RETIRED_MODELS, Model
-from app.core.setting_types import ModelPrice
+from app.core.models import LAST_KNOWN_PRICES, RETIRED_MODELS, Model, ModelPrice
 
 _TIMEOUT_S = 10
 _MAX_BYTES = 2**22

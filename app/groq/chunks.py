@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from app.chat.block import Block, Usage
 from app.core.errors import UpstreamBroken
 from app.groq.errors import in_band_error
+from app.services.chat.block import Block
+from app.services.chat.usage import Usage
 
 MAX_CHOICES = 128
 """Of one answer, and tool calls of one delta: OpenAI's limit for `n` and for tools."""
@@ -60,14 +61,14 @@ def note(chunk: Chunk, block: Block) -> None:
         block.unexpected.add("error")
     block.chunks += 1
     response_id = _typed("id", chunk.id, str, block)
-    block.groq_response_id = block.groq_response_id or response_id
+    block.upstream_response_id = block.upstream_response_id or response_id
     block.model = _typed("model", chunk.model, str, block) or block.model
     if chunk.choices:
         _note_choices(_typed("choices", chunk.choices, list, block) or [], block)
     if chunk.x_groq is None and chunk.usage is None:
         return
     x_groq = _typed("x_groq", chunk.x_groq, dict, block) or {}
-    block.groq_request_id = _typed("id", x_groq.get("id"), str, block) or block.groq_request_id
+    block.upstream_request_id = _typed("id", x_groq.get("id"), str, block) or block.upstream_request_id
     block.early_stop = str(x_groq["error"]) if x_groq.get("error") else block.early_stop
     if usage := chunk.usage or x_groq.get("usage"):
         block.usage = _usage(_typed("usage", usage, dict, block), block) or block.usage

@@ -82,7 +82,7 @@ class GroqClient:
         `payload` decides between the two by its `stream`. `on_attempt` is called for each attempt, when it is over.
         Raises an UpstreamError: Groq's refusal, or what went wrong on the way to it.
         """
-        deadline = time.monotonic() + self._settings.groq_open_timeout_s
+        deadline = time.monotonic() + self._settings.groq_retry_deadline_s
         try:
             return await self._retried(payload, deadline, on_attempt)
         except UpstreamError as error:
@@ -99,8 +99,8 @@ class GroqClient:
     ) -> _Answer:
         policy = retrying(
             attempts=self._settings.groq_max_attempts,
-            sleep_s=self._settings.groq_retry_wait_s,
-            total_s=self._settings.groq_open_timeout_s,
+            sleep_s=self._settings.groq_retry_sleep_budget_s,
+            total_s=self._settings.groq_retry_deadline_s,
         )
         async for attempt in policy:
             with attempt:
@@ -183,7 +183,7 @@ class GroqClient:
             retry_after=retry_after_s(response.headers.get("retry-after")),
             is_ours=is_ours,
         )
-        error.groq_request_id = response.headers.get("x-request-id")
+        error.upstream_request_id = response.headers.get("x-request-id")
         return error
 
 

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from app.chat.block import Block
 from app.core.errors import ServiceError
+from app.services.chat.block import Block
 
 _SHORTEST_KEY = 12
 """Shorter keys are a simulator's, and may be ordinary words of a message."""

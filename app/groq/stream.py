@@ -5,7 +5,6 @@ from contextlib import suppress
 
 import aiohttp
 
-from app.chat.block import Block
 from app.core.config import Settings
 from app.core.errors import UpstreamBroken, UpstreamBrokenEarly, UpstreamError, UpstreamUnreachable
 from app.groq.errors import cause_of
@@ -14,6 +13,7 @@ from app.groq.gather import Gatherer
 from app.groq.reader import all_that_came, take
 from app.groq.redaction import Redactor
 from app.groq.wire import Decoder
+from app.services.chat.block import Block
 
 _END_OF_BODY_S = 0.05
 _CLOSING_S = 1

@@ -2,11 +2,11 @@
 
 import aiohttp
 
-from app.chat.block import Block
 from app.core.errors import UpstreamBroken
 from app.groq.chunks import note, parse
 from app.groq.errors import cause_of
 from app.groq.redaction import Redactor
+from app.services.chat.block import Block
 
 
 class WholeAnswer:

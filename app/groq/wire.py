@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from app.chat.block import Block
 from app.core.errors import UpstreamBroken
 from app.groq.chunks import Chunk, note, parse
+from app.services.chat.block import Block
 
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")

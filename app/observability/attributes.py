@@ -31,10 +31,10 @@ def of_outcome(record: ChatRecord, error: ServiceError | None) -> dict[str, Any]
     return {
         names.OUTCOME: record.outcome,
         names.ERROR_TYPE: type(error).code if error else None,
-        names.RESPONSE_ID: details.groq_response_id,
+        names.RESPONSE_ID: details.upstream_response_id,
         names.RESPONSE_MODEL: record.model_name,
         names.FINISH_REASONS: [record.finish_reason] if record.finish_reason else None,
-        names.TIME_TO_FIRST_CHUNK: _s(details.groq_first_chunk_ms),
+        names.TIME_TO_FIRST_CHUNK: _s(details.upstream_first_chunk_ms),
         names.INPUT_TOKENS: record.prompt_tokens,
         names.OUTPUT_TOKENS: record.completion_tokens,
         names.CACHED_TOKENS: record.cached_tokens,
@@ -48,10 +48,10 @@ def of_outcome(record: ChatRecord, error: ServiceError | None) -> dict[str, Any]
         names.BACKPRESSURE: _s(details.backpressure_ms),
         names.BYTES: details.bytes,
         names.ATTEMPTS: record.attempts,
-        names.GROQ_REQUEST_ID: record.groq_request_id,
-        names.GROQ_QUEUE_TIME: _s(details.groq_queue_ms),
-        names.GROQ_PROMPT_TIME: _s(details.groq_prompt_ms),
-        names.GROQ_COMPLETION_TIME: _s(details.groq_completion_ms),
+        names.GROQ_REQUEST_ID: record.upstream_request_id,
+        names.GROQ_QUEUE_TIME: _s(details.upstream_queue_ms),
+        names.GROQ_PROMPT_TIME: _s(details.upstream_prompt_ms),
+        names.GROQ_COMPLETION_TIME: _s(details.upstream_completion_ms),
     }
 
 

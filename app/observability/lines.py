@@ -16,12 +16,12 @@ _OF_THE_RECORD = (
     "created_at", "route", "client", "client_request_id", "trace_id", "outcome", "error_code", "http_status",
     "requested_model", "model_name", "finish_reason",
     "prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens", "usage_source", "cost_usd",
-    "ttft_ms", "duration_ms", "queue_ms", "attempts", "groq_request_id",
+    "ttft_ms", "duration_ms", "queue_ms", "attempts", "upstream_request_id",
 )  # fmt: skip
 _OF_THE_DETAILS = (
-    "streamed", "groq_response_id", "groq_first_chunk_ms", "time_per_output_token_ms", "overhead_ms",
-    "longest_silence_ms", "backpressure_ms", "retry_wait_ms", "groq_queue_ms", "groq_prompt_ms", "groq_completion_ms",
-    "chunks", "bytes", "unexpected_fields",
+    "streamed", "upstream_response_id", "upstream_first_chunk_ms", "time_per_output_token_ms", "overhead_ms",
+    "longest_silence_ms", "backpressure_ms", "retry_wait_ms", "upstream_queue_ms", "upstream_prompt_ms",
+    "upstream_completion_ms", "chunks", "bytes", "unexpected_fields",
 )  # fmt: skip
 
 

@@ -110,9 +110,9 @@ class Metrics:
             (chats.time_per_output_token.labels(model), details.time_per_output_token_ms),
             (chats.stall.labels(model), details.longest_silence_ms if details.chunks else None),
             (chats.overhead, details.overhead_ms),
-            (self.groq.phase.labels("queue"), details.groq_queue_ms),
-            (self.groq.phase.labels("prompt"), details.groq_prompt_ms),
-            (self.groq.phase.labels("completion"), details.groq_completion_ms),
+            (self.groq.phase.labels("queue"), details.upstream_queue_ms),
+            (self.groq.phase.labels("prompt"), details.upstream_prompt_ms),
+            (self.groq.phase.labels("completion"), details.upstream_completion_ms),
         ):
             if milliseconds is not None:
                 histogram.observe(milliseconds / 1000, exemplar)

@@ -20,7 +20,7 @@ from app.observability.metrics import Metrics
 from app.observability.spans import ChatSpans
 from app.observability.trace_context import exemplar, ids, traceparent
 
-log = structlog.get_logger("app.chat")
+log = structlog.get_logger("app.services.chat")
 
 
 @contextmanager
@@ -59,7 +59,7 @@ class Probe:
         self._database = database
         self._soon = soon
 
-    def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, arrived: float, queue_s: float) -> "ChatWatch":
+    def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, arrived: float, queue_s: float) -> "ChatEvents":
         """A chat was let in. Its span begins here."""
         model, spans = OTHER_MODEL, None
         with _unfailing():
@@ -67,7 +67,7 @@ class Probe:
             spans = ChatSpans(
                 self._tracer, chat_id, asked, model=model, arrived=arrived, queue_s=queue_s, server=self._server
             )
-        return ChatWatch(self._metrics, spans, soon=self._soon)
+        return ChatEvents(self._metrics, spans, soon=self._soon)
 
     def chat_refused(self, error: ServiceError, *, request_id: UUID, route: str, has_key: bool) -> None:
         """A request for a chat that none began for: no row, no span of its own."""
@@ -129,8 +129,8 @@ class Probe:
             self._metrics.quota_failures.labels(operation).inc()
 
 
-class ChatWatch:
-    """Satisfies `chat.ports.ChatWatch`. `spans` is None if they could not be made."""
+class ChatEvents:
+    """Satisfies `chat.ports.ChatEvents`. `spans` is None if they could not be made."""
 
     def __init__(
         self, metrics: Metrics, spans: ChatSpans | None, *, soon: Callable[[Callable[[], None]], None]

@@ -18,8 +18,8 @@ from pydantic import (
     field_validator,
 )
 
-from app.core.body_settings import MOST_MESSAGES
 from app.core.errors import InvalidRequest
+from app.core.http_settings import MOST_MESSAGES
 from app.schemas.problems import invalid
 from app.schemas.skeleton import Skeleton
 

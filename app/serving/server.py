@@ -12,8 +12,8 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from app.chat.drain import Drain
 from app.core.config import Settings
+from app.services.chat.drain import Drain
 from app.serving.protocol import limited
 
 AFTER_DRAIN_S = 5
@@ -44,7 +44,7 @@ class Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         for listener in sockets or []:  # connections inherit these from it
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._settings.client_buffer_bytes)
-            _give_up_on_dead_peers(listener, self._settings.client_stall_timeout_s + _BURIAL_S)
+            _give_up_on_dead_peers(listener, self._settings.client_write_timeout_s + _BURIAL_S)
         await super().startup(sockets)
         _spare_the_collector()
         sys.setswitchinterval(_TURN_S)
@@ -54,12 +54,12 @@ class Server(uvicorn.Server):
         """A first signal begins the drain; a second Ctrl-C ends it."""
         super().handle_exit(sig, frame)
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._drain.begin, self._settings.drain_timeout_s)
+            self._loop.call_soon_threadsafe(self._drain.start, self._settings.drain_timeout_s)
 
     def hurry(self) -> None:
         """Streams are ended with an error event and a row, now."""
         self.handle_exit(signal.SIGTERM, None)
-        self._drain.end()
+        self._drain.expire()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         heartbeat = asyncio.create_task(self._beat(), name="heartbeat")
@@ -68,7 +68,7 @@ class Server(uvicorn.Server):
         finally:
             heartbeat.cancel()
         if self.force_exit:  # a second Ctrl-C: uvicorn would leave the lifespan open, and the rows unwritten
-            self._drain.end()
+            self._drain.expire()
             for task in self.server_state.tasks:
                 task.cancel()
             await self.lifespan.shutdown()

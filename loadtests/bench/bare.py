@@ -11,18 +11,18 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from app.api import errors, health
+from app.api.auth import ApiKeys
 from app.api.bodies import BodyReader
-from app.api.keys import ApiKeys
 from app.api.middleware import BodyLimit, RequestId
-from app.api.pulse import Pulse
 from app.api.state import AppState
 from app.api.v1.endpoints import chat
-from app.chat.drain import Drain
-from app.chat.service import ChatService
 from app.core.config import Settings
+from app.core.ping import CachedPing
 from app.core.record import Kept
 from app.groq.client import GroqClient
 from app.quota.opening import Unlimited
+from app.services.chat.drain import Drain
+from app.services.chat_service import ChatService
 from app.serving.checks import settings_or_exit
 
 
@@ -79,20 +79,20 @@ def create_app() -> FastAPI:
                 settings=settings,
                 chats=ChatService(
                     settings,
-                    groq=groq,
+                    upstream=groq,
                     models=groq.catalogue,
-                    log=nowhere,
-                    probe=nothing,
+                    store=nowhere,
+                    telemetry=nothing,
                     meter=Unlimited(),
                     drain=drain,
                 ),
                 catalogue=groq.catalogue,
-                database=nowhere,
-                pulse=Pulse(nowhere.ping),
-                probe=nothing,
+                reader=nowhere,
+                database_ping=CachedPing(nowhere.ping),
+                telemetry=nothing,
                 drain=drain,
-                rows=nowhere,
-                keys=ApiKeys(settings.api_keys),
+                store=nowhere,
+                authenticator=ApiKeys(settings.api_keys),
                 bodies=BodyReader(settings),
                 quota=Unlimited(),
             )

@@ -6,11 +6,11 @@ STALL_TIMEOUT_S = 3
 GAP_TIMEOUT_S = 2
 
 SERVICE = {
-    "GROQ_RETRY_WAIT_S": "2",
+    "GROQ_RETRY_SLEEP_BUDGET_S": "2",
     "GROQ_FIRST_TOKEN_TIMEOUT_S": "3",
-    "CHAT_GAP_TIMEOUT_S": str(GAP_TIMEOUT_S),
+    "INTER_TOKEN_TIMEOUT_S": str(GAP_TIMEOUT_S),
     "CHAT_TIMEOUT_S": "20",
-    "CLIENT_STALL_TIMEOUT_S": str(STALL_TIMEOUT_S),
+    "CLIENT_WRITE_TIMEOUT_S": str(STALL_TIMEOUT_S),
     "DRAIN_TIMEOUT_S": "4",
 }
 """Limits that a run of a minute can reach."""

@@ -7,9 +7,9 @@ from types import AsyncGeneratorType, CoroutineType
 
 from fastapi import FastAPI
 
-from app.chat.exchange import Exchange
 from app.groq.stream import GroqStream
 from app.main import create_app as create_whole_app
+from app.services.chat.session import ChatSession
 
 PATH = "/inside"
 
@@ -22,7 +22,7 @@ async def inside() -> dict[str, int]:
         "tasks": len(asyncio.all_tasks()),
         "coroutines": kinds[CoroutineType],
         "generators": kinds[AsyncGeneratorType],
-        "chats": kinds[Exchange],
+        "chats": kinds[ChatSession],
         "streams": kinds[GroqStream],
     }
 

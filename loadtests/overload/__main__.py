@@ -34,7 +34,7 @@ def main() -> int:
 async def _measure(real: Stage, places: int, seconds: float) -> list[Seen]:
     real.groq.fail(PACE)
     seen = []
-    env = {"MAX_ACTIVE_STREAMS": str(places), "CHAT_GAP_TIMEOUT_S": "15"}
+    env = {"MAX_ACTIVE_STREAMS": str(places), "INTER_TOKEN_TIMEOUT_S": "15"}
     with real.service(workers=1, env=env) as workers:
         for clients, length in ((_CALM, _CALM_S), (places, _CALM_S), (3 * places, seconds)):
             print(f"{clients} clients for {length:g} s ...", flush=True)

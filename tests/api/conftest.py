@@ -14,10 +14,10 @@ def drop_in_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("drop-in")
     settings = {
         "API_KEYS": f"me:{KEY}",
-        "GROQ_RETRY_WAIT_S": "0.5",
-        "CHAT_GAP_TIMEOUT_S": "1",
+        "GROQ_RETRY_SLEEP_BUDGET_S": "0.5",
+        "INTER_TOKEN_TIMEOUT_S": "1",
         "STREAM_KEEPALIVE_S": "0.2",
-        "CLIENT_STALL_TIMEOUT_S": "1",
+        "CLIENT_WRITE_TIMEOUT_S": "1",
         "CLIENT_BUFFER_BYTES": "4096",
     }
     with service_before(groq_process, folder, settings) as running:

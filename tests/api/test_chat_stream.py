@@ -44,7 +44,7 @@ def test_the_row_is_there_when_done_arrives_and_equals_the_stream(service: Servi
     assert row["finish_reason"] == "stop"
     assert row["http_status"] == 200
     assert row["requested_model"] == row["model_name"] == reply.chunks[0]["model"] == "openai/gpt-oss-20b"
-    assert row["groq_request_id"] == reply.chunks[0]["x_groq"]["id"]
+    assert row["upstream_request_id"] == reply.chunks[0]["x_groq"]["id"]
     assert (row["prompt_tokens"], row["completion_tokens"]) == (usage["prompt_tokens"], usage["completion_tokens"])
     assert row["usage_source"] == "upstream"
     assert float(row["cost_usd"]) == pytest.approx(
@@ -66,7 +66,7 @@ def test_the_log_line_of_a_chat_has_every_fact_but_the_texts(service: Service) -
     reply = service.chat({"messages": [{"role": "user", "content": "a-word-of-mine"}]})
     line = service.finished_line(reply.id)
     row = service.row(reply.id)
-    for name in ("outcome", "model_name", "completion_tokens", "ttft_ms", "attempts", "groq_request_id"):
+    for name in ("outcome", "model_name", "completion_tokens", "ttft_ms", "attempts", "upstream_request_id"):
         assert line[name] == row[name]
     assert "a-word-of-mine" not in service.program.output
 

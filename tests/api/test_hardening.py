@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.core.body_settings import MOST_MESSAGES
 from app.core.config import Settings
+from app.core.http_settings import MOST_MESSAGES
 from tests.support.service import HELLO, PATH, Service, SimulatedGroq, service_before
 
 MESSAGE = {"role": "user", "content": "Hello"}

@@ -44,7 +44,7 @@ async def test_a_service_without_a_database_is_sent_chats_as_long_as_it_has_a_di
         transport = httpx2.ASGITransport(app=_with_state(app, state))
         async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
             with suppress(NotRecorded):  # the first row finds out
-                await state["chats"]._log.add(record())
+                await state["store"].add(record())
             alive, ready = await client.get("/healthz"), await client.get("/readyz")
     assert alive.status_code == 200
     told = {"status": word, "database": "down", "spooled_rows": spooled}

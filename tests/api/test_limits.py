@@ -26,12 +26,12 @@ def limited_process(
     settings = {
         "GROQ_FALLBACK_MODEL": FALLBACK,
         "GROQ_MAX_ATTEMPTS": "2",
-        "GROQ_RETRY_WAIT_S": "1",
+        "GROQ_RETRY_SLEEP_BUDGET_S": "1",
         "GROQ_FIRST_TOKEN_TIMEOUT_S": "0.6",
-        "CHAT_GAP_TIMEOUT_S": "3",
+        "INTER_TOKEN_TIMEOUT_S": "3",
         "CHAT_TIMEOUT_S": "4",
         "STREAM_KEEPALIVE_S": "0.3",
-        "CLIENT_STALL_TIMEOUT_S": "1",
+        "CLIENT_WRITE_TIMEOUT_S": "1",
         "MAX_ACTIVE_STREAMS": str(PLACES),
         "MAX_QUEUED_CHATS": str(QUEUED),
         "QUEUE_TIMEOUT_S": "5",
@@ -58,7 +58,7 @@ def test_a_silence_is_bridged_with_comments_that_clients_skip(limited: Service, 
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ({"silence_s": 9, "after_tokens": 5}, "Groq fell silent for 3 s"),
+        ({"silence_s": 9, "after_tokens": 5}, "Groq sent no token for 3 s"),
         ({"tokens_per_s": 5}, "the chat took longer than 4 s"),
     ],
 )

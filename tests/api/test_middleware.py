@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.middleware import BodyLimit, RequestId
-from app.chat.drain import Drain
 from app.core.errors import InternalError
+from app.services.chat.drain import Drain
 
 
 async def _call(app: Any) -> list[Message]:
@@ -74,7 +74,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for_for_ever(*, over: boo
 
     drain = Drain()
     if over:
-        drain.end()
+        drain.expire()
     limit = BodyLimit(read, max_bytes=10, timeout_s=60 if over else 0.05)
     with pytest.raises(HTTPException) as caught:
         await asyncio.wait_for(limit({"type": "http", "headers": [], "state": {"drain": drain}}, never, send), 5)

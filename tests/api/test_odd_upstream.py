@@ -16,8 +16,8 @@ from tests.support.service import DROP_IN, HELLO, PATH, Service, SimulatedGroq, 
 def odd_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     settings = {
         "GROQ_MAX_ATTEMPTS": "2",
-        "GROQ_RETRY_WAIT_S": "1.5",
-        "CHAT_GAP_TIMEOUT_S": "30",
+        "GROQ_RETRY_SLEEP_BUDGET_S": "1.5",
+        "INTER_TOKEN_TIMEOUT_S": "30",
         "CHAT_MAX_ANSWER_BYTES": "200000",
         "CHAT_MAX_STREAM_BYTES": "2000000",
     }
@@ -155,7 +155,7 @@ def test_a_failure_that_may_pass_is_retried(odd: Service, groq: SimulatedGroq, s
 
 
 def test_a_missing_done_on_an_open_connection_ends_soon(odd: Service, groq: SimulatedGroq) -> None:
-    """And not after `CHAT_GAP_TIMEOUT_S`, which is 30 s here."""
+    """And not after `INTER_TOKEN_TIMEOUT_S`, which is 30 s here."""
     groq.fail({"ending": "no_done", "hold_open_s": 20})
     reply = odd.chat()
     assert reply.done

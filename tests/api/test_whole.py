@@ -48,7 +48,7 @@ def whole_process(
     limits = {
         "CHAT_TIMEOUT_S": "1",
         "GROQ_FIRST_TOKEN_TIMEOUT_S": "0.3",
-        "CLIENT_STALL_TIMEOUT_S": "1",
+        "CLIENT_WRITE_TIMEOUT_S": "1",
         "CLIENT_BUFFER_BYTES": "4096",
     }
     with service_before(groq, folder, limits) as running:
@@ -81,12 +81,16 @@ def test_the_row_has_what_the_answer_says_and_null_for_what_a_whole_answer_has_n
     assert (row["response"], row["reasoning"], row["refusal"]) == ("Because of 東京🚀.", "Hm.", None)
     assert (row["prompt_tokens"], row["completion_tokens"], row["reasoning_tokens"]) == (70, 12, 3)
     assert (row["outcome"], row["finish_reason"], row["usage_source"]) == ("completed", "stop", "upstream")
-    assert (row["model_name"], row["groq_request_id"]) == ("openai/gpt-oss-20b", "req_1")
+    assert (row["model_name"], row["upstream_request_id"]) == ("openai/gpt-oss-20b", "req_1")
     assert row["ttft_ms"] is None
     assert float(row["cost_usd"]) == pytest.approx((70 * 0.075 + 12 * 0.30) / 1e6, abs=1e-9)
     line = whole.finished_line(reply.id)
-    assert (line["streamed"], line["chunks"], line["groq_response_id"]) == (False, 0, "chatcmpl-1")
-    assert (line["overhead_ms"], line["groq_first_chunk_ms"], line["time_per_output_token_ms"]) == (None, None, None)
+    assert (line["streamed"], line["chunks"], line["upstream_response_id"]) == (False, 0, "chatcmpl-1")
+    assert (line["overhead_ms"], line["upstream_first_chunk_ms"], line["time_per_output_token_ms"]) == (
+        None,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,7 +170,7 @@ def test_a_client_that_takes_nothing_of_its_answer_is_disconnected(whole: Servic
         client.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
         begun = client.recv(1000)
         assert begun.startswith(b"HTTP/1.1 200")
-        time.sleep(2.5)  # CLIENT_STALL_TIMEOUT_S is 1
+        time.sleep(2.5)  # CLIENT_WRITE_TIMEOUT_S is 1
         rest = b""
         while data := client.recv(65536):
             rest += data

@@ -26,7 +26,7 @@ HOSTILE = "\x1b[2J\x1b]0;t\x07\x9b31m\x7f\r\n\u202e\u2066\u200b\u2028\u2029\ue00
 COLUMNS = [
     "client", "client_request_id", "trace_id", "requested_model", "model_name", "prompt", "messages", "params",
     "response", "reasoning", "refusal", "tool_calls", "outcome", "error_code", "finish_reason", "usage_source",
-    "attempt_log", "groq_request_id",
+    "attempt_log", "upstream_request_id",
 ]  # fmt: skip
 
 

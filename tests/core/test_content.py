@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.core.content import FACTS, without_content
-from app.core.record import NO_COLUMNS, NO_MESSAGES, ChatRecord
+from app.core.record import FACTS, NO_COLUMNS, NO_MESSAGES, ChatRecord, without_content
 from app.db.models import ChatLog
 from tests.support.records import record
 

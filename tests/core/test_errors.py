@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.chat.events import error_event
 from app.core.errors import InvalidRequest, ServiceError, UpstreamRejected
 from app.core.outcomes import Outcome
+from app.services.chat.block import error_event
 
 
 def every(kind: type[ServiceError]) -> list[type[ServiceError]]:

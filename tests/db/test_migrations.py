@@ -11,8 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
 from app.core.config import Settings
-from app.core.content import without_content
-from app.core.record import ChatRecord
+from app.core.record import ChatRecord, without_content
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
 from tests.support.database import query

@@ -13,8 +13,8 @@ import asyncpg
 import pytest
 
 from app.core.config import Settings
-from app.core.content import without_content
 from app.core.outcomes import WITHOUT_ROW, Outcome
+from app.core.record import without_content
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
 from tests.support.database import execute, query

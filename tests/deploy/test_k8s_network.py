@@ -61,7 +61,7 @@ def test_the_ingress_leaves_ends_and_refusals_to_the_service() -> None:
     ours = {name.split("/")[1]: value for name, value in said.items() if name.startswith("nginx.ingress.")}
     theirs = {name.split("/")[1]: value for name, value in said.items() if name.startswith("nginx.org/")}
     assert (ours["proxy-buffering"], theirs["proxy-buffering"]) == ("off", "False")
-    for name, least in (("read", settings.chat_timeout_s), ("send", settings.client_stall_timeout_s)):
+    for name, least in (("read", settings.chat_timeout_s), ("send", settings.client_write_timeout_s)):
         assert theirs[f"proxy-{name}-timeout"] == f"{ours[f'proxy-{name}-timeout']}s"
         assert int(ours[f"proxy-{name}-timeout"]) > least
     assert ours["proxy-body-size"] == theirs["client-max-body-size"]

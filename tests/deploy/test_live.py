@@ -54,7 +54,7 @@ def live(
         env = {
             "GROQ_API_KEY": "test",
             "GROQ_BASE_URL": groq_process.url,
-            "GROQ_RETRY_WAIT_S": "1",
+            "GROQ_RETRY_SLEEP_BUDGET_S": "1",
             "DRAIN_TIMEOUT_S": "1",
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
             "OTEL_BSP_SCHEDULE_DELAY": "100",

@@ -43,7 +43,7 @@ def behind(
     folder = tmp_path_factory.mktemp("behind")
     url = f"sqlite+aiosqlite:///{folder}/chats.db"
     env = {"DATABASE_URL": url, "GROQ_API_KEY": "test", "GROQ_BASE_URL": groq_process.url, "PORT": "0"}
-    env |= {"FORWARDED_ALLOW_IPS": "127.0.0.1", "STREAM_KEEPALIVE_S": "2", "CLIENT_STALL_TIMEOUT_S": "2"}
+    env |= {"FORWARDED_ALLOW_IPS": "127.0.0.1", "STREAM_KEEPALIVE_S": "2", "CLIENT_WRITE_TIMEOUT_S": "2"}
     env |= collector.env
     with program(["app"], cwd=folder, env=env) as running:
         yield Service(running.url(), running, url, http)

@@ -7,9 +7,9 @@ from functools import reduce
 import msgspec
 from hypothesis import strategies as st
 
-from app.chat.block import Block
 from app.core.errors import ServiceError
 from app.groq.wire import Decoder
+from app.services.chat.block import Block
 from tests.fuzz.bodies import JSON
 from tests.groq.shapes import DONE, STREAM
 

@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from app.chat.block import Block
 from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.groq.client import GroqClient
 from app.groq.stream import GroqStream
+from app.services.chat.block import Block
 
 PAYLOAD: dict[str, Any] = {
     "messages": [{"role": "user", "content": "Hi"}], "model": "openai/gpt-oss-20b", "stream": True
@@ -15,7 +15,7 @@ PAYLOAD: dict[str, Any] = {
 
 
 def settings(url: str, **limits: Any) -> Settings:
-    return Settings(_env_file=None, groq_api_key="test", groq_base_url=url, groq_retry_wait_s=2, **limits)
+    return Settings(_env_file=None, groq_api_key="test", groq_base_url=url, groq_retry_sleep_budget_s=2, **limits)
 
 
 async def open_stream(client: GroqClient, attempts: list[Attempt] | None = None) -> GroqStream:

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from app.chat.block import Block
 from app.groq.wire import Decoder
+from app.services.chat.block import Block
 
 USAGE = {
     "queue_time": 0.02,
@@ -67,6 +67,14 @@ def _merge(whole: Block, block: Block) -> None:
     whole.other_bytes += block.other_bytes
     whole.finished |= block.finished
     whole.unexpected |= block.unexpected
-    for name in ("model", "finish_reason", "usage", "groq_response_id", "groq_request_id", "early_stop", "error"):
+    for name in (
+        "model",
+        "finish_reason",
+        "usage",
+        "upstream_response_id",
+        "upstream_request_id",
+        "early_stop",
+        "error",
+    ):
         setattr(whole, name, getattr(block, name) or getattr(whole, name))
     whole.ended = whole.ended or block.ended

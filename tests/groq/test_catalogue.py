@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.core.models import LAST_KNOWN_PRICES, Model
-from app.core.setting_types import ModelPrice
+from app.core.models import LAST_KNOWN_PRICES, Model, ModelPrice
 from app.groq.catalogue import Catalogue, parse
 from app.groq.client import GroqClient
 from tests.groq.clients import settings

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.chat.block import Block
 from app.core.errors import UpstreamBroken
 from app.core.record import ANSWER_FIELDS
 from app.groq.chunks import MAX_CHOICES
+from app.services.chat.block import Block
 from tests.groq.shapes import USAGE, chunk, decode
 
 FIELDS = {

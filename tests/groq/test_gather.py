@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from app.chat.block import Block
 from app.core.errors import UpstreamBroken, UpstreamRejected
 from app.groq.client import GroqClient
+from app.services.chat.block import Block
 from tests.groq.clients import blocks, open_stream, settings
 from tests.groq.shapes import DONE, chunk
 from tests.support.replay import OK, chunked, replaying

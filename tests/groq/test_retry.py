@@ -37,8 +37,8 @@ async def test_a_refusal_of_the_request_is_not_tried_again(groq: SimulatedGroq, 
         with pytest.raises(UpstreamRejected) as caught:
             await open_stream(client, attempts)
     assert caught.value.status == status
-    assert caught.value.groq_request_id
-    assert caught.value.groq_request_id.startswith("req_")
+    assert caught.value.upstream_request_id
+    assert caught.value.upstream_request_id.startswith("req_")
     assert len(attempts) == 1
 
 
@@ -150,7 +150,7 @@ async def test_a_connection_that_breaks_before_the_first_byte_is_tried_again(wri
 
 async def test_all_attempts_together_are_bounded(groq: SimulatedGroq) -> None:
     groq.fail({"first_byte_delay_s": 10})
-    async with GroqClient(settings(groq.url, groq_open_timeout_s=0.3)) as client:
+    async with GroqClient(settings(groq.url, groq_retry_deadline_s=0.3)) as client:
         started = time.monotonic()
         with pytest.raises(UpstreamTimeout, match=r"within 0\.3 s"):
             await open_stream(client)

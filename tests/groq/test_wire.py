@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.chat.block import Block, Usage
 from app.groq.wire import Decoder
+from app.services.chat.block import Block
+from app.services.chat.usage import Usage
 from tests.groq.shapes import CALL, DONE, STREAM, chunk, decode
 
 USED = Usage(
@@ -30,8 +31,8 @@ def assert_is_the_stream(block: Block, data: bytes = STREAM) -> None:
     assert block.deltas == 4
     assert block.model == "m"
     assert block.finish_reason == "stop"
-    assert block.groq_request_id == "req_1"
-    assert block.groq_response_id == "chatcmpl-1"
+    assert block.upstream_request_id == "req_1"
+    assert block.upstream_response_id == "chatcmpl-1"
     assert block.usage == USED
     assert block.ended
     assert block.error is None

@@ -38,9 +38,9 @@ def observed_process(
             "GROQ_BASE_URL": groq_process.url,
             "PORT": "0",
             "METRICS_PORT": str(port),
-            "GROQ_RETRY_WAIT_S": "2",
-            "CHAT_GAP_TIMEOUT_S": "2",
-            "CLIENT_STALL_TIMEOUT_S": "1",
+            "GROQ_RETRY_SLEEP_BUDGET_S": "2",
+            "INTER_TOKEN_TIMEOUT_S": "2",
+            "CLIENT_WRITE_TIMEOUT_S": "1",
             **collector.env,
             "OTEL_SERVICE_NAME": "chat-under-test",
         }

@@ -30,7 +30,7 @@ def test_what_no_exporter_can_write_is_left_out(room: Room) -> None:
 
 
 def test_a_long_text_is_cut(room: Room) -> None:
-    room.chat(groq_request_id="x" * 10_000)
+    room.chat(upstream_request_id="x" * 10_000)
     assert room.spans["chat m"].attributes
     assert room.spans["chat m"].attributes["groq.request_id"] == "x" * 256
 

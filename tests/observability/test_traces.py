@@ -90,7 +90,7 @@ def test_the_chat_span_has_the_attributes_of_the_conventions_and_ours(observed: 
         "chat.usage_source": "upstream",
         "chat.cost_usd": pytest.approx(row["cost_usd"]),
         "chat.ttft_s": pytest.approx(row["ttft_ms"] / 1000),
-        "groq.request_id": row["groq_request_id"],
+        "groq.request_id": row["upstream_request_id"],
     }.items() <= told.items()
     for name in (
         "gen_ai.response.time_to_first_chunk",

@@ -19,7 +19,7 @@ from tests.support.service import Service, SimulatedGroq
 from tests.support.serving import Workers, serving
 from tests.support.shared import SharedResources
 
-ENV = {"GROQ_API_KEY": "test-key-of-groq", "DRAIN_TIMEOUT_S": "1", "CLIENT_STALL_TIMEOUT_S": "3"}
+ENV = {"GROQ_API_KEY": "test-key-of-groq", "DRAIN_TIMEOUT_S": "1", "CLIENT_WRITE_TIMEOUT_S": "3"}
 
 _numbers = count(1)
 

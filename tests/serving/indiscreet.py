@@ -2,8 +2,8 @@
 
 from fastapi import FastAPI
 
-from app.chat.block import Block
 from app.groq.stream import GroqStream
+from app.services.chat.block import Block
 from tests.serving import loudly
 
 MODEL = "buggy"

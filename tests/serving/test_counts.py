@@ -34,9 +34,9 @@ def workers(
     env = {
         **ENV,
         "GROQ_BASE_URL": groq.url,
-        "GROQ_RETRY_WAIT_S": "1",
-        "CHAT_GAP_TIMEOUT_S": "2",
-        "CLIENT_STALL_TIMEOUT_S": "1",
+        "GROQ_RETRY_SLEEP_BUDGET_S": "1",
+        "INTER_TOKEN_TIMEOUT_S": "2",
+        "CLIENT_WRITE_TIMEOUT_S": "1",
         "API_KEYS": KEYS,
         "QUOTA_REQUESTS_PER_MINUTE": str(QUOTA),
         "MAX_ACTIVE_STREAMS": str(MAX_ACTIVE),

@@ -29,7 +29,7 @@ def started(
     settings = {
         "GROQ_API_KEY": "test",
         "GROQ_BASE_URL": groq.url.replace("127.0.0.1", "localhost"),
-        "GROQ_RETRY_WAIT_S": "0.1",
+        "GROQ_RETRY_SLEEP_BUDGET_S": "0.1",
         "COMMIT_TIMEOUT_S": "0.5",
         "NAME_SERVER": str(folder / "name-server"),
         "SPOOL_DIR": str(folder / "spool"),

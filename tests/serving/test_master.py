@@ -21,7 +21,7 @@ def test_after_the_master_was_killed_a_new_one_starts_at_once_and_old_streams_en
 ) -> None:
     """On the same ports, while a worker of the old one still has a stream to finish."""
     groq.fail({"silence_s": SILENCE_S, "after_tokens": 5, "times": 1})
-    env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "30", "CHAT_GAP_TIMEOUT_S": "30"}
+    env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "30", "INTER_TOKEN_TIMEOUT_S": "30"}
     with (
         serving(tmp_path, http, env, database_url=chats_database) as killed,
         streaming(killed) as (chat_id, pieces),

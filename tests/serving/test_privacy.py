@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from app.core.config import Settings
-from app.core.content import FACTS
+from app.core.record import FACTS
 from tests.serving.written import MARK, PLAIN, locked, staged
 from tests.support.shared import SharedResources
 

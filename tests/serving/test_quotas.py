@@ -124,7 +124,7 @@ def test_a_client_that_asks_one_by_one_never_meets_its_own_last_stream(served: S
 
 def test_a_worker_that_is_killed_holds_its_streams_until_their_leases_end(served: Serves, groq: SimulatedGroq) -> None:
     groq.fail({"silence_s": 600, "after_tokens": 5})
-    with served(QUOTA_STREAMS="1", CHAT_GAP_TIMEOUT_S="600") as workers, holding(workers) as stream:
+    with served(QUOTA_STREAMS="1", INTER_TOKEN_TIMEOUT_S="600") as workers, holding(workers) as stream:
         next(pieces := stream.iter_raw())
         assert ask(workers).error["type"] == "streams"
         busy = {port: total(scrape(workers.http, port), "chat_active_streams") for port in workers.ports}

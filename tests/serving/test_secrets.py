@@ -58,7 +58,7 @@ def loud(
     env = {
         "GROQ_API_KEY": GROQ_KEY,
         "GROQ_BASE_URL": upstream_process.url,
-        "GROQ_RETRY_WAIT_S": "0.1",
+        "GROQ_RETRY_SLEEP_BUDGET_S": "0.1",
         "API_KEYS": f"me:{CALLERS_KEY}",
         "QUOTA_REQUESTS_PER_MINUTE": "1000",
         "REDIS_URL": f"redis://:{REDIS_PASSWORD}@127.0.0.1:{free_port()}/0",

@@ -104,7 +104,7 @@ def test_in_a_hurry_it_ends_streams_at_once_and_keeps_their_rows(
 ) -> None:
     """Ctrl-C at `make serve`: gunicorn asks its workers to be quick, and the drain is cut short."""
     groq.fail({"silence_s": 60, "after_tokens": 5})
-    env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "50", "CHAT_GAP_TIMEOUT_S": "60"}
+    env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "50", "INTER_TOKEN_TIMEOUT_S": "60"}
     with serving(tmp_path, http, env, database_url=chats_database) as workers:
         with streaming(workers, patience_s=20) as (chat_id, pieces):  # less than the drain would take
             workers.program.signal(signal.SIGINT)

@@ -2,10 +2,10 @@
 
 from fastapi import FastAPI
 
-from app.chat.block import Block
 from app.groq.stream import GroqStream
 from app.groq.whole import WholeAnswer
 from app.main import create_app as create_whole_app
+from app.services.chat.block import Block
 
 MODEL = "openai/gpt-oss-120b"
 

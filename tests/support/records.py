@@ -39,7 +39,7 @@ def record(**changes: Any) -> ChatRecord:
         "queue_ms": 0.5,
         "attempts": 2,
         "attempt_log": [{"model": "answered", "started_ms": 0.5, "ended_ms": 9.5, "result": "ok", "status": 200}],
-        "groq_request_id": "req_1",
+        "upstream_request_id": "req_1",
         "trace_id": "0af7651916cd43dd8448eb211c80319c",
         "client": "default",
     }

@@ -7,8 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from app.commands.check_groq.asking import RETIRED, Evidence, Reply
-from app.core.models import RETIRED_MODELS
-from app.core.setting_types import ModelPrice
+from app.core.models import RETIRED_MODELS, ModelPrice
 
 Check = Callable[[Evidence], str | None]
 _GO_DURATION = re.compile(r"(\d+h)?(\d+m)?(\d+(\.\d+)?(s|ms|µs))?")

@@ -53,4 +53,4 @@ class ChatLog(Base):
     queue_ms: Mapped[float] = mapped_column(Double)
     attempts: Mapped[int] = mapped_column(Integer)
     attempt_log: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
-    groq_request_id: Mapped[str | None] = mapped_column(Text)
+    upstream_request_id: Mapped[str | None] = mapped_column(Text)

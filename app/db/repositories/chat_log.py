@@ -10,8 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.core.content import FACTS
-from app.core.record import NO_MESSAGES, ChatRecord
+from app.core.record import FACTS, NO_MESSAGES, ChatRecord
 from app.db.errors import commit_error
 from app.db.models import ChatLog
 

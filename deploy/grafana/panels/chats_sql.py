@@ -29,7 +29,7 @@ SELECT * FROM (
                    THEN trim(${id:sqlstring})::uuid END)
   UNION ALL
   (SELECT * FROM chat_logs
-   WHERE $__timeFilter(created_at) AND trim(${id:sqlstring}) IN ('', trace_id, client_request_id, groq_request_id)
+   WHERE $__timeFilter(created_at) AND trim(${id:sqlstring}) IN ('', trace_id, client_request_id, upstream_request_id)
    ORDER BY created_at DESC LIMIT 1)
 ) AS found LIMIT 1
 """

@@ -185,7 +185,7 @@ clock = row(
         8,
         percentiles(
             "Longest silence within an answer",
-            "A dot leads to its trace. An answer that is silent for longer than CHAT_GAP_TIMEOUT_S is ended.",
+            "A dot leads to its trace. An answer that is silent for longer than INTER_TOKEN_TIMEOUT_S is ended.",
             STALL,
             MODEL,
         ),

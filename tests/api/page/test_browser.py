@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from app.api.page.faults import Fault
+from app.api.ui.faults import Fault
 from tests.support.browser import opened
 from tests.support.service import Service, SimulatedGroq
 
@@ -69,7 +69,7 @@ def test_the_trace_and_the_row_are_a_click_away(page: Page, demo: Service) -> No
     link = page.get_by_role("link", name="Its row")
     expect(link).to_have_attribute("href", f"http://127.0.0.1:3000/d/chat-chats?var-id={row['id']}")
     page.get_by_text("Its row in").click()
-    assert row["groq_request_id"] in page.locator("#columns").inner_text()
+    assert row["upstream_request_id"] in page.locator("#columns").inner_text()
 
 
 @pytest.mark.parametrize("stop", ["by the button", "by Escape"])

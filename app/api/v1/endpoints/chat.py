@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter, Request
 
-from app.api.description import EVENTS, RECEIPT, failures
+from app.api.auth import GuardedRoute
 from app.api.errors import CHAT_TAG
-from app.api.guard import GuardedRoute
+from app.api.openapi import EVENTS, RECEIPT, failures
 from app.api.sse import EventStream
 from app.api.state import AppState, caller_of
 from app.schemas.chat import StreamRequest
@@ -20,5 +20,5 @@ async def stream_chat(body: StreamRequest, request: Request) -> EventStream:
     app: AppState = request.scope["state"]
     return EventStream(
         app["chats"].answer(body, caller_of(request, body.model)),
-        stall_timeout_s=app["settings"].client_stall_timeout_s,
+        stall_timeout_s=app["settings"].client_write_timeout_s,
     )

@@ -1,0 +1,50 @@
+"""OpenAI's own paths: `POST /v1/chat/completions` and `GET /v1/models`."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from app.api.auth import GuardedRoute, authenticate
+from app.api.errors import CHAT_TAG
+from app.api.openapi import COMPLETION, EVENTS, RECEIPT, failures
+from app.api.sse import EventStream, WholeAnswer
+from app.api.state import App, AppState, caller_of
+from app.core.errors import ModelNotFound
+from app.schemas.chat import ChatRequest
+from app.schemas.model import Model, ModelList, model_object
+
+chats = APIRouter(prefix="/v1/chat", tags=[CHAT_TAG], route_class=GuardedRoute)
+models = APIRouter(prefix="/v1/models", tags=["models"])
+
+_COMPLETIONS = {
+    200: {
+        "description": f"With `stream`: {RECEIPT} Without: Groq's JSON as it came, sent when the row is durable.",
+        "content": COMPLETION | EVENTS,
+    },
+    **failures(),
+}
+
+
+@chats.post("/completions", status_code=200, response_class=EventStream, responses=_COMPLETIONS)
+async def create_completion(body: ChatRequest, request: Request) -> EventStream:
+    """A chat completion in OpenAI's format, streamed or whole."""
+    app: AppState = request.scope["state"]
+    kind = EventStream if body.streams else WholeAnswer
+    answer = app["chats"].answer(body, caller_of(request, body.model))
+    return kind(answer, stall_timeout_s=app["settings"].client_write_timeout_s)
+
+
+@models.get("", responses=failures(401), response_model=ModelList)
+async def list_models(app: App, request: Request) -> dict[str, Any]:
+    """Lists the models that callers may use, from the provider's catalogue."""
+    authenticate(request)
+    return {"object": "list", "data": [model_object(model.id, model.facts) for model in app["catalogue"].models()]}
+
+
+@models.get("/{model:path}", responses=failures(401, 404), response_model=Model)
+async def retrieve_model(model: str, app: App, request: Request) -> dict[str, Any]:
+    """Returns one model, by its id or by an alias."""
+    authenticate(request)
+    if found := app["catalogue"].find(model):
+        return model_object(found.id, found.facts)
+    raise ModelNotFound(f"there is no model `{model}` here; GET /v1/models lists those that there are", param="model")

@@ -1,0 +1,75 @@
+"""The page's files, and what it asks beside the chat itself."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+from app.api.auth import authenticate
+from app.api.state import App, RequestState
+from app.api.swagger import HEADERS
+from app.api.ui import faults
+from app.core.config import Settings
+from app.core.errors import RowsUnavailable
+
+_STATIC = Path(__file__).parent / "static"
+_POLICY = "; ".join(
+    [HEADERS["content-security-policy"], *(f"{kind}-src 'self'" for kind in ("script", "style", "connect", "img"))]
+)
+_DATABASE_TIMEOUT_S = 2
+
+router = APIRouter(include_in_schema=False)
+
+
+def install(app: FastAPI, settings: Settings) -> None:
+    """The page, and where a simulator stands in for Groq, the buttons that make it fail."""
+    app.include_router(router)
+    if settings.is_simulated:
+        app.include_router(faults.router)
+    app.mount("/page", StaticFiles(directory=_STATIC))
+
+
+@router.get("/")
+async def page() -> FileResponse:
+    """It may load what comes from here, and nothing else."""
+    return FileResponse(_STATIC / "index.html", headers={"content-security-policy": _POLICY})
+
+
+@router.get("/page/about")
+async def about(app: App) -> dict[str, Any]:
+    """What the page has to know of the service."""
+    settings = app["settings"]
+    return {
+        "model": settings.groq_default_model,
+        "models": [model.id for model in app["catalogue"].models()],
+        "needs_key": bool(settings.api_keys),
+        "simulated": settings.is_simulated,
+        "trace_file": settings.trace_file is not None,
+        "trace_url": settings.page_trace_url,
+        "row_url": settings.page_row_url,
+    }
+
+
+@router.get("/page/chats/{chat_id}")
+async def chat(chat_id: UUID, request: Request) -> Response:
+    """The row of one of the caller's chats, without what was said in it; null where there is none."""
+    state: RequestState = request.scope["state"]
+    client = authenticate(request)
+    try:
+        if not state["store"].database_well:
+            raise ConnectionError("rows go to the spool")
+        async with asyncio.timeout(_DATABASE_TIMEOUT_S):
+            row = await state["reader"].facts(chat_id)
+    except Exception as exc:
+        raise RowsUnavailable("the database does not answer; ask again later", retry_after=1) from exc
+    if row is None or row["client"] != client:
+        return JSONResponse(None)
+    return JSONResponse({name: value if _is_json(value) else str(value) for name, value in row.items()})
+
+
+def _is_json(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float | list)

@@ -1,0 +1,159 @@
+"""What a chat needs from other packages, as protocols: a provider, a record store, telemetry and quotas."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from uuid import UUID
+
+from app.core.attempt import Attempt
+from app.core.errors import ServiceError
+from app.core.models import ModelPrice
+from app.core.record import ChatRecord, Kept
+from app.services.chat.block import Block
+
+# ── The caller ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class BodyLease(Protocol):
+    """The memory that a request body occupies, counted until every holder has released it."""
+
+    def hold(self) -> None:
+        """Adds a holder."""
+        ...
+
+    def release(self) -> None:
+        """Removes a holder."""
+        ...
+
+
+class _NoLease:
+    def hold(self) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
+
+
+NO_LEASE: BodyLease = _NoLease()
+"""For a request whose memory is not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent the request. `client` is the name of the API key, None without keys.
+
+    `request_id` is the id of the chat's row; `client_request_id` is what the caller sent as `x-request-id`.
+    `body_bytes` is the size of the request, `lease` the memory that it occupies.
+    `arrived` is when the request's last byte had arrived, in seconds on `time.monotonic`'s clock.
+    """
+
+    request_id: UUID
+    client_request_id: str | None = None
+    client: str | None = None
+    route: str | None = None
+    body_bytes: int = 0
+    lease: BodyLease = NO_LEASE
+    arrived: float = field(default_factory=time.monotonic)
+
+
+# ── The provider ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class UpstreamStream(Protocol):
+    """An answer that has started; one that is not streamed is its only block."""
+
+    async def read(self) -> Block:
+        """Returns everything that arrived since the last read; waits if nothing has.
+
+        Tokens that arrive fast are returned in larger blocks. A broken connection is a block with an error.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Stops the answer, so that the provider stops generating. Bounded in time; never raises."""
+        ...
+
+
+class Upstream(Protocol):
+    """A provider of chat completions."""
+
+    async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[Attempt], None]) -> UpstreamStream:
+        """Returns at the first progress of a stream, or with the whole answer if `payload` has no `stream`.
+
+        Raises an UpstreamError if every attempt failed. `on_attempt` is called for each attempt when it ends. The last
+        attempt may use another model.
+        """
+        ...
+
+
+class Models(Protocol):
+    """The prices of models."""
+
+    def price(self, model_id: str) -> ModelPrice | None:
+        """In US dollars per million tokens; None if unknown."""
+        ...
+
+
+# ── Rows, telemetry, quotas ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class RecordStore(Protocol):
+    """Stores the records of chats."""
+
+    @property
+    def room(self) -> int:
+        """The bytes of rows that can be stored now even if the database is unavailable."""
+        ...
+
+    def add(self, record: ChatRecord) -> Awaitable[Kept]:
+        """Queues the record before it returns, so that cancelling the wait cannot lose it.
+
+        The awaitable is done when the row is durable, and returns where it is stored. It raises NotRecorded if it could
+        not be stored.
+        """
+        ...
+
+
+class ChatEvents(Protocol):
+    """The telemetry of one chat. Its methods never raise."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """The chat's span in the form of W3C's header; None if it is not traced."""
+        ...
+
+    def attempted(self, attempt: Attempt) -> None:
+        """Called for each attempt when it ends."""
+        ...
+
+    def finished(
+        self,
+        record: ChatRecord,
+        error: ServiceError | None,
+        *,
+        commit_s: float,
+        kept: Kept | None,
+        lost: ServiceError | None,
+    ) -> None:
+        """Called once, when the row is durable (`kept`) or could not be stored (`lost`), after `commit_s`."""
+        ...
+
+
+class ChatTelemetry(Protocol):
+    """The telemetry of all chats. Its methods never raise."""
+
+    def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, arrived: float, queue_s: float) -> ChatEvents:
+        """Called when a chat was admitted, after `queue_s`; `asked` is the payload for the provider.
+
+        `arrived` is when the request had arrived, on `time.monotonic`'s clock: the record's times count from there.
+        """
+        ...
+
+
+class UsageMeter(Protocol):
+    """Counts what callers use."""
+
+    def ended(self, record: ChatRecord) -> None:
+        """Called when an admitted chat has ended. Returns at once, never raises."""
+        ...

@@ -1,0 +1,73 @@
+"""The time limits of one chat while it waits for the provider."""
+
+import time
+from collections.abc import Awaitable
+
+from app.core.config import Settings
+from app.core.errors import ServerDraining, ServiceError, UpstreamTimeout
+from app.services.chat.block import KEEPALIVE, Block
+from app.services.chat.drain import Drain
+from app.services.chat.ports import UpstreamStream
+from app.services.chat.timing import ChatTiming
+
+
+class StreamTimeouts:
+    """Limits the whole chat, the time between two tokens, and the silence before a keep-alive comment.
+
+    One per chat. `close` has to follow.
+    """
+
+    def __init__(self, settings: Settings, drain: Drain, timing: ChatTiming) -> None:
+        self._settings = settings
+        self._drain = drain
+        self._timing = timing
+        self._timeout = drain.timeout()
+
+    def close(self) -> None:
+        """Ends the use of the timer."""
+        self._drain.release(self._timeout)
+
+    async def open(self, stream: Awaitable[UpstreamStream]) -> UpstreamStream:
+        """Returns the opened stream. Raises what the provider's client raises, UpstreamTimeout or ServerDraining."""
+        try:
+            with self._timeout.limit(0 if self._drain.expired else self._settings.chat_timeout_s):
+                return await stream
+        except TimeoutError as exc:
+            raise (server_draining() if self._drain.expired else self._chat_timeout()) from exc
+
+    async def read(self, stream: UpstreamStream) -> Block:
+        """Returns the next block, a keep-alive comment after a long silence, or a block with the timeout's error."""
+        now, keepalive_s = time.monotonic(), self._settings.stream_keepalive_s
+        left_s = min(self._chat_left_s(now), self._token_left_s())
+        try:
+            if left_s <= 0 or self._drain.expired:
+                raise TimeoutError
+            with self._timeout.limit(min(left_s, keepalive_s)):
+                return await stream.read()
+        except TimeoutError:
+            if self._drain.expired or left_s <= keepalive_s:
+                return Block(error=self._expired_limit(now))
+        return Block(data=KEEPALIVE)
+
+    def _chat_left_s(self, now: float) -> float:
+        return self._timing.admitted + self._settings.chat_timeout_s - now
+
+    def _token_left_s(self) -> float:
+        """Until the next token is overdue. A stream opens with its first token."""
+        return self._settings.inter_token_timeout_s - self._timing.silence_s
+
+    def _expired_limit(self, now: float) -> ServiceError:
+        """The error for the limit that was reached first."""
+        if self._drain.expired:
+            return server_draining()
+        if self._chat_left_s(now) <= self._token_left_s():
+            return self._chat_timeout()
+        return UpstreamTimeout(f"Groq sent no token for {self._settings.inter_token_timeout_s:g} s")
+
+    def _chat_timeout(self) -> UpstreamTimeout:
+        return UpstreamTimeout(f"the chat took longer than {self._settings.chat_timeout_s:g} s")
+
+
+def server_draining() -> ServerDraining:
+    """The error of a chat that was still running when the drain expired."""
+    return ServerDraining("the server is stopping; send the request again", retry_after=1)

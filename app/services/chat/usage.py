@@ -1,0 +1,62 @@
+"""What a chat used and cost: tokens as the provider counted them, or an estimate, and their price."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from app.core.errors import UpstreamTimeout
+from app.core.models import ModelPrice
+
+_BYTES_PER_TOKEN = 4
+
+
+@dataclass(slots=True)
+class Usage:
+    """Token counts: `completion_tokens` includes `reasoning_tokens`, `prompt_tokens` includes `cached_tokens`.
+
+    Times are in seconds, as the provider measured them.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    reasoning_tokens: int = 0
+    cached_tokens: int = 0
+    queue_s: float | None = None
+    prompt_s: float | None = None
+    completion_s: float | None = None
+
+    def cost_usd(self, price: ModelPrice | None) -> float | None:
+        """The cost in US dollars, or None without a price: an unknown cost is not zero.
+
+        Cached input has its own price where the list gives one; reasoning is paid as output.
+        """
+        if price is None:
+            return None
+        cached_price = price.input if price.cached_input is None else price.cached_input
+        uncached_tokens = self.prompt_tokens - self.cached_tokens
+        dollars = (
+            uncached_tokens * price.input + self.cached_tokens * cached_price + self.completion_tokens * price.output
+        )
+        return round(dollars / 1_000_000, 9)
+
+
+def estimated_usage(
+    attempts: Iterable[Mapping[str, Any]], *, chunks_with_text: int, body_bytes: int, answer_bytes: int
+) -> Usage | None:
+    """Estimates the tokens of a chat that ended before the provider sent its usage; None if it did no work.
+
+    `attempts` are those of `ChatRecord.attempt_log`. The provider works from the request until it refuses, and on an
+    answer that it has begun, however that ends: a client that leaves before the first token has used the prompt. The
+    estimate is a token for every four bytes of the request (with its tools and pictures), and one for each chunk of a
+    stream, or for every four bytes of an answer that is not streamed.
+    """
+    if not any(map(_has_worked, attempts)):
+        return None
+    return Usage(body_bytes // _BYTES_PER_TOKEN, chunks_with_text or answer_bytes // _BYTES_PER_TOKEN)
+
+
+def _has_worked(attempt: Mapping[str, Any]) -> bool:
+    """The attempt was answered, was cancelled while it ran, or timed out after the status 200."""
+    started_answer = attempt["status"] == HTTPStatus.OK
+    return attempt["result"] in {"ok", "cancelled"} or (started_answer and attempt["result"] == UpstreamTimeout.code)

@@ -1,0 +1,83 @@
+"""How long a chat waits for Groq, with a Groq that the test lets speak."""
+
+import asyncio
+import json
+
+import pytest
+
+from app.core.errors import UpstreamTimeout
+from app.core.outcomes import Outcome
+from app.services.chat.block import KEEPALIVE, Block
+from tests.services.fakes import END, WORD, ServiceUnderTest
+
+COMMENT = Block(data=b": from Groq\n\n")
+
+
+def message(event: bytes) -> str:
+    text: str = json.loads(event.split(b"data: ")[1])["error"]["message"]
+    return text
+
+
+async def test_keepalive_comments_are_sent_during_a_long_silence() -> None:
+    speak = asyncio.Event()
+    sut = ServiceUnderTest(WORD, speak, WORD, END, stream_keepalive_s=0.03)
+    asyncio.get_running_loop().call_later(0.1, speak.set)
+    first, *comments, last_word, done = await sut.run()
+    assert (first, last_word, done) == (WORD.data, WORD.data, b"data: [DONE]\n\n")
+    assert set(comments) == {KEEPALIVE}
+    assert KEEPALIVE.startswith(b":")
+    assert KEEPALIVE.endswith(b"\n\n")
+    assert sut.record.response == "wordword"
+    assert sut.record.details.longest_silence_ms >= 90
+
+
+async def test_no_keepalive_before_the_first_block() -> None:
+    """It would be a 200 for a chat that may yet fail."""
+    speak = asyncio.Event()
+    sut = ServiceUnderTest(WORD, END, stream_keepalive_s=0.01)
+    open_at_once = sut.upstream.open
+
+    async def open_late(*args: object, **kwargs: object) -> object:
+        await speak.wait()
+        return await open_at_once(*args, **kwargs)  # type: ignore[arg-type]
+
+    sut.upstream.open = open_late  # type: ignore[method-assign,assignment]
+    asyncio.get_running_loop().call_later(0.05, speak.set)
+    assert (await sut.run())[0] == WORD.data
+
+
+async def test_comments_do_not_reset_the_inter_token_timeout() -> None:
+    sut = ServiceUnderTest(WORD, COMMENT, asyncio.Event(), inter_token_timeout_s=0.06, stream_keepalive_s=0.02)
+    *_, last = await sut.run()
+    assert message(last) == "Groq sent no token for 0.06 s"
+    assert (sut.record.outcome, sut.record.error_code) == (Outcome.UPSTREAM_TIMEOUT, "upstream_timeout")
+    assert sut.record.details.longest_silence_ms >= 50
+
+
+async def test_chat_timeout_is_reported_as_such() -> None:
+    sut = ServiceUnderTest(WORD, WORD, asyncio.Event(), chat_timeout_s=0.05, stream_keepalive_s=0.02)
+    *_, last = await sut.run()
+    assert message(last) == "the chat took longer than 0.05 s"
+
+
+async def test_chat_timeout_before_the_first_block_is_a_504() -> None:
+    sut = ServiceUnderTest(WORD, END, chat_timeout_s=0.05)
+
+    async def never(*_: object, **__: object) -> object:
+        await asyncio.Event().wait()
+        return None
+
+    sut.upstream.open = never  # type: ignore[method-assign,assignment]
+    with pytest.raises(UpstreamTimeout, match=r"longer than 0\.05 s"):
+        await sut.run()
+    assert sut.record.http_status == 504
+
+
+async def test_an_answer_that_is_too_long_is_ended() -> None:
+    """A row has to hold it, and so has the memory until then."""
+    sut = ServiceUnderTest(*[WORD] * 100, END, chat_max_answer_bytes=20)
+    *words, last = await sut.run()
+    assert len(words) == 6
+    assert message(last) == "Groq's answer is longer than 20 bytes"
+    assert (sut.record.outcome, sut.record.response) == (Outcome.UPSTREAM_ERROR, "word" * 6)
+    assert sut.upstream.closed
