@@ -57,7 +57,7 @@ def _chat(rng: random.Random, at: datetime) -> ChatRecord:
         messages=Raw(json.encode([{"role": "user", "content": question}])), response=_text(rng, tokens), reasoning=None,
         tool_calls=None, outcome=outcome, error_code=None, http_status=200, finish_reason="stop", prompt_tokens=40,
         completion_tokens=tokens, reasoning_tokens=0, cached_tokens=0, usage_source="upstream", cost_usd=tokens * 3e-7,
-        ttft_ms=rng.uniform(20, 900), duration_ms=duration_ms, queue_ms=0.01, attempts=1, groq_request_id=None,
+        ttft_ms=rng.uniform(20, 900), duration_ms=duration_ms, queue_ms=0.01, attempts=1, upstream_request_id=None,
     )  # fmt: skip
 
 
