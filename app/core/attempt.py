@@ -1,4 +1,4 @@
-"""One request to Groq, as it went."""
+"""One attempt: one request to the provider, and its result."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from app.core.errors import InternalError, ServiceError, UpstreamError
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """One of Groq's limits, as its headers tell it; `reset_s` is when it is whole again."""
+    """A rate limit from the provider's headers; `reset_s` is the time until it is full again."""
 
     limit: int
     remaining: int
@@ -18,10 +18,10 @@ class RateLimit:
 
 @dataclass(slots=True)
 class Attempt:
-    """Times are in seconds on `time.monotonic`'s clock. `ended`: the answer made its first progress (a whole answer:
-    has come), or the attempt failed.
+    """Times are in seconds on `time.monotonic`'s clock. `ended`: the answer made its first progress (one that is
+    not streamed: was read), or the attempt failed.
 
-    `model` is the requested one. `rate_limits` has those that Groq's headers named: `requests` (per day) and `tokens`
+    `model` is the requested one. `rate_limits` has those in the provider's headers: `requests` (per day) and `tokens`
     (per minute).
     """
 
@@ -40,7 +40,7 @@ class Attempt:
 
     @property
     def result(self) -> str:
-        """`ok`, the code of the error, or `cancelled` when nobody waited for it any longer."""
+        """`ok`, the code of the error, or `cancelled`."""
         if self.error is None:
             return "ok"
         if isinstance(self.error, asyncio.CancelledError):

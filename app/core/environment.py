@@ -1,4 +1,4 @@
-"""How settings are read: once, from the environment and `.env`; and what is said of those that are wrong."""
+"""Reads the settings once, from the environment and `.env`, and explains invalid ones."""
 
 import os
 
@@ -12,10 +12,10 @@ _ENV_FILE_WAS_READ = "GROQ_STREAM_ENV_FILE"
 
 
 def read_settings() -> Settings:
-    """The environment, and what `.env` adds to it: read once, so that every worker of a service runs on the same.
+    """Reads the environment, and `.env` once: every worker of a service runs on the same settings.
 
-    OpenTelemetry's own variables may stand in `.env` as well. Raises ValidationError, or UnicodeDecodeError for a file
-    that is no text.
+    `.env` may also have OpenTelemetry's variables. Raises ValidationError, or UnicodeDecodeError for a file that is not
+    text.
     """
     if not were_read():
         load_dotenv(_ENV_FILE)
@@ -24,25 +24,25 @@ def read_settings() -> Settings:
 
 
 def were_read() -> bool:
-    """Whether this service has read its settings before: it has where a worker asks, or a master that reloads."""
+    """Whether this service has read its settings before: true in a worker, and in a master that reloads."""
     return _ENV_FILE_WAS_READ in os.environ
 
 
 def those_that_are_right(error: ValidationError) -> Settings | None:
-    """The settings with defaults for those that are wrong, so that what else is missing can be said as well."""
+    """The settings with defaults for invalid ones, to find further problems; None if there are none to be had."""
     try:
         return Settings(**{name: Settings.model_fields[name].default for name in wrong(error)})
-    except ValidationError:  # one that is wrong together with another
+    except ValidationError:  # a setting that is invalid only together with another
         return None
 
 
 def wrong(error: ValidationError) -> set[str]:
-    """The names of the settings that are."""
+    """The names of the invalid settings."""
     return {str(problem["loc"][0]) for problem in error.errors(include_url=False, include_input=False)}
 
 
 def explain(error: ValidationError) -> list[str]:
-    """One sentence for each setting that is wrong, without the value, which may be a secret."""
+    """One sentence for each invalid setting, without the value, which may be a secret."""
     return [
         f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg'].removeprefix('Value error, ')}"
         for problem in error.errors(include_url=False, include_input=False)

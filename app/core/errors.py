@@ -1,37 +1,37 @@
-"""The tree of errors: each knows its code, its HTTP status, the outcome of its chat, and whether a repeat can help.
+"""The errors of the service. Each has a code, an HTTP status, the outcome of its chat, and says if it is retryable.
 
     ServiceError
-    ├─ InvalidRequest              400   the caller's: the message names the field and the fix
+    ├─ InvalidRequest              400   caused by the caller: the message names the field and the fix
     │  ├─ ModelNotFound            404
     │  ├─ BodyTooLarge             413
     │  ├─ BodyTooSlow              408
     │  ├─ HeadersTooLarge          431
     │  └─ HeadersTooSlow           408
-    ├─ Unauthorized                401   the caller's: no key of this service, or a wrong one
-    ├─ QuotaExceeded               429   the caller's: more requests than its key may make
-    │  ├─ TokenQuotaExceeded       429   … or more tokens than it may use
-    │  ├─ StreamQuotaExceeded      429   … or more streams than it may have at once
-    │  └─ BodyBytesExceeded        429   … or more bytes in requests under way than are left for others
-    ├─ QuotaUnavailable            503   ours: nothing can be counted, and so nothing is begun
-    ├─ Overloaded                  503   ours: no room for one more stream
-    ├─ RowsUnavailable             503   ours: nothing can be recorded, so nothing is begun
-    ├─ ServerDraining              503   ours: the server stops before the chat has ended
-    │  └─ ServerStopping           503   … and lets nobody in any longer
-    ├─ ClientStalled               499   the client's: it took nothing for too long
-    ├─ NotRecorded                 500   ours: the chat ran, its row could be kept nowhere
-    ├─ InternalError               500   ours: a bug
-    └─ UpstreamError               502   Groq's
-       ├─ UpstreamUnreachable      502   no connection, or it broke before an answer
-       ├─ UpstreamUnavailable      503   Groq's 408, 409, 425, 498 and every 5xx: a repeat may succeed
-       ├─ UpstreamTimeout          504   one of the time limits
-       ├─ UpstreamRateLimited      429   Groq's 429
-       ├─ UpstreamRefusedOurKey    502   Groq's 401 and 403: the service's key, not the caller's
-       ├─ UpstreamModelGone        502   Groq no longer serves a model that this service's settings name
-       ├─ UpstreamRejected         4xx   Groq's refusal of what the caller asked, as Groq said it
-       └─ UpstreamBroken           502   an answer that broke, stopped early or made no sense
-          └─ UpstreamBrokenEarly   502   … before its first progress: nothing was sent, so it is retried
+    ├─ Unauthorized                401   no key of this service, or an unknown one
+    ├─ QuotaExceeded               429   more requests than the key's quota
+    │  ├─ TokenQuotaExceeded       429   more tokens
+    │  ├─ StreamQuotaExceeded      429   more streams at the same time
+    │  └─ BodyBytesExceeded        429   more bytes of request bodies than the share of one caller
+    ├─ QuotaUnavailable            503   quotas cannot be counted, and QUOTA_FAIL_OPEN is off
+    ├─ Overloaded                  503   all streams are in use
+    ├─ RowsUnavailable             503   no space for the row of a new chat
+    ├─ ServerDraining              503   the server stopped before the chat had ended
+    │  └─ ServerStopping           503   the server is stopping and admits no chat
+    ├─ ClientStalled               499   the client accepted no data for CLIENT_WRITE_TIMEOUT_S
+    ├─ PersistenceFailed           500   the chat ran, and its row could not be stored
+    ├─ InternalError               500   a bug of the service
+    └─ UpstreamError               502   caused by the provider
+       ├─ UpstreamUnreachable      502   no connection, or it closed before an answer
+       ├─ UpstreamUnavailable      503   status 408, 409, 425, 498 or 5xx
+       ├─ UpstreamTimeout          504   one of the time limits was reached
+       ├─ UpstreamRateLimited      429   status 429
+       ├─ UpstreamRefusedOurKey    502   status 401 or 403: the service's key, not the caller's
+       ├─ UpstreamModelGone        502   the provider no longer serves a model of the settings
+       ├─ UpstreamRejected         4xx   the provider refused the request; its error is passed on
+       └─ UpstreamBroken           502   the answer broke off, stopped early or could not be read
+          └─ UpstreamBrokenEarly   502   the same before its first progress, so that it is retried
 
-One handler renders them (`api/errors.py`), always as OpenAI's envelope.
+`api/errors.py` renders them as OpenAI's error object.
 """
 
 from collections.abc import Mapping
@@ -41,10 +41,10 @@ from app.core.outcomes import Outcome
 
 
 class ServiceError(Exception):
-    """A failure with a name that clients can act upon.
+    """A failure with a code that clients can handle.
 
-    `upstream_error_body` is Groq's own error object, where there is one; the client receives it as Groq sent it.
-    `retry_after` is in seconds. `upstream_request_id` is what Groq's support asks for.
+    `upstream_error_body` is the provider's error object, if there is one; the client receives it unchanged.
+    `retry_after` is in seconds. `upstream_request_id` is the provider's id of the request, for its support.
     """
 
     status: int = 500
@@ -70,7 +70,7 @@ class ServiceError(Exception):
 
     @property
     def reported_code(self) -> str:
-        """The code that the client receives: Groq's own, where Groq gave one."""
+        """The code that the client receives: the provider's own, if it sent one."""
         code = (self.upstream_error_body or {}).get("code")
         return code if isinstance(code, str) else self.code
 
@@ -180,9 +180,9 @@ class ClientStalled(ServiceError):
     outcome = Outcome.CLIENT_STALLED
 
 
-class NotRecorded(ServiceError):
-    code = "not_recorded"
-    outcome = Outcome.NOT_RECORDED
+class PersistenceFailed(ServiceError):
+    code = "persistence_failed"
+    outcome = Outcome.PERSISTENCE_FAILED
 
 
 class InternalError(ServiceError):
@@ -193,7 +193,8 @@ CONNECTION_CAUSES = (
     "dns_failure", "connect_refused", "connect_timeout", "tls_failure", "proxy_failure", "connection_reset",
     "connection_closed", "protocol_error", "connection_failed",
 )  # fmt: skip
-"""Why Groq could not be reached, or the connection broke. For the operator alone: no client's message has it."""
+"""Why the connection to the provider failed. For operators: it is in logs, spans and rows, and never sent to
+clients."""
 
 
 class UpstreamError(ServiceError):

@@ -1,4 +1,4 @@
-"""The settings of HTTP: who may send requests, how large they may be, and the pages for a browser."""
+"""Settings of the HTTP interface: callers and quotas, request bodies, pages."""
 
 import re
 from hashlib import sha256
@@ -21,7 +21,7 @@ _FORM = (
 
 
 def _digests(value: Any) -> Any:
-    """The SHA-256 of each key, in hex, by its name. Raises ValueError, which does not quote a key."""
+    """Returns the hexadecimal SHA-256 of each key by its name. Raises ValueError without quoting a key."""
     if not isinstance(value, str):
         return value
     found: dict[str, str] = {}
@@ -33,7 +33,7 @@ def _digests(value: Any) -> Any:
             raise ValueError(_FORM)
         known = _digest(name, secret)
         if name in found or known in found.values():
-            raise ValueError(f"{_FORM}; '{name}' or its key is there twice")
+            raise ValueError(f"{_FORM}; '{name}' or its key occurs twice")
         found[name] = known
     return found
 
@@ -45,7 +45,7 @@ def _digest(name: str, secret: str) -> str:
         if not _SHA256.fullmatch(known):
             raise ValueError(f"{_FORM}; the hex of '{name}' needs 64 digits")
         return known
-    if _OTHER_DIGEST.fullmatch(secret):  # as a secret, the digest itself would be the key
+    if _OTHER_DIGEST.fullmatch(secret):  # as a plain secret, the digest itself would be the key
         raise ValueError(f"{_FORM}; '{name}' has a digest in another form")
     return sha256(secret.encode()).hexdigest()
 
@@ -56,56 +56,59 @@ class HttpSettings(BaseSettings):
     # ── Callers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     api_keys: Annotated[dict[str, str], NoDecode, BeforeValidator(_digests)] = Field(default={}, repr=False)
-    """Who may ask: `name:secret` or `name:sha256:hex`, with commas between them; kept as SHA-256 alone."""
+    """Callers and their keys: `name:secret` or `name:sha256:hex`, separated by commas. Only the SHA-256 is held in
+    memory."""
     forwarded_allow_ips: Addresses = ""
-    """The proxies whose `X-Forwarded-For` and `-Proto` are believed; anybody else could claim to be anyone."""
+    """Proxies whose `X-Forwarded-For` and `-Proto` are trusted. From other addresses the headers are ignored."""
     quota_requests_per_minute: Count | None = None
-    """For each key; without it, as often as one likes: only who runs the service knows what its callers may cost."""
+    """For each key. No default: what callers may cost is the operator's decision."""
     quota_tokens_per_minute: Count | None = None
-    """For each key, in and out together. They are known when a chat has ended, so the last ones may go beyond it."""
+    """For each key, prompt and answer together. Tokens are known when a chat has ended, so the last chats may exceed
+    it."""
     quota_streams: Count | None = None
-    """At once, for each key."""
+    """Streams at the same time, for each key."""
     redis_url: RedisUrl | None = None
-    """Where quotas are counted for all workers and machines together; without it, each worker counts for itself."""
+    """Counts quotas for all workers and machines together. Without it each worker counts its own requests."""
     redis_timeout_s: Seconds = 0.25
-    """A hundred times what Redis takes, and less than a first token."""
+    """A hundred times the usual answer time of Redis, and less than a first token takes."""
     quota_fail_open: bool = True
-    """While Redis is away, chats are let in uncounted; without it they are refused with 503."""
+    """While Redis is unavailable, chats are admitted without being counted. If false, they are refused with 503."""
     cors_allow_origins: Annotated[tuple[str, ...], *Names, AfterValidator(origins)] = ()
-    """Pages of these origins may ask from a browser; `*` is all. Without any, browsers let none but our own."""
+    """Origins whose pages may call the service from a browser; `*` means all. By default only its own page can."""
 
     # ── Request bodies ───────────────────────────────────────────────────────────────────────────────────────────────
     max_body_bytes: Count = 4 * 2**20
-    """4 MiB: a long conversation with a picture in it, and no more than a row should hold."""
+    """4 MiB: a long conversation with a picture, and no more than a row should hold."""
     max_body_values: Annotated[int, Field(ge=1000)] = 100_000
-    """JSON values of any kind in one request, which cost more than bytes: room for 10,000 messages of several parts. As
-    many as this take 20 ms to validate, and 10 MB for that time."""
+    """JSON values of any kind in one request: enough for 10,000 messages of several parts. The cost of a request
+    depends more on its values than on its bytes: this many take 20 ms and 10 MB to validate."""
     max_body_bytes_in_flight: Count = Field(default=2**26, validate_default=True)
-    """64 MiB of each worker, for all requests that are being sent or answered; half of it for one caller, at the most.
-    That is 64 KiB for each of 512 streams. While its row is written, a request takes several times its size."""
+    """64 MiB of each worker for all requests that are being received or answered; one caller may use half. That is 64
+    KiB for each of 512 streams after one caller has used its half. While its row is written, a request takes several
+    times its size."""
     body_timeout_s: Seconds = 30
-    """How long a client may take to send its request."""
+    """The longest time for receiving a request body."""
     max_messages: Annotated[int, Field(gt=0, le=MOST_MESSAGES)] = 1000
-    """In one request: more than fit a model's context, if each says something."""
+    """Messages of one request: more than fit into a model's context."""
 
     # ── Pages ────────────────────────────────────────────────────────────────────────────────────────────────────────
     api_docs: bool | None = None
-    """Whether `/docs` and `/openapi.json` are there; by default, in development alone."""
+    """Serves `/docs` and `/openapi.json`; by default only in development."""
     page: bool | None = None
-    """Whether there is a page at `/`; by default, in development alone."""
+    """Serves the page at `/`; by default only in development."""
     page_trace_url: HttpUrl | None = None
-    """Where the page sends people to see a trace: `{trace_id}` and `{id}` are filled in."""
+    """The page's link to a trace; `{trace_id}` and `{id}` are replaced."""
     page_row_url: HttpUrl | None = None
-    """Where it sends them to see a row, in the same way."""
+    """The page's link to a row; `{trace_id}` and `{id}` are replaced."""
 
     @field_validator("max_body_bytes_in_flight")
     @classmethod
-    def _has_room_for_the_largest(cls, limit: int, others: ValidationInfo) -> int:
+    def _fits_the_largest_body(cls, limit: int, others: ValidationInfo) -> int:
         if limit < (least := 2 * others.data.get("max_body_bytes", 0)):
-            raise ValueError(f"use {least} or more, as one caller may take half of it, and MAX_BODY_BYTES has to fit")
+            raise ValueError(f"use {least} or more: a body of MAX_BODY_BYTES has to fit into the half of one caller")
         return limit
 
     @property
     def has_quota(self) -> bool:
-        """Whether anything is counted at all."""
+        """Whether any quota is set."""
         return any((self.quota_requests_per_minute, self.quota_tokens_per_minute, self.quota_streams))

@@ -1,10 +1,10 @@
-"""How a request for a chat can end: the same words in the row, the log, the metric and the span."""
+"""The outcomes of a request for a chat: one vocabulary for rows, logs, metrics and spans."""
 
 from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """Those in the first group have a row, those in the second have none."""
+    """Outcomes in the first group have a row, those in the second have none."""
 
     COMPLETED = "completed"
     CLIENT_DISCONNECTED = "client_disconnected"
@@ -21,7 +21,7 @@ class Outcome(StrEnum):
     REJECTED_QUOTA = "rejected_quota"
     REJECTED_OVERLOAD = "rejected_overload"
     REJECTED_UNAVAILABLE = "rejected_unavailable"
-    NOT_RECORDED = "not_recorded"
+    PERSISTENCE_FAILED = "persistence_failed"
 
 
 REFUSALS = frozenset(
@@ -33,6 +33,6 @@ REFUSALS = frozenset(
         Outcome.REJECTED_UNAVAILABLE,
     }
 )
-"""Turned away at the door: no chat began."""
+"""No chat was started."""
 
-WITHOUT_ROW = REFUSALS | {Outcome.NOT_RECORDED}
+WITHOUT_ROW = REFUSALS | {Outcome.PERSISTENCE_FAILED}

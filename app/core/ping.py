@@ -1,4 +1,4 @@
-"""Whether something answers, asked by one question at a time."""
+"""Pings a backend: one ping at a time, bounded in time."""
 
 import asyncio
 import time
@@ -11,45 +11,45 @@ _FRESH_S = 1
 
 
 class Ping:
-    """`ask` raises if there is no good answer.
+    """Runs `ping`, which raises if the backend does not answer.
 
-    A question that got no answer in time is cancelled, and nobody waits for the end of that: a driver may need long to
-    give up its connection. Until it has, no other question is asked, so that they cannot pile up.
+    A ping that takes too long is cancelled without waiting for the end of the cancellation, since a driver may need
+    long to give up its connection. No other ping starts until then, so that pings cannot pile up.
     """
 
-    def __init__(self, ask: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._ask = ask
-        self._asking: asyncio.Task[None] | None = None
+    def __init__(self, ping: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._start = ping
+        self._running: asyncio.Task[None] | None = None
         self._overdue = False
 
     async def answers(self, *, within_s: float) -> bool:
-        """Whether it does. Whoever asks while a question is under way gets its answer."""
+        """Whether the backend answers in time. Callers during a ping share its result."""
         if self._overdue:
             return False
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._ask(), name="ping")
-            self._asking.add_done_callback(self._over)
-        asking = self._asking
-        await asyncio.wait((asking,), timeout=within_s)
-        if not asking.done():
+        if self._running is None:
+            self._running = asyncio.create_task(self._start(), name="ping")
+            self._running.add_done_callback(self._on_done)
+        ping = self._running
+        await asyncio.wait((ping,), timeout=within_s)
+        if not ping.done():
             self._overdue = True
-            cancel_until_done(asking)
+            cancel_until_done(ping)
             return False
-        return not asking.cancelled() and asking.exception() is None
+        return not ping.cancelled() and ping.exception() is None
 
     def stop(self) -> None:
-        """Cancels the question that is under way."""
-        if self._asking is not None:
-            cancel_until_done(self._asking)
+        """Cancels a running ping."""
+        if self._running is not None:
+            cancel_until_done(self._running)
 
-    def _over(self, asking: asyncio.Task[None]) -> None:
-        self._asking, self._overdue = None, False
-        if not asking.cancelled():
-            asking.exception()  # seen, even if nobody waits any longer
+    def _on_done(self, ping: asyncio.Task[None]) -> None:
+        self._running, self._overdue = None, False
+        if not ping.cancelled():
+            ping.exception()  # marks it as retrieved
 
 
 def cancel_until_done(task: asyncio.Task[None]) -> None:
-    """Cancels it now and once a second: asyncpg may miss it, where it waits until it can send a large batch."""
+    """Cancels the task now and once a second: asyncpg can lose a cancellation while it waits to send a large batch."""
     if not task.done():
         task.cancel()
         asyncio.get_running_loop().call_later(_AGAIN_S, cancel_until_done, task)

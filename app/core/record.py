@@ -1,4 +1,4 @@
-"""One chat as it is kept and told: a field for each column of `chat_logs`, and what only the signals tell."""
+"""The record of a chat: a field for each column of `chat_logs`, and details for traces, metrics and logs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -18,7 +18,7 @@ ANSWER_FIELDS = (
     "prompt_tokens_details", "queue_time", "reasoning", "reasoning_content", "reasoning_tokens", "refusal",
     "tool_calls", "usage", "x_groq",
 )  # fmt: skip
-"""The fields of an answer that are read in passing; `event` is one that is no JSON object."""
+"""The fields of an answer that are read while it is relayed; `event` is an event that is not a JSON object."""
 
 
 class Kept(StrEnum):
@@ -33,14 +33,14 @@ class Kept(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """What traces, metrics and the log tell of a chat, and its row does not. Times are in milliseconds.
+    """Facts for traces, metrics and logs that are not stored. Times are in milliseconds.
 
-    `streamed`: the client was sent the answer as it came, and not as one object at the end.
-    `overhead_ms` is our part of the time to first token: all of it but the waits for Groq and for a free place.
-    `longest_silence_ms` is Groq's; `stalls` are the longer ones: when, from the request on, and how long.
-    `backpressure_ms` is the time that blocks took to hand over to the client.
-    `upstream_queue_ms`, `upstream_prompt_ms` and `upstream_completion_ms` are as Groq counted.
-    `unexpected_fields` are those of Groq's answer whose type or range made no sense; their facts are unknown.
+    `streamed`: the client received the answer while it arrived, and not as one object at the end.
+    `overhead_ms` is the service's part of the time to first token: without the waits for the provider and for a slot.
+    `longest_silence_ms` is the longest wait for a chunk; `stalls` are waits of a second or more: start and length.
+    `backpressure_ms` is the time that the client took to accept blocks.
+    `upstream_queue_ms`, `upstream_prompt_ms` and `upstream_completion_ms` are measured by the provider.
+    `unexpected_fields` are fields of the answer with an invalid type or range; their facts are unknown.
     """
 
     streamed: bool = True
@@ -65,18 +65,17 @@ NO_MESSAGES = Raw(b"null")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRecord:
-    """What was asked, what came, how it ended. Times are in milliseconds, money in US dollars.
+    """The request, the answer, and how the chat ended. Times are in milliseconds, money in US dollars.
 
-    `response` is the text of the answer as the client received it; `reasoning`, `refusal` and `tool_calls` came
-    beside it. Each is None where nothing came. `ttft_ms` is None without a stream: a whole answer has no first token.
-    `usage_source` is `upstream`, or `estimated` when the chat broke off before Groq had counted (`chat/counting.py`);
-    there is none, and no tokens, where Groq did no work.
-    `attempt_log` has each request to Groq, until its progress or its failure: `model`, `started_ms` and `ended_ms`
-    from the chat's beginning on, `result` (`ok` or the error's code), the HTTP `status`, if there was one, and the
-    `cause` where the connection failed (`core.errors.CONNECTION_CAUSES`).
-    `messages` is the JSON text that the client sent, and so is each field of `params` that the service does not read.
-    It is `NO_MESSAGES` if the content of the chat is not stored (`core/record.py`); the column is NULL then.
-    Those in `NO_COLUMNS` are for the signals alone; `traceparent` names the chat's span, as in W3C's header.
+    `response` is the text of the answer as the client received it, beside `reasoning`, `refusal` and `tool_calls`. Each
+    is None if the answer had none. `ttft_ms` is None for an answer that was not streamed. `usage_source` is `upstream`,
+    or `estimated` when the chat ended before the provider sent its usage (`services/chat/usage.py`); it and the tokens
+    are None if the provider did no work. `attempt_log` has each request to the provider: `model`, `started_ms` and
+    `ended_ms` since the request arrived, `result` (`ok` or the error's code), the HTTP `status`, if there was one, and
+    the `cause` if the connection failed (`core.errors.CONNECTION_CAUSES`). An attempt ends at its first progress or its
+    failure. `messages` is the JSON text that the client sent, and so is each field of `params` that the service does
+    not read. It is `NO_MESSAGES` if the content of the chat is not stored; the column is NULL then. The fields in
+    `NO_COLUMNS` are not stored; `traceparent` names the chat's span in the form of W3C's header.
     """
 
     id: UUID
@@ -115,7 +114,7 @@ class ChatRecord:
     details: Details = Details()
 
     def storable(self) -> Self:
-        """Without the characters that no database stores."""
+        """Returns a copy without the characters that databases cannot store."""
         return replace(self, **{name: storable(getattr(self, name)) for name in _TEXTS})
 
 
@@ -148,7 +147,7 @@ _KNOWN_WORDS = {
     "reasoning_effort": {"none", "minimal", "low", "medium", "high", "default"},
     "reasoning_format": {"hidden", "parsed", "raw"},
 }
-"""Parameters that are one of a few words. Any other text there may be anybody's."""
+"""Parameters with a closed set of values. Any other text may be content."""
 _STREAM_OPTIONS = ("include_usage", "include_obfuscation")
 _MAY_BE_FACTS = {*_PLAIN_PARAMS, *_KNOWN_WORDS, "stream_options"}
 

@@ -1,4 +1,4 @@
-"""What settings are made of: their types, and what their values have to look like."""
+"""The types of settings, with their validation."""
 
 import json
 import re
@@ -30,14 +30,14 @@ def _names(value: Any) -> Any:
         return value
     names = tuple(name.strip() for name in value.split(","))
     if value.strip() and not all(names):
-        raise ValueError("use names with commas between them")
+        raise ValueError("use names, separated by commas")
     return names if value.strip() else ()
 
 
 def origins(urls: tuple[str, ...]) -> tuple[str, ...]:
-    """Origins as browsers tell them. Raises ValueError."""
+    """Validates origins as browsers send them. Raises ValueError."""
     if not all(url == "*" or (_has_valid_address(url) and re.fullmatch("https?://[^/?#@]+", url)) for url in urls):
-        raise ValueError("use origins with commas between them, as in https://example.org, without a path; or *")
+        raise ValueError("use origins such as https://example.org, without a path, separated by commas; or *")
     return urls
 
 
@@ -65,7 +65,7 @@ def _redis_url(url: SecretStr) -> SecretStr:
 
 def _fits_a_header(key: SecretStr) -> SecretStr:
     if not (key.get_secret_value().isascii() and key.get_secret_value().isprintable()):
-        raise ValueError("use the key as Groq gave it, without other characters")
+        raise ValueError("use the key exactly as Groq shows it, in printable ASCII")
     return key
 
 
@@ -79,9 +79,9 @@ def _addresses(proxies: str) -> str:
     try:
         networks = [ip_network(proxy.strip()) for proxy in proxies.split(",") if proxy.strip()]
     except ValueError as exc:
-        raise ValueError("use IP addresses or networks (10.1.0.0/16) of proxies, with commas between them") from exc
+        raise ValueError("use IP addresses or networks (10.1.0.0/16) of proxies, separated by commas") from exc
     if not all(network.prefixlen for network in networks):
-        raise ValueError("name your proxies; with all addresses (/0) anybody could claim to be anyone")
+        raise ValueError("name your proxies; with all addresses (/0) any caller could forge its address")
     return ",".join(map(str, networks))
 
 

@@ -1,4 +1,4 @@
-"""The settings of metrics, traces and the log."""
+"""Settings of metrics, traces and logs."""
 
 from pathlib import Path
 from typing import Literal
@@ -10,21 +10,21 @@ from app.core.setting_types import Count, Seconds
 
 
 class SignalSettings(BaseSettings):
-    """Part of the Settings, which stand in config.py."""
+    """Part of the Settings in config.py."""
 
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=9464, ge=0, le=65535)
-    """Worker n listens on this port plus n."""
+    """Worker n serves its metrics on this port plus n."""
     metrics_timeout_s: Seconds = 10
-    """For one request for metrics, from its connection on: as long as Prometheus waits for an answer by default."""
+    """For one scrape, from its connection on: Prometheus' default timeout."""
     metrics_max_connections: Count = 16
-    """Of one worker: each of them is a thread. Several Prometheus servers and a person need fewer."""
+    """Of the metrics port of one worker; each takes a thread. Several Prometheus servers need fewer."""
     trace_file: Path | None = None
-    """Where spans go if there is no collector; `make run` keeps the last ones in data/traces.jsonl."""
+    """The file for spans if there is no collector. `make run` uses data/traces.jsonl."""
     trace_flush_timeout_s: Seconds = 3
-    """How long a process that stops may take to send its last spans."""
+    """How long a stopping process may take to send its last spans."""
     log_format: Literal["auto", "console", "json"] = "auto"
-    """`auto` is for people on a terminal and JSON elsewhere."""
+    """`auto` is `console` on a terminal and `json` elsewhere."""
     log_queue_bytes: Count = 2**22
     """4 MiB of each process: 3,000 chats, about ten seconds of a worker at its busiest. A reader that restarts misses
     nothing."""

@@ -1,4 +1,4 @@
-"""Text that can be stored and sent: everything but NUL and half surrogate pairs, which become U+FFFD."""
+"""Makes text storable: NUL and unpaired surrogates become U+FFFD."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from msgspec import Raw
 
 
 def storable(value: Any) -> Any:
-    """The same value, in texts, lists and mappings of any depth, and in JSON that has not been read (`Raw`).
+    """Returns the value with storable text, in lists and mappings of any depth and in unparsed JSON (`Raw`).
 
-    Two halves of a pair that meet, as when an emoji came in two pieces, are one character again.
+    A surrogate pair that was split over two chunks becomes one character.
     """
     if isinstance(value, str):
         return _whole(value).replace("\x00", "\ufffd")
@@ -25,7 +25,7 @@ def _whole(text: str) -> str:
     if text.isascii():
         return text
     try:
-        text.encode()  # a tenth of the time that the way through UTF-16 takes
+        text.encode()  # ten times faster than the conversion to UTF-16
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text

@@ -11,7 +11,7 @@ from typing import Self
 
 import structlog
 
-from app.core.errors import NotRecorded
+from app.core.errors import PersistenceFailed
 from app.core.record import ChatRecord, Kept
 from app.db.commits import Commits
 from app.db.errors import DatabaseAway, RowsRefused
@@ -146,6 +146,6 @@ def _settle(batch: list[_Waiting], kept: Kept) -> None:
 def _give_up(batch: list[_Waiting], cause: Exception) -> None:
     for _, durable in batch:
         if not durable.done():
-            lost = NotRecorded("the chat could not be recorded; treat it as not delivered and ask again")
+            lost = PersistenceFailed("the chat could not be recorded; treat it as not delivered and ask again")
             lost.__cause__ = cause
             durable.set_exception(lost)

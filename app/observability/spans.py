@@ -30,7 +30,7 @@ _FAILED = {
     Outcome.UPSTREAM_RATE_LIMITED,
     Outcome.UPSTREAM_TIMEOUT,
     Outcome.INTERNAL_ERROR,
-    Outcome.NOT_RECORDED,
+    Outcome.PERSISTENCE_FAILED,
 }
 """What we or Groq failed at; a client that leaves, or asks for what Groq refuses, is no error of the span."""
 

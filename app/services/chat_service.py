@@ -10,7 +10,7 @@ import anyio
 
 from app.core.attempt import Attempt
 from app.core.config import Settings
-from app.core.errors import InternalError, NotRecorded, ServiceError, UpstreamBroken
+from app.core.errors import InternalError, PersistenceFailed, ServiceError, UpstreamBroken
 from app.core.record import ChatRecord, Kept, without_content
 from app.schemas.chat import ChatRequest
 from app.services.chat.admission import Admission, resolve_model
@@ -169,7 +169,7 @@ class ChatService:
         started, error, kept, lost = time.monotonic(), session.error, None, None
         try:
             kept = await durable
-        except NotRecorded as exc:
+        except PersistenceFailed as exc:
             lost = exc
             record = session.not_stored(lost, record)
         finally:

@@ -41,7 +41,7 @@ def test_a_process_with_a_bad_setting_ends_with_one_sentence(tmp_path: Path, com
         ("DATABASE_URL", "mysql://root:secret@db/x", "DATABASE_URL: use postgresql+asyncpg://"),
         ("GROQ_BASE_URL", "api.groq.com", "GROQ_BASE_URL: use a URL that starts with https://"),
         ("GROQ_BASE_URL", "http://[bad", "GROQ_BASE_URL: use a URL that starts with https://"),
-        ("GROQ_API_KEY", "ключ", "GROQ_API_KEY: use the key as Groq gave it"),
+        ("GROQ_API_KEY", "ключ", "GROQ_API_KEY: use the key exactly as Groq shows it"),
         ("MODEL_PRICES", "cheap", "MODEL_PRICES: use a JSON object"),
         ("MODEL_PRICES", '{"m": {"input": -1, "output": 1}}', "MODEL_PRICES.M.INPUT: Input should be greater"),
         ("DATABASE_URL", "postgres://host:port/db", "DATABASE_URL: use postgresql+asyncpg://"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import NotRecorded
+from app.core.errors import PersistenceFailed
 from app.core.record import ChatRecord, Kept
 from app.db.errors import DatabaseAway
 from tests.db.keeping import GatedRows, keeping, prompts_in
@@ -112,7 +112,7 @@ async def test_without_a_disk_the_database_keeps_rows_and_without_both_nobody_ge
         assert log.room > 0
         assert await log.add(record()) is Kept.DATABASE
         rows.error = DatabaseAway("the database is away")
-        with pytest.raises(NotRecorded):
+        with pytest.raises(PersistenceFailed):
             await log.add(record())
         assert log.room == 0
         rows.error = None
@@ -132,7 +132,7 @@ async def test_a_writer_that_is_stopped_in_a_hurry_leaves_nobody_waiting(tmp_pat
         assert log._task
         log._task.cancel()
         for wait in (in_flight, queued):
-            with pytest.raises(NotRecorded):
+            with pytest.raises(PersistenceFailed):
                 await asyncio.wait_for(wait, 1)
         log._task = None  # nobody is to wait for it
 
@@ -154,7 +154,7 @@ async def test_a_row_that_nothing_can_write_takes_no_other_along(tmp_path: Path)
     rows = GatedRows()
     async with keeping(rows, tmp_path) as log:
         bad, good = log.add(record(tool_calls=deep)), log.add(record())
-        with pytest.raises(NotRecorded):
+        with pytest.raises(PersistenceFailed):
             await bad
         assert await good is Kept.DATABASE
 
@@ -162,7 +162,7 @@ async def test_a_row_that_nothing_can_write_takes_no_other_along(tmp_path: Path)
 async def test_after_closing_nothing_is_promised(tmp_path: Path) -> None:
     async with keeping(GatedRows(), tmp_path) as log:
         pass
-    with pytest.raises(NotRecorded):
+    with pytest.raises(PersistenceFailed):
         await asyncio.wait_for(log.add(record()), 1)
 
 

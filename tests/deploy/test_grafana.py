@@ -194,7 +194,7 @@ def test_the_overview_and_the_rules_agree_on_what_is_bad() -> None:
         "upstream_rate_limited",
         "rejected_overload",
         "rejected_unavailable",
-        "not_recorded",
+        "persistence_failed",
         "internal_error",
     }
     rules = (PROJECT / "deploy" / "prometheus" / "rules" / "slo.yml").read_text()

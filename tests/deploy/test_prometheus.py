@@ -26,7 +26,7 @@ BAD = {
     "upstream_rate_limited",
     "rejected_overload",
     "rejected_unavailable",
-    "not_recorded",
+    "persistence_failed",
     "internal_error",
 }
 NEITHER = {

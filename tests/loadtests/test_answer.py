@@ -30,5 +30,5 @@ def test_half_a_receipt_is_none() -> None:
 
 def test_an_error_event_is_noticed() -> None:
     answer = Answer()
-    answer.feed(CHUNKS + b'event: error\ndata: {"error":{"code":"not_recorded"}}\n\n')
+    answer.feed(CHUNKS + b'event: error\ndata: {"error":{"code":"persistence_failed"}}\n\n')
     assert (answer.done, answer.failed) == (False, True)

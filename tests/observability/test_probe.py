@@ -6,7 +6,7 @@ from uuid import uuid4
 from opentelemetry.trace import StatusCode
 
 from app.core.attempt import Attempt, RateLimit
-from app.core.errors import InternalError, InvalidRequest, NotRecorded
+from app.core.errors import InternalError, InvalidRequest, PersistenceFailed
 from app.core.outcomes import Outcome
 from app.core.record import Kept
 from app.db.errors import RowsRefused
@@ -36,20 +36,20 @@ def test_a_bug_of_ours_is_an_error_with_its_cause(room: Room, lines: list[Any]) 
 def test_what_a_database_says_of_a_row_that_it_refused_is_not_shown_as_a_traceback(
     room: Room, lines: list[Any]
 ) -> None:
-    lost = NotRecorded("told to the client")
+    lost = PersistenceFailed("told to the client")
     lost.__cause__ = RowsRefused("null value in column")
     lost.__cause__.__cause__ = RuntimeError("DETAIL: Failing row contains (a-word-of-mine)")
-    room.chat(lost=lost, outcome=Outcome.NOT_RECORDED)
+    room.chat(lost=lost, outcome=Outcome.PERSISTENCE_FAILED)
     assert lines[0]["error"] == "null value in column"
     assert not lines[0]["exc_info"]
     assert room.spans["chat m"].attributes
-    assert room.spans["chat m"].attributes["error.type"] == "not_recorded"
+    assert room.spans["chat m"].attributes["error.type"] == "persistence_failed"
 
 
 def test_a_bug_is_told_even_if_its_row_is_lost_too(room: Room, lines: list[Any]) -> None:
-    bug, lost = InternalError("told to the client"), NotRecorded("lost")
+    bug, lost = InternalError("told to the client"), PersistenceFailed("lost")
     bug.__cause__ = RuntimeError("the cause")
-    room.chat(error=bug, lost=lost, outcome=Outcome.NOT_RECORDED)
+    room.chat(error=bug, lost=lost, outcome=Outcome.PERSISTENCE_FAILED)
     assert (lines[0]["exc_info"], lines[0]["failed_with"]) == (bug.__cause__, "internal_error")
 
 

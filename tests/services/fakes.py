@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from app.core.attempt import Attempt
 from app.core.config import Settings
-from app.core.errors import NotRecorded, ServiceError
+from app.core.errors import PersistenceFailed, ServiceError
 from app.core.models import ModelPrice
 from app.core.record import ChatRecord, Kept
 from app.schemas.chat import ChatRequest
@@ -72,7 +72,7 @@ class FakeStore:
         durable = asyncio.get_running_loop().create_future()
         self.waiting.append(durable)
         if self.fail:
-            durable.set_exception(NotRecorded("not stored"))
+            durable.set_exception(PersistenceFailed("not stored"))
         elif not self.hold:
             durable.set_result(Kept.DATABASE)
         return durable

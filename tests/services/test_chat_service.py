@@ -7,7 +7,14 @@ from uuid import uuid4
 
 import pytest
 
-from app.core.errors import ClientStalled, NotRecorded, Overloaded, ServiceError, UpstreamBroken, UpstreamUnavailable
+from app.core.errors import (
+    ClientStalled,
+    Overloaded,
+    PersistenceFailed,
+    ServiceError,
+    UpstreamBroken,
+    UpstreamUnavailable,
+)
 from app.core.outcomes import Outcome
 from app.core.record import Kept
 from app.services.chat.block import DONE, Block
@@ -42,11 +49,11 @@ async def test_no_done_without_a_stored_row() -> None:
     sut.store.fail = True
     *_, last = await sut.run()
     assert last.startswith(b"event: error\n")
-    assert json.loads(last.split(b"data: ")[1])["error"]["code"] == "not_recorded"
+    assert json.loads(last.split(b"data: ")[1])["error"]["code"] == "persistence_failed"
     record, error = sut.telemetry.finished_chats[0]
-    assert (record.outcome, record.error_code) == (Outcome.NOT_RECORDED, "not_recorded")
+    assert (record.outcome, record.error_code) == (Outcome.PERSISTENCE_FAILED, "persistence_failed")
     assert error is None
-    assert isinstance(sut.telemetry.lost[0], NotRecorded)
+    assert isinstance(sut.telemetry.lost[0], PersistenceFailed)
 
 
 async def test_a_failed_chat_reports_its_failure_even_if_its_row_is_not_stored() -> None:
@@ -55,9 +62,9 @@ async def test_a_failed_chat_reports_its_failure_even_if_its_row_is_not_stored()
     *_, last = await sut.run()
     assert b"broke off" in last
     record, error = sut.telemetry.finished_chats[0]
-    assert record.outcome is Outcome.NOT_RECORDED
+    assert record.outcome is Outcome.PERSISTENCE_FAILED
     assert isinstance(error, UpstreamBroken)
-    assert isinstance(sut.telemetry.lost[0], NotRecorded)
+    assert isinstance(sut.telemetry.lost[0], PersistenceFailed)
 
 
 async def test_a_failure_before_the_first_block_is_raised_after_its_row_is_stored() -> None:

@@ -154,7 +154,7 @@ def test_requests_are_rows_and_refusals_and_every_signal_says_the_same(
     # A row, its line and its trace are of one chat.
     kept = {str(row["id"]): (row["outcome"], row["trace_id"], row["client"]) for row in rows}
     told = {line["request_id"]: (line["outcome"], line["trace_id"], line["client"]) for line in finished}
-    assert {key: facts for key, facts in told.items() if facts[0] != "not_recorded"} == kept
+    assert {key: facts for key, facts in told.items() if facts[0] != "persistence_failed"} == kept
     traced = collector.wait_for(lambda span: "chat.id" in span.attributes, len(finished))
     assert {span.attributes["chat.id"]: span.trace_id for span in traced} == {
         key: facts[1] for key, facts in told.items()

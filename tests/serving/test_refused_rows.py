@@ -86,9 +86,9 @@ def test_neither_the_database_nor_the_disk(
         try:
             reply = workers.chat()
             assert not reply.done
-            assert reply.error["code"] == "not_recorded"
+            assert reply.error["code"] == "persistence_failed"
             line = workers.finished_line(reply.id)
-            assert (line["outcome"], line["kept"]) == ("not_recorded", None)
+            assert (line["outcome"], line["kept"]) == ("persistence_failed", None)
             paid_for = groq.seen()["requests"]
             refused = workers.chat()
             assert (refused.status, refused.error["code"]) == (503, "rows_unavailable")

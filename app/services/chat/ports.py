@@ -109,8 +109,8 @@ class RecordStore(Protocol):
     def add(self, record: ChatRecord) -> Awaitable[Kept]:
         """Queues the record before it returns, so that cancelling the wait cannot lose it.
 
-        The awaitable is done when the row is durable, and returns where it is stored. It raises NotRecorded if it could
-        not be stored.
+        The awaitable is done when the row is durable, and returns where it is stored. It raises PersistenceFailed if it
+        could not be stored.
         """
         ...
 

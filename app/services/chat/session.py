@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.core.attempt import Attempt
-from app.core.errors import NotRecorded, ServiceError, UpstreamBroken
+from app.core.errors import PersistenceFailed, ServiceError, UpstreamBroken
 from app.core.models import ModelPrice
 from app.core.outcomes import Outcome
 from app.core.record import ChatRecord, Details
@@ -102,7 +102,7 @@ class ChatSession:
         """The client closed the connection."""
         self._finish(Outcome.CLIENT_DISCONNECTED, now)
 
-    def not_stored(self, lost: NotRecorded, record: ChatRecord) -> ChatRecord:
+    def not_stored(self, lost: PersistenceFailed, record: ChatRecord) -> ChatRecord:
         """The row could not be stored. Returns the record with that outcome.
 
         The status stays if the client has received one: of a stream, or of a chat that failed before.

@@ -17,7 +17,7 @@ WITHOUT_ROW = {
     "rejected_quota": "purple",
     "rejected_overload": "semi-dark-purple",
     "rejected_unavailable": "dark-purple",
-    "not_recorded": "red",
+    "persistence_failed": "red",
 }
 COLOURS = WITH_ROW | WITHOUT_ROW
 
@@ -25,7 +25,7 @@ COLOURS = WITH_ROW | WITHOUT_ROW
 GROUPS = {
     "the client left": ("client_disconnected", "client_stalled"),
     "Groq failed": ("upstream_error", "upstream_timeout", "upstream_rate_limited"),
-    "we failed": ("internal_error", "not_recorded"),
+    "we failed": ("internal_error", "persistence_failed"),
     "no room": ("rejected_overload", "rejected_unavailable"),
     "asked for what cannot be": ("invalid_request", "upstream_rejected", "rejected_unauthorized", "rejected_quota"),
     "cut off by a drain": ("draining",),
