@@ -22,7 +22,7 @@ api/openai_compat.py; without `stream`, Groq is asked for a whole answer, and it
     groq/           Groq, as the openai SDK asks it: bytes and facts, retries; it knows no database
     db/             engine, model, repository, and the writer that commits many chats at once
     quota/          how much each caller may ask for, counted in memory or in Redis
-    observability/  traces, metrics and logs behind one probe; it imports none of the rooms above
+    observability/  traces, metrics and logs behind one facade; it imports none of the packages above
     schemas/        the request, in OpenAI's field names
     core/           settings, errors, outcomes, and the record of a chat: imported by all, imports none
     simulator/      a Groq that fits in a process: for demos and tests, never imported by the serving path

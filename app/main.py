@@ -22,7 +22,7 @@ from app.db.spool.spool import Spool, spool_gauges
 from app.db.writer import ChatLogWriter
 from app.groq.client import GroqClient
 from app.observability import logs
-from app.observability.telemetry import Telemetry, identity
+from app.observability.telemetry import Telemetry
 from app.quota.opening import opened
 from app.services.chat.drain import Drain
 from app.services.chat_service import ChatService
@@ -34,7 +34,7 @@ _LAST_STREAMS_S = 5
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service. The settings come from the environment unless they are given."""
     settings = settings or settings_or_exit()
-    logs.configure(settings, identity(settings))
+    logs.configure(settings)
     telemetry = Telemetry(settings)
     drain = Drain()
 
@@ -45,19 +45,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             engine = create_engine(settings)
             stack.push_async_callback(engine.dispose)
             rows = ChatLogRepository(engine)
-            commits = Commits(rows, timeout_s=settings.commit_timeout_s, probe=telemetry.probe)
-            spool = Spool(settings.spool_dir, max_bytes=settings.spool_max_bytes, probe=telemetry.probe)
+            commits = Commits(rows, timeout_s=settings.commit_timeout_s, probe=telemetry)
+            spool = Spool(settings.spool_dir, max_bytes=settings.spool_max_bytes, probe=telemetry)
             store = await stack.enter_async_context(ChatLogWriter(commits, spool, max_rows=settings.commit_max_rows))
             groq = await stack.enter_async_context(GroqClient(settings))
             bodies = BodyReader(settings)
             stack.callback(bodies.close)
-            quota = await stack.enter_async_context(opened(settings, telemetry.probe))
+            quota = await stack.enter_async_context(opened(settings, telemetry))
             chats = ChatService(
                 settings,
                 upstream=groq,
                 models=groq.catalogue,
                 store=store,
-                telemetry=telemetry.probe,
+                telemetry=telemetry,
                 meter=quota,
                 drain=drain,
             )
@@ -78,7 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 catalogue=groq.catalogue,
                 reader=rows,
                 database_ping=CachedPing(rows.ping),
-                telemetry=telemetry.probe,
+                telemetry=telemetry,
                 drain=drain,
                 store=store,
                 authenticator=ApiKeys(settings.api_keys),
@@ -96,7 +96,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.settings, app.state.drain = settings, drain  # for the server, whose signals begin the drain
-    app.state.free_metrics_port = telemetry.free_port  # for a worker whose master has died
+    app.state.free_metrics_port = telemetry.free_metrics_port  # for a worker whose master has died
     errors.install(app)
     app.include_router(chat.router)
     app.include_router(openai_compat.chats)

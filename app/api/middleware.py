@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 from app.api.errors import render, tell_of_refusal
 from app.api.swagger import HEADERS as PAGE_HEADERS
 from app.core.errors import BodyTooLarge, BodyTooSlow, InternalError, ServerStopping
-from app.observability.trace_context import traceresponse
+from app.observability.spans import traceresponse
 from app.services.chat.drain import Drain
 
 _MAX_CLIENT_REQUEST_ID = 200

@@ -1,73 +1,110 @@
-"""What is said of a chat on its span: facts, and no prompt or answer."""
+"""Attributes of spans: facts about a chat, never a prompt or an answer.
+
+Names follow OpenTelemetry's semantic conventions where those have one. The GenAI conventions are in development and
+have no stable package of constants; docs/observability.md lists every name.
+"""
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
+from app.core.attempt import Attempt
 from app.core.errors import ServiceError
-from app.core.record import ChatRecord
-from app.observability import names
+from app.core.record import ChatRecord, Kept
 
-MAX_LENGTH = 256
-"""Of a text: clients and Groq may send longer ones, and spans wait in memory."""
-_REQUEST = {
-    names.REQUEST_MODEL: "model",
-    names.REQUEST_STREAM: "stream",
-    names.REQUEST_MAX_TOKENS: "max_tokens",
-    names.REQUEST_TEMPERATURE: "temperature",
-    names.REQUEST_TOP_P: "top_p",
-    names.REQUEST_SEED: "seed",
-}
+Attributes = dict[str, Any]
 
 
-def of_request(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What Groq is asked for."""
-    plain = {name: asked[key] for name, key in _REQUEST.items() if key in asked}
-    return {names.REQUEST_MAX_TOKENS: asked.get("max_completion_tokens"), **plain}
+def request_attributes(chat_id: UUID, payload: Mapping[str, Any]) -> Attributes:
+    """What is known of a chat when its span starts."""
+    return _known(
+        {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "groq",
+            "gen_ai.request.model": payload.get("model"),
+            "gen_ai.request.stream": payload.get("stream"),
+            "gen_ai.request.max_tokens": payload.get("max_tokens", payload.get("max_completion_tokens")),
+            "gen_ai.request.temperature": payload.get("temperature"),
+            "gen_ai.request.top_p": payload.get("top_p"),
+            "gen_ai.request.seed": payload.get("seed"),
+            "chat.id": str(chat_id),
+        }
+    )
 
 
-def of_outcome(record: ChatRecord, error: ServiceError | None) -> dict[str, Any]:
-    """What became of it."""
+def outcome_attributes(record: ChatRecord, error: ServiceError | None) -> Attributes:
+    """What is known of a chat when it has ended."""
     details = record.details
+    return _known(
+        {
+            "chat.outcome": record.outcome,
+            "error.type": type(error).code if error else None,
+            "gen_ai.response.id": details.upstream_response_id,
+            "gen_ai.response.model": record.model_name,
+            "gen_ai.response.finish_reasons": [record.finish_reason] if record.finish_reason else None,
+            "gen_ai.response.time_to_first_chunk": _seconds(details.upstream_first_chunk_ms),
+            "gen_ai.usage.input_tokens": record.prompt_tokens,
+            "gen_ai.usage.output_tokens": record.completion_tokens,
+            "gen_ai.usage.cache_read.input_tokens": record.cached_tokens,
+            "gen_ai.usage.reasoning.output_tokens": record.reasoning_tokens,
+            "chat.usage_source": record.usage_source,
+            "chat.cost_usd": record.cost_usd,
+            "chat.ttft_s": _seconds(record.ttft_ms),
+            "chat.time_per_output_token_s": _seconds(details.time_per_output_token_ms),
+            "chat.longest_silence_s": _seconds(details.longest_silence_ms),
+            "chat.overhead_s": _seconds(details.overhead_ms),
+            "chat.backpressure_s": _seconds(details.backpressure_ms),
+            "chat.bytes": details.bytes,
+            "chat.attempts": record.attempts,
+            "groq.request_id": record.upstream_request_id,
+            "groq.queue_time": _seconds(details.upstream_queue_ms),
+            "groq.prompt_time": _seconds(details.upstream_prompt_ms),
+            "groq.completion_time": _seconds(details.upstream_completion_ms),
+        }
+    )
+
+
+def attempt_attributes(number: int, attempt: Attempt) -> Attributes:
+    """One request to Groq; `number` counts from 0."""
+    remaining = {f"groq.ratelimit.remaining_{kind}": limit.remaining for kind, limit in attempt.rate_limits.items()}
+    return _known(
+        {
+            "http.request.method": "POST",
+            "http.request.resend_count": number or None,
+            "http.response.status_code": attempt.status,
+            "gen_ai.request.model": attempt.model,
+            "error.type": None if attempt.error is None else attempt.result,
+            "groq.connection_failure": attempt.cause,
+            **remaining,
+        }
+    )
+
+
+def retry_attributes(failed: Attempt, *, wait_s: float) -> Attributes:
+    """The event between a failed attempt and the next one."""
+    return _known({"error.type": failed.result, "http.response.status_code": failed.status, "wait_s": wait_s})
+
+
+def commit_attributes(rows: int, *, database: str | None, failure: str | None) -> Attributes:
+    """One commit; without a `database`, it was to the disk."""
+    return _known(
+        {
+            "chat_logs.rows": rows,
+            "chat_logs.place": Kept.SPOOL if database is None else Kept.DATABASE,
+            "db.system.name": database,
+            "error.type": failure,
+        }
+    )
+
+
+def _known(attributes: Attributes) -> Attributes:
+    """Only those with a value. An integer of more than 64 bits, which a client may send, has no form in OTLP."""
     return {
-        names.OUTCOME: record.outcome,
-        names.ERROR_TYPE: type(error).code if error else None,
-        names.RESPONSE_ID: details.upstream_response_id,
-        names.RESPONSE_MODEL: record.model_name,
-        names.FINISH_REASONS: [record.finish_reason] if record.finish_reason else None,
-        names.TIME_TO_FIRST_CHUNK: _s(details.upstream_first_chunk_ms),
-        names.INPUT_TOKENS: record.prompt_tokens,
-        names.OUTPUT_TOKENS: record.completion_tokens,
-        names.CACHED_TOKENS: record.cached_tokens,
-        names.REASONING_TOKENS: record.reasoning_tokens,
-        names.USAGE_SOURCE: record.usage_source,
-        names.COST: record.cost_usd,
-        names.TTFT: _s(record.ttft_ms),
-        names.TIME_PER_OUTPUT_TOKEN: _s(details.time_per_output_token_ms),
-        names.LONGEST_SILENCE: _s(details.longest_silence_ms),
-        names.OVERHEAD: _s(details.overhead_ms),
-        names.BACKPRESSURE: _s(details.backpressure_ms),
-        names.BYTES: details.bytes,
-        names.ATTEMPTS: record.attempts,
-        names.GROQ_REQUEST_ID: record.upstream_request_id,
-        names.GROQ_QUEUE_TIME: _s(details.upstream_queue_ms),
-        names.GROQ_PROMPT_TIME: _s(details.upstream_prompt_ms),
-        names.GROQ_COMPLETION_TIME: _s(details.upstream_completion_ms),
+        name: value
+        for name, value in attributes.items()
+        if value is not None and not (isinstance(value, int) and value.bit_length() > 63)
     }
 
 
-def known(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Without those whose value nobody knows, or no exporter can write; long texts are cut."""
-    return {name: _cut(value) for name, value in attributes.items() if value is not None and not _is_too_large(value)}
-
-
-def _cut(value: Any) -> Any:
-    return value[:MAX_LENGTH] if isinstance(value, str) else value
-
-
-def _is_too_large(value: Any) -> bool:
-    """An integer has 64 bits on the wire."""
-    return isinstance(value, int) and value.bit_length() > 63
-
-
-def _s(milliseconds: float | None) -> float | None:
+def _seconds(milliseconds: float | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000

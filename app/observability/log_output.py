@@ -1,43 +1,137 @@
-"""stdout and stderr of this process, each behind a LogWriter: nothing that is printed blocks whoever prints it."""
+"""stdout and stderr of this process behind bounded queues: nothing that logs or prints waits for their reader.
+
+stdout is often a pipe. When its reader stops, or a terminal is paused, `write(2)` blocks: here it blocks a thread, and
+neither an event loop nor gunicorn's master.
+"""
 
 import atexit
 import io
 import os
+import select
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache, partial
+from queue import Empty, SimpleQueue
 from typing import Any, TextIO
 
-from app.observability.log_writer import LogWriter
-
+_COLLECT_S = 0.05
+"""How long the thread waits for more lines once there is one: waking it for each would cost more than the line."""
+_ATOMIC_BYTES = getattr(select, "PIPE_BUF", 512)
+"""Up to this size, writes of several processes to one pipe are not mixed; a longer line is a write of its own."""
 _STANDARD = {1: "stdout", 2: "stderr"}
 
-WriteLine = Callable[[bytes], None]
-OnRecovered = Callable[[int], None]
+WriteText = Callable[[str], None]
+
+
+class QueuedWriter:
+    """Writes lines to `descriptor` in a thread; `write` never blocks.
+
+    Dropped, and counted in `dropped`, are lines that would make the queue longer than `max_bytes`, and those that the
+    descriptor refuses. `on_recovered` is called in the thread with their number when writing works again.
+    """
+
+    def __init__(self, descriptor: int, *, max_bytes: int, on_recovered: Callable[[int], None]) -> None:
+        self.max_bytes = max_bytes
+        self._descriptor = descriptor
+        self._on_recovered = on_recovered
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        """Empties the queue. In a forked child there is no thread, and the lines in the queue are the parent's."""
+        self.dropped = self._reported = 0
+        self._lock = threading.RLock()  # re-entrant: finalizers and signal handlers may log in the middle of a line
+        self._lines: SimpleQueue[bytes] = SimpleQueue()  # re-entrant too
+        self._bytes = 0  # those that are being written included
+        self._has_thread = False
+        self._flushing = threading.Event()
+
+    def write(self, line: bytes) -> None:
+        """Queues a line, which ends in a line break. An empty queue takes one of any length."""
+        size = len(line)
+        with self._lock:
+            if self._bytes and self._bytes + size > self.max_bytes:
+                self.dropped += 1
+                return
+            self._bytes += size
+            starts, self._has_thread = not self._has_thread, True
+        self._lines.put(line)
+        if starts:
+            try:
+                threading.Thread(target=self._run, name="log writer", daemon=True).start()
+            except RuntimeError:  # the interpreter shuts down, or there are too many threads
+                self._has_thread = False
+
+    def flush(self, deadline: float) -> None:
+        """Blocks until every line is written, or until `deadline` on the monotonic clock."""
+        self._flushing.set()
+        while self._bytes and self._has_thread and time.monotonic() < deadline:
+            time.sleep(0.002)
+
+    def _run(self) -> None:
+        while True:
+            lines = [self._lines.get()]
+            self._flushing.wait(_COLLECT_S)
+            with suppress(Empty):
+                while True:
+                    lines.append(self._lines.get_nowait())
+            written = [self._write_block(block) for block in _blocks(lines)]
+            if written[-1] and self._lines.empty() and self.dropped > self._reported:
+                count, self._reported = self.dropped - self._reported, self.dropped
+                with suppress(Exception):  # this thread must not end
+                    self._on_recovered(count)
+
+    def _write_block(self, lines: list[bytes]) -> bool:
+        """False if the descriptor refuses it: a full disk, a closed pipe."""
+        block = b"".join(lines)
+        rest = memoryview(block)
+        refused = 0
+        try:
+            while rest:
+                with suppress(BlockingIOError):  # a process made the descriptor non-blocking for all that share it
+                    rest = rest[os.write(self._descriptor, rest) :]
+                    continue
+                select.select([], [self._descriptor], [])
+        except (OSError, ValueError):
+            refused = len(lines)
+        with self._lock:
+            self.dropped += refused
+            self._bytes -= len(block)
+        return not refused
+
+
+def _blocks(lines: list[bytes]) -> Iterator[list[bytes]]:
+    """Whole lines, as many as one atomic write takes."""
+    block: list[bytes] = []
+    size = 0
+    for line in lines:
+        if block and size + len(line) > _ATOMIC_BYTES:
+            yield block
+            block, size = [], 0
+        block.append(line)
+        size += len(line)
+    yield block
 
 
 class LogOutput:
-    """The writers of this process, one for each descriptor; a child that is forked has the same with empty queues."""
+    """The writers of this process, one for each descriptor. A forked child has the same with empty queues."""
 
     def __init__(self) -> None:
-        self._writers: dict[int, LogWriter] = {}
-        self._streams: list[TextIO] = []  # referred to: with a stream its descriptor would be closed
+        self._writers: dict[int, QueuedWriter] = {}
+        self._streams: list[TextIO] = []  # referenced, because a stream that is collected closes its descriptor
         self._flush_s = 0.0
         atexit.register(self.flush)
-        os.register_at_fork(
-            before=lambda: self._each(LogWriter.before_fork),
-            after_in_parent=lambda: self._each(LogWriter.after_fork_in_parent),
-            after_in_child=lambda: self._each(LogWriter.after_fork_in_child),
-        )
 
     @property
     def dropped(self) -> int:
-        """Lines that were not written since the process began."""
+        """Lines that were not written since the process started."""
         return sum(writer.dropped for writer in self._writers.values())
 
-    def attach(self, *, max_bytes: int, flush_timeout_s: float, on_recovered: OnRecovered) -> WriteLine:
-        """Puts queues before stdout and stderr, for `print` and tracebacks too; returns what takes a line for stdout.
+    def attach(self, *, max_bytes: int, flush_timeout_s: float, on_recovered: Callable[[int], None]) -> WriteText:
+        """Replaces stdout and stderr, for `print` and tracebacks too; returns a function that writes text to stdout.
 
         It may be called again, with other limits.
         """
@@ -53,57 +147,49 @@ class LogOutput:
         for stream in (sys.stdout, sys.stderr):
             with suppress(AttributeError, OSError, ValueError):
                 stream.flush()
-        began = time.monotonic()
+        started = time.monotonic()
         for writer in self._writers.values():
-            writer.flush(began + self._flush_s)
-        self._flush_s -= time.monotonic() - began
+            writer.flush(started + self._flush_s)
+        self._flush_s -= time.monotonic() - started
 
-    def _attach(self, stream: TextIO | None, max_bytes: int, on_recovered: OnRecovered) -> WriteLine:
+    def _attach(self, stream: TextIO | None, max_bytes: int, on_recovered: Callable[[int], None]) -> WriteText:
         try:
             descriptor = stream.fileno() if stream else None
         except (OSError, ValueError):
             descriptor = None
         if stream is None or descriptor is None:
-            return lambda line: _write_text(stream, line)
+            return partial(_write_to, stream)
         writer = self._writer(descriptor, max_bytes, on_recovered)
         self._streams.append(stream)
-        if descriptor in _STANDARD and not isinstance(getattr(stream, "buffer", None), _Queue):
+        if descriptor in _STANDARD and not isinstance(getattr(stream, "buffer", None), _QueuedStream):
             with suppress(OSError, ValueError):
                 stream.flush()
-            queue: Any = _Queue(descriptor, writer)
-            text = io.TextIOWrapper(queue, stream.encoding, stream.errors, newline="\n", line_buffering=True)
+            raw: Any = _QueuedStream(descriptor, writer)
+            text = io.TextIOWrapper(raw, stream.encoding, stream.errors, newline="\n", line_buffering=True)
             setattr(sys, _STANDARD[descriptor], text)
-        return writer.write
+        return lambda text: writer.write(text.encode(errors="replace"))
 
-    def _writer(self, descriptor: int, max_bytes: int, on_recovered: OnRecovered) -> LogWriter:
+    def _writer(self, descriptor: int, max_bytes: int, on_recovered: Callable[[int], None]) -> QueuedWriter:
         for known, writer in self._writers.items():
             with suppress(OSError):
                 if known == descriptor or os.path.sameopenfile(known, descriptor):  # 2>&1: lines stay in their order
                     return writer
-        writer = LogWriter(descriptor, max_bytes=max_bytes, on_recovered=on_recovered)
-        self._writers[descriptor] = writer
-        return writer
-
-    def _each(self, step: Callable[[LogWriter], None]) -> None:
-        for writer in self._writers.values():
-            step(writer)
+        self._writers[descriptor] = QueuedWriter(descriptor, max_bytes=max_bytes, on_recovered=on_recovered)
+        return self._writers[descriptor]
 
 
-class _Queue(io.RawIOBase):
-    """A descriptor as a stream that is written to by way of a LogWriter."""
+@cache
+def log_output() -> LogOutput:
+    """The one of this process, as stdout and stderr are; created at the first call."""
+    return LogOutput()
 
-    def __init__(self, descriptor: int, writer: LogWriter) -> None:
-        self._descriptor = descriptor
+
+class _QueuedStream(io.FileIO):
+    """A descriptor that is written to by a QueuedWriter."""
+
+    def __init__(self, descriptor: int, writer: QueuedWriter) -> None:
+        super().__init__(descriptor, "w", closefd=False)
         self._writer = writer
-
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def isatty(self) -> bool:
-        return os.isatty(self._descriptor)
 
     def write(self, data: Any) -> int:
         content = bytes(data)
@@ -111,11 +197,8 @@ class _Queue(io.RawIOBase):
         return len(content)
 
 
-def _write_text(stream: TextIO | None, line: bytes) -> None:
-    """For a stream in memory, which does not block, or none, which a process may be started with."""
+def _write_to(stream: TextIO | None, text: str) -> None:
+    """Does not block: the stream is in memory, or the process was started without one."""
     with suppress(OSError, ValueError):
         if stream is not None:
-            stream.write(line.decode(errors="replace"))
-
-
-log_output = LogOutput()
+            stream.write(text)

@@ -1,6 +1,9 @@
-"""The metrics of a worker, in a registry of its own, and the facts that they are made of."""
+"""The metrics of a worker: a registry, and what is counted in it."""
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,25 +16,19 @@ from prometheus_client import (
 from app.core.attempt import Attempt
 from app.core.outcomes import WITHOUT_ROW, Outcome
 from app.core.record import ChatRecord
-from app.observability.instruments import (
-    ChatMetrics,
-    GroqMetrics,
-    RowMetrics,
-    WorkerMetrics,
-    keys_refused,
-    quota_failures,
-)
-from app.observability.labels import OTHER_MODEL, POOL_STATES, TOKEN_TYPES
+from app.observability.conventions import OTHER_MODEL, POOL_STATES, TOKEN_TYPES
+from app.observability.instruments import ChatMetrics, GroqMetrics, RowMetrics, WorkerMetrics
 
 _MAX_MODELS = 16
 """Each has about a hundred series."""
+_LAG_INTERVAL_S = 0.1
 
 
 class Metrics:
     """`registry` is what a scrape is answered from."""
 
     def __init__(self, *, models: Iterable[str], info: Mapping[str, str], workers: int) -> None:
-        # A second series for every child, of which nothing here makes use.
+        # A second series for every child, which nothing here uses.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -43,8 +40,6 @@ class Metrics:
         self.chats = ChatMetrics(self.registry, labels)
         self.groq = GroqMetrics(self.registry, labels)
         self.rows = RowMetrics(self.registry)
-        self.quota_failures = quota_failures(self.registry)
-        self.keys_refused = keys_refused(self.registry)
         self.worker = WorkerMetrics(self.registry, info=dict(info), workers=workers)
 
     def model(self, name: str) -> str:
@@ -69,7 +64,7 @@ class Metrics:
         missing_models: Callable[[], float],
         knows_model: Callable[[str], bool],
     ) -> None:
-        """Where gauges get their values when they are scraped, and which models exist."""
+        """Sets where gauges get their values at a scrape, and which models exist."""
         self._knows_model = knows_model
         self.groq.missing_models.set_function(missing_models)
         self.chats.active_streams.set_function(active_streams)
@@ -83,10 +78,10 @@ class Metrics:
         self.rows.spool_age.set_function(spool["age_s"])
 
     def chat_refused(self, outcome: Outcome) -> None:
-        """A request that no chat began for; of its model nothing is known."""
+        """A request that no chat began for; its model is unknown."""
         self.chats.requests.labels(OTHER_MODEL, outcome).inc()
         if outcome is Outcome.REJECTED_UNAUTHORIZED:
-            self.keys_refused.inc()
+            self.worker.auth_failures.inc()
 
     def attempted(self, attempt: Attempt, *, before: Attempt | None) -> None:
         """One request to Groq; `before` is the failed one that it repeats."""
@@ -100,7 +95,7 @@ class Metrics:
             self.groq.reset.labels(model, kind).set(limit.reset_s)
 
     def chat_finished(self, record: ChatRecord, *, exemplar: dict[str, str] | None) -> None:
-        """One chat that was let in, at its end."""
+        """One chat that was admitted, at its end."""
         chats, model, details = self.chats, self.model(record.model_name), record.details
         chats.requests.labels(model, record.outcome).inc(exemplar=exemplar)
         if record.outcome not in WITHOUT_ROW:
@@ -124,9 +119,26 @@ class Metrics:
             self.groq.unexpected_fields.labels(name).inc()
 
     def committed(self, rows: int, *, took_s: float, failure: str | None) -> None:
-        """One commit; `failure` is why it was none."""
+        """One commit, or an attempt that failed for the reason `failure`."""
         self.rows.commit.observe(took_s)
         if failure is None:
             self.rows.batch.observe(rows)
         else:
             self.rows.failures.labels(failure).inc()
+
+    @asynccontextmanager
+    async def observing_loop(self) -> AsyncIterator[None]:
+        """Observes how late the event loop wakes up, ten times a second, until this is left."""
+        task = asyncio.create_task(self._observe_loop(), name="event loop lag")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _observe_loop(self) -> None:
+        while True:
+            due = time.monotonic() + _LAG_INTERVAL_S  # uvloop's own clock ticks in milliseconds
+            await asyncio.sleep(_LAG_INTERVAL_S)
+            self.worker.loop_lag.observe(max(0.0, time.monotonic() - due))

@@ -1,90 +1,184 @@
-"""All signals of one process: built with the app, running while it runs."""
+"""The facade of all signals of one process: traces, metrics and log events."""
 
-import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
+import structlog
 from fastapi import FastAPI
+from opentelemetry.trace import SpanContext
 
 from app import __version__
+from app.core.attempt import Attempt
 from app.core.config import Settings
+from app.core.errors import ServiceError
+from app.core.record import ChatRecord, Kept
+from app.observability.log_events import LineLimit, chat_fields, emit_chat, refusal_fields
 from app.observability.log_output import log_output
-from app.observability.loop_lag import watching_loop
 from app.observability.metrics import Metrics
 from app.observability.metrics_server import MetricsServer
-from app.observability.probe import Probe
-from app.observability.soon import Soon
+from app.observability.spans import ChatSpans, commit_span, trace_ids, traceparent
 from app.observability.tracing import Tracing
+
+log = structlog.get_logger("app.services.chat")
+
+
+@contextmanager
+def _never_raising() -> Iterator[None]:
+    """A signal that fails costs a log line, and never a chat or another signal."""
+    try:
+        yield
+    except Exception:
+        with suppress(Exception):
+            log.exception("telemetry.failed")
 
 
 class Telemetry:
-    """Metrics and traces; `probe` is what the rest of the service tells its facts to."""
+    """Built with the app, running while it runs. Reports return at once and never raise.
+
+    It satisfies `chat.ports.Probe` and the protocols of `api/`, `db/` and `quota/` for their events.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
         self.metrics = Metrics(
             models=settings.own_models | settings.model_prices.keys() | set(settings.allowed_models),
             info={"version": __version__, "environment": settings.app_env},
             workers=settings.web_concurrency,
         )
+        self.tracing = Tracing(settings, on_dropped=self.metrics.worker.spans_dropped.inc)
         self._metrics_server = MetricsServer(self.metrics.registry, settings)
-        self._tracing = Tracing(
-            settings, identity=_resource(settings), on_dropped=self.metrics.worker.spans_dropped.inc
-        )
-        self._soon = Soon()
-        self.probe = Probe(
-            self.metrics,
-            self._tracing.tracer,
-            server=_address(settings.groq_endpoint[0]),
-            database="sqlite" if settings.embedded_database else "postgresql",
-            refused_lines_per_s=settings.log_refusals_per_s,
-            soon=self._soon,
-        )
+        self._server = _address(settings.groq_endpoint[0])
+        self._database = "sqlite" if settings.embedded_database else "postgresql"
+        self._chat_refusals = LineLimit("chat.refused", per_s=settings.log_refusals_per_s)
+        self._key_refusals = LineLimit("key.refused", per_s=settings.log_refusals_per_s)
 
     def instrument(self, app: FastAPI) -> None:
-        """Gives each request of the app a SERVER span."""
-        self._tracing.instrument(app)
+        """Adds a SERVER span to each request of the app."""
+        self.tracing.instrument(app)
 
-    async def free_port(self) -> None:
-        """Serves no metrics any longer, so that another process may."""
+    async def free_metrics_port(self) -> None:
+        """Stops serving metrics, so that another process may use the port."""
         await self._metrics_server.close()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Spans leave, metrics are served and the event loop is watched until this is left."""
+        """Exports spans, serves metrics and observes the event loop until this is left."""
         async with AsyncExitStack() as stack:
-            stack.callback(log_output.flush)  # uvicorn ends its process by a signal, and without atexit
+            stack.callback(log_output().flush)  # uvicorn ends its process by a signal, without atexit
             await stack.enter_async_context(self._metrics_server.running())
-            await stack.enter_async_context(self._tracing.exporting())
-            stack.callback(self._soon.close)
-            await stack.enter_async_context(watching_loop(self.metrics.worker.loop_lag.observe))
+            await stack.enter_async_context(self.tracing.exporting())
+            await stack.enter_async_context(self.metrics.observing_loop())
             yield
 
+    def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, arrived: float, queue_s: float) -> "ChatTelemetry":
+        """A chat was admitted, after waiting `queue_s`. Its span starts here."""
+        spans = None
+        with _never_raising():
+            model = self.metrics.model(str(asked["model"]))
+            spans = ChatSpans(
+                self.tracing.tracer,
+                chat_id,
+                asked,
+                model=model,
+                arrived=arrived,
+                queue_s=queue_s,
+                server=self._server,
+            )
+        return ChatTelemetry(self.metrics, spans)
 
-def identity(settings: Settings) -> dict[str, Any]:
-    """Who writes a line: the service, its version, where it runs, and which worker of its machine it is."""
-    return {
-        "service": service_name(),
-        "version": __version__,
-        "environment": settings.app_env,
-        "worker": settings.worker_slot,
-    }
+    def chat_refused(self, error: ServiceError, *, request_id: UUID, route: str, has_key: bool) -> None:
+        """A request for a chat was refused before one began: it has no row and no span of its own."""
+        with _never_raising():
+            self.metrics.chat_refused(error.outcome)
+        with _never_raising():
+            if has_key or self._chat_refusals.allows():
+                log.info("chat.refused", **refusal_fields(error, request_id=request_id, route=route))
+
+    def key_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:
+        """A request for anything else came without a valid key."""
+        with _never_raising():
+            self.metrics.worker.auth_failures.inc()
+        with _never_raising():
+            if self._key_refusals.allows():
+                log.info("key.refused", **refusal_fields(error, request_id=request_id, route=route))
+
+    def rows_committed(
+        self, records: Sequence[ChatRecord], *, began_ns: int, took_s: float, failure: str | None
+    ) -> None:
+        """One commit to the database, or an attempt that failed for the reason `failure`."""
+        with _never_raising():
+            self.metrics.committed(len(records), took_s=took_s, failure=failure)
+        with _never_raising():
+            end_ns = began_ns + round(took_s * 1e9)
+            self._commit_span(records, database=self._database, start_ns=began_ns, end_ns=end_ns, failure=failure)
+
+    def rows_spooled(self, records: Sequence[ChatRecord], *, began_ns: int, failed: bool) -> None:
+        """One batch of rows that was written to the disk, or could not be."""
+        with _never_raising():
+            if failed:
+                self.metrics.rows.spool_failures.inc()
+        with _never_raising():
+            failure = "disk" if failed else None
+            self._commit_span(records, database=None, start_ns=began_ns, end_ns=time.time_ns(), failure=failure)
+
+    def row_rejected(self) -> None:
+        """The database rejected a row because of its content."""
+        with _never_raising():
+            self.metrics.rows.rejected.inc()
+
+    def quota_store_failed(self, operation: str) -> None:
+        """A caller's requests or tokens could not be counted."""
+        with _never_raising():
+            self.metrics.worker.quota_failures.labels(operation).inc()
+
+    def _commit_span(self, records: Sequence[ChatRecord], **facts: Any) -> None:
+        commit_span(self.tracing.tracer, records, **facts)
 
 
-def service_name() -> str:
-    """OpenTelemetry's variable names it, for traces and lines alike."""
-    return os.environ.get("OTEL_SERVICE_NAME") or "groq-stream"
+class ChatTelemetry:
+    """The signals of one chat; satisfies `chat.ports.ChatWatch`. `spans` is None if they could not be made."""
 
+    def __init__(self, metrics: Metrics, spans: ChatSpans | None) -> None:
+        self._metrics = metrics
+        self._spans = spans
+        self._attempts: list[Attempt] = []
 
-def _resource(settings: Settings) -> dict[str, str]:
-    return {
-        "service.name": service_name(),
-        "service.version": __version__,
-        "service.instance.id": f"{os.uname().nodename}/{settings.worker_slot}",
-        "deployment.environment.name": settings.app_env,
-    }
+    @property
+    def traceparent(self) -> str | None:
+        """The chat's span, as W3C's header; None if there is none."""
+        return traceparent(self._spans.context) if self._spans else None
+
+    def attempted(self, attempt: Attempt) -> None:
+        """One request to Groq is over."""
+        before = self._attempts[-1] if self._attempts else None
+        self._attempts.append(attempt)
+        with _never_raising():
+            self._metrics.attempted(attempt, before=before)
+
+    def finished(
+        self,
+        record: ChatRecord,
+        error: ServiceError | None,
+        *,
+        commit_s: float,
+        kept: Kept | None,
+        lost: ServiceError | None = None,
+    ) -> None:
+        """The chat has ended and its row is stored (`kept` says where) or `lost`, after waiting `commit_s` for it."""
+        context: SpanContext | None = self._spans.context if self._spans else None
+        ids = trace_ids(context) if context else {}
+        with _never_raising():
+            exemplar = ids if context and context.trace_flags.sampled else None
+            self._metrics.chat_finished(record, exemplar=exemplar)
+        with _never_raising():
+            if self._spans:
+                self._spans.end(record, self._attempts, lost or error, commit_s=commit_s, kept=kept)
+        with _never_raising():
+            fields = chat_fields(record, self._attempts, commit_s=commit_s, kept=kept) | ids
+            emit_chat(record, fields, error=error, lost=lost)
 
 
 def _address(url: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Traces for a machine without a collector: the last ones, in a file, one span a line as OpenTelemetry's own JSON."""
+"""The trace file, for a machine without a collector: the last spans, one a line, as OpenTelemetry's own JSON."""
 
 import json
 import logging
@@ -12,12 +12,13 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 TRACE_FILE = Path("data/traces.jsonl")
-"""Where `make run` keeps them."""
+"""The default of `make run`."""
 _MAX_BYTES = 5 * 2**20
+_FIELDS = {"name", "context", "parent_id", "start_time", "end_time", "attributes", "events", "links"}
 
 
 class TraceFile(SpanExporter):
-    """Appends to the file; at 5 MiB it is put aside, and replaces the one that was put aside before."""
+    """Appends spans to the file. At 5 MiB it is renamed to `….1`, which replaces the one renamed before."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +34,7 @@ class TraceFile(SpanExporter):
 
 
 class _File(RotatingFileHandler):
-    """A disk that is full costs traces, and no lines on stderr."""
+    """Remembers whether the last write failed, instead of printing a traceback: a full disk costs spans only."""
 
     failed = False
 
@@ -45,11 +46,8 @@ class _File(RotatingFileHandler):
         self.failed = True
 
 
-_FIELDS = {"name", "context", "parent_id", "start_time", "end_time", "attributes", "events", "links"}
-
-
 def read_spans(path: Path) -> list[dict[str, Any]]:
-    """Every span of the file and of the one that was put aside, oldest first; what is no span is left out."""
+    """Every span of the file and of the one before it, oldest first. Lines that are no spans are left out."""
     spans = []
     for part in (path.with_name(path.name + ".1"), path):
         if part.exists():

@@ -1,136 +1,125 @@
-"""OpenTelemetry's side of a process: a provider of its own, the instrumentation of the app, and the way out.
+"""OpenTelemetry in a process: a provider, the instrumentation of the app, and the export of spans.
 
 Sampling, the exporter and its queue are set by OpenTelemetry's own variables (`OTEL_TRACES_SAMPLER`,
-`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_BSP_…`). Without an endpoint nothing is exported; traces have ids all the same.
+`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_BSP_…`). Without an endpoint or a trace file nothing is exported; requests still
+have trace ids.
 """
 
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.propagate import set_global_textmap
+from opentelemetry.sdk.environment_variables import OTEL_BSP_MAX_QUEUE_SIZE
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, Tracer, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import Span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from app import __version__
 from app.core.config import Settings
-from app.observability.attributes import MAX_LENGTH
-from app.observability.spans import SCOPE
+from app.observability.conventions import service_name
 from app.observability.trace_file import TraceFile
 
-_NOT_TRACED = "/healthz,/readyz"
-_TRACE_FILE_EVERY_MS = 200  # `make trace` comes right after a chat
-
+_EXCLUDED_URLS = "/healthz,/readyz"
+_MAX_ATTRIBUTE_LENGTH = 256
+"""Clients and Groq may send longer texts, and spans wait in memory."""
+_TRACE_FILE_DELAY_MS = 200
+"""`make trace` is often called right after a chat."""
 
 log = structlog.get_logger(__name__)
 
 
 class Tracing:
-    """`tracer` makes spans; they leave the process while `exporting` is entered."""
+    """`tracer` makes spans; they are exported while `exporting` is entered. `on_dropped` is called with each loss."""
 
-    def __init__(self, settings: Settings, *, identity: Mapping[str, str], on_dropped: Callable[[int], None]) -> None:
+    def __init__(self, settings: Settings, *, on_dropped: Callable[[int], None]) -> None:
         self._settings = settings
         self._on_dropped = on_dropped
-        exported = _otlp_is_set() or settings.trace_file is not None
-        self._provider = TracerProvider(
-            sampler=None if exported else ALWAYS_OFF,  # None: as the environment says
-            resource=Resource.create(identity).merge(OTELResourceDetector().detect()),  # what operators say wins
-            shutdown_on_exit=False,  # it would wait for a collector that is away
-            # Headers are as long as a client likes, and spans wait in memory. A commit links to all of its chats.
-            span_limits=SpanLimits(max_span_attribute_length=MAX_LENGTH, max_links=settings.commit_max_rows),
+        exported = _has_otlp_endpoint() or settings.trace_file is not None
+        self.provider = TracerProvider(
+            sampler=None if exported else ALWAYS_OFF,  # None: the one of OTEL_TRACES_SAMPLER
+            resource=_resource(settings),
+            shutdown_on_exit=False,  # it would wait for a collector that does not answer
+            # A commit has a link to each of its chats.
+            span_limits=SpanLimits(max_span_attribute_length=_MAX_ATTRIBUTE_LENGTH, max_links=settings.commit_max_rows),
         )
-        self.tracer = cast("Tracer", self._provider.get_tracer(SCOPE.name))
+        self.tracer = self.provider.get_tracer("app")
 
     def instrument(self, app: FastAPI) -> None:
-        """One SERVER span for each request; none for what is sent and received, which would be one per block."""
-        os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")  # the stable names, read when it starts
-        # The caller's trace is continued; its baggage is nobody's here, and would only be complained of.
-        set_global_textmap(TraceContextTextMapPropagator())
+        """Adds one SERVER span to each request, and none for each message that is sent or received."""
+        os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")  # stable names; read by the instrumentation
+        set_global_textmap(TraceContextTextMapPropagator())  # a caller's trace is continued, its baggage is not read
         FastAPIInstrumentor.instrument_app(
             app,
-            tracer_provider=self._provider,
+            tracer_provider=self.provider,
             meter_provider=NoOpMeterProvider(),
-            excluded_urls=_NOT_TRACED,
+            excluded_urls=_EXCLUDED_URLS,
             exclude_spans=["send", "receive"],
-            server_request_hook=_without_query,
+            server_request_hook=_remove_query,
         )
 
     @asynccontextmanager
     async def exporting(self) -> AsyncIterator[None]:
-        """Sends spans from a thread of its own; leaving it sends the last ones, within a time limit."""
+        """Exports spans in a thread until this is left, which exports the last ones within TRACE_FLUSH_TIMEOUT_S."""
         try:
             processor = self._processor()
-        except Exception as exc:  # noqa: BLE001 - a variable of OpenTelemetry's, or a file: no reason not to serve
-            log.error("traces.not_exported", error=f"{type(exc).__name__}: {exc}")
+        except Exception as exc:  # noqa: BLE001 - a bad variable or file of traces must not stop the service
+            log.error("trace_export.failed", error=f"{type(exc).__name__}: {exc}")
             processor = None
         if processor is None:
             yield
             return
-        self._provider.add_span_processor(processor)
+        self.provider.add_span_processor(processor)
         try:
             yield
         finally:
-            await self._flush()
+            await self._shut_down()
 
     def _processor(self) -> BatchSpanProcessor | None:
-        if _otlp_is_set():
-            from app.observability.otlp import Exporter  # noqa: PLC0415 - slow to import
+        if _has_otlp_endpoint():
+            # Slow to import, so only where it is used.
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
-            return _Batches(Exporter(meter_provider=NoOpMeterProvider()), self._on_dropped)
+            return _CountingProcessor(OTLPSpanExporter(meter_provider=NoOpMeterProvider()), self._on_dropped)
         if self._settings.trace_file is not None:
-            return _Batches(TraceFile(self._settings.trace_file), self._on_dropped, every_ms=_TRACE_FILE_EVERY_MS)
+            return _CountingProcessor(TraceFile(self._settings.trace_file), self._on_dropped, _TRACE_FILE_DELAY_MS)
         return None
 
-    async def _flush(self) -> None:
-        """Off the event loop, in a thread that may be left behind: a collector may take its time."""
-        loop, flushed = asyncio.get_running_loop(), asyncio.Event()
+    async def _shut_down(self) -> None:
+        """Uses a daemon thread, which is left behind if the collector takes too long."""
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
 
         def shut_down() -> None:
-            self._provider.shutdown()
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any longer
-                loop.call_soon_threadsafe(flushed.set)
+            self.provider.shutdown()
+            with suppress(RuntimeError):  # the loop is closed, so nothing waits
+                loop.call_soon_threadsafe(done.set)
 
         threading.Thread(target=shut_down, name="last spans", daemon=True).start()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.trace_flush_timeout_s):
-                await flushed.wait()
+                await done.wait()
 
 
-class _Batches(BatchSpanProcessor):
-    """Counts the spans that its full queue pushes out; the SDK only logs them."""
-
-    def __init__(
-        self, exporter: SpanExporter, on_dropped: Callable[[int], None], every_ms: float | None = None
-    ) -> None:
-        counted = _Counted(exporter, on_dropped)
-        super().__init__(counted, schedule_delay_millis=every_ms, meter_provider=NoOpMeterProvider())
-        self._on_dropped = on_dropped
-
-    def on_end(self, span: ReadableSpan) -> None:
-        queue = getattr(self._batch_processor, "_queue", ())  # private: without it, spans are sent and not counted
-        if len(queue) == getattr(queue, "maxlen", None):
-            self._on_dropped(1)
-        super().on_end(span)
-
-
-class _Counted(SpanExporter):
-    """Counts the spans that the collector did not take."""
+class _CountingExporter(SpanExporter):
+    """Counts the spans of batches that were not exported. `taken` are all that were handed over."""
 
     def __init__(self, exporter: SpanExporter, on_dropped: Callable[[int], None]) -> None:
+        self.taken = 0
         self._exporter = exporter
         self._on_dropped = on_dropped
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.taken += len(spans)
         result = SpanExportResult.FAILURE
         try:
             result = self._exporter.export(spans)
@@ -142,17 +131,46 @@ class _Counted(SpanExporter):
     def shutdown(self) -> None:
         self._exporter.shutdown()
 
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._exporter.force_flush(timeout_millis)
+
+class _CountingProcessor(BatchSpanProcessor):
+    """Counts the spans that a full queue loses, too; the SDK only logs them."""
+
+    def __init__(
+        self, exporter: SpanExporter, on_dropped: Callable[[int], None], delay_ms: float | None = None
+    ) -> None:
+        self._counting = _CountingExporter(exporter, on_dropped)
+        self._on_dropped = on_dropped
+        self._max_queued = int(os.environ.get(OTEL_BSP_MAX_QUEUE_SIZE, "2048"))
+        self._queued = 0
+        super().__init__(self._counting, self._max_queued, delay_ms, meter_provider=NoOpMeterProvider())
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if span.context.trace_flags.sampled:
+            if self._queued - self._counting.taken < self._max_queued:
+                self._queued += 1
+            else:
+                self._on_dropped(1)  # it takes the place of the oldest one
+        super().on_end(span)
 
 
-def _without_query(span: Span, _: dict[str, Any]) -> None:
-    """Some put keys there."""
+def _remove_query(span: Span, _: dict[str, Any]) -> None:
+    """Some clients put keys into the query."""
     if span.is_recording():
         span.set_attribute("url.query", "")
 
 
-def _otlp_is_set() -> bool:
+def _has_otlp_endpoint() -> bool:
     if os.environ.get("OTEL_TRACES_EXPORTER", "otlp").strip() == "none":
         return False
     return any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") for name in ("ENDPOINT", "TRACES_ENDPOINT"))
+
+
+def _resource(settings: Settings) -> Resource:
+    """The identity of the worker; OTEL_RESOURCE_ATTRIBUTES wins."""
+    own = {
+        "service.name": service_name(),
+        "service.version": __version__,
+        "service.instance.id": f"{os.uname().nodename}/{settings.worker_slot}",
+        "deployment.environment.name": settings.app_env,
+    }
+    return Resource.create(own).merge(OTELResourceDetector().detect())

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from app.api.errors import render
 from app.core.config import Settings
 from app.core.errors import HeadersTooLarge, HeadersTooSlow, InvalidRequest, ServiceError
-from app.observability.log_limit import LineLimit
+from app.observability.log_events import LineLimit
 from app.serving.framing import framed
 from app.serving.lingering import Lingering
 

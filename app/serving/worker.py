@@ -12,7 +12,6 @@ from uvicorn_worker import UvicornWorker
 
 from app.core.environment import read_settings
 from app.observability import logs
-from app.observability.telemetry import identity
 from app.serving.event_loop import LOOP
 from app.serving.server import Server
 
@@ -55,5 +54,4 @@ class Logger(GunicornLogger):
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
-        settings = read_settings()
-        logs.configure(settings, identity(settings) | {"worker": "master"})
+        logs.configure(read_settings(), worker="master")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.core.outcomes import WITHOUT_ROW, Outcome
-from app.observability.labels import ATTEMPT_RESULTS
+from app.observability.conventions import ATTEMPT_RESULTS
 from app.observability.metrics import Metrics
 from tests.support.grafana import FOLDER, Json, dashboards, expressions, load_yaml, panels, variables
 from tests.support.processes import PROJECT

@@ -11,7 +11,7 @@ import structlog
 from opentelemetry.trace import use_span
 from structlog.testing import capture_logs
 
-from tests.observability.room import Room
+from tests.observability.harness import Harness
 from tests.support.otlp import Collector, collecting
 from tests.support.ports import free_port
 from tests.support.processes import program
@@ -51,15 +51,15 @@ def observed_process(
 
 @pytest.fixture
 def observed(observed_process: Observed, groq: SimulatedGroq) -> Observed:
-    """One worker, with a Groq that is well."""
+    """One worker, with a Groq without faults."""
     return observed_process
 
 
 @pytest.fixture
-def room() -> Iterator[Room]:
-    room = Room()
-    with use_span(room.request):
-        yield room
+def harness() -> Iterator[Harness]:
+    harness = Harness()
+    with use_span(harness.request):
+        yield harness
 
 
 @pytest.fixture

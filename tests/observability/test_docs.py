@@ -67,7 +67,7 @@ def test_the_table_of_fields_is_what_a_line_has(observed: Observed) -> None:
 
 def test_the_events_are_those_that_occur() -> None:
     """Each of them is made to occur in test_traces.py and test_workers.py."""
-    from app.observability import names  # noqa: PLC0415
+    from app.observability import conventions as names  # noqa: PLC0415
 
     listed = re.search(r"Its events, .*?: (.*?)\.\n", TEXT, re.DOTALL)
     assert listed
@@ -78,6 +78,6 @@ def test_the_events_are_those_that_occur() -> None:
         names.STALL,
         names.CLIENT_DISCONNECTED,
         names.DRAINING,
-        *names.KEPT.values(),
+        *names.STORED.values(),
     )
     assert re.findall(r"`(\w+)`", outside_brackets) == list(events)

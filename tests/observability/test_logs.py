@@ -49,7 +49,7 @@ def test_what_nobody_caught_is_one_line_with_its_trace_wherever_it_was(tmp_path:
         "import asyncio, gc, threading, warnings\n"
         "from app.observability import logs\n"
         "from app.core.config import Settings\n"
-        "logs.configure(Settings(log_format='json'), {'service': 's', 'worker': 3})\n"
+        "logs.configure(Settings(log_format='json', worker_slot=3))\n"
         "warnings.warn('careful')\n"
         "def fail(): raise RuntimeError('in a thread')\n"
         "thread = threading.Thread(target=fail); thread.start(); thread.join()\n"
@@ -68,7 +68,7 @@ def test_what_nobody_caught_is_one_line_with_its_trace_wherever_it_was(tmp_path:
         "RuntimeError: in a task",
         "RuntimeError: at the top",
     ]
-    assert all((line["service"], line["worker"]) == ("s", 3) for line in [warning, *crashes])
+    assert all((line["service"], line["worker"]) == ("groq-stream", 3) for line in [warning, *crashes])
 
 
 def test_a_person_at_a_terminal_gets_lines_for_people(tmp_path: Path) -> None:

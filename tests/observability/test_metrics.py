@@ -6,7 +6,7 @@ from prometheus_client.samples import Sample
 
 from app.core.config import Settings
 from app.core.outcomes import Outcome
-from app.observability.labels import ATTEMPT_RESULTS
+from app.observability.conventions import ATTEMPT_RESULTS
 from app.observability.metrics import Metrics
 from tests.observability.conftest import Observed
 from tests.support.scrape import scrape, total

@@ -1,4 +1,4 @@
-"""Lines reach a descriptor whole, in their order, once, and nobody waits for it."""
+"""Lines reach a descriptor whole, in order and once, and no caller waits for it."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.observability.log_writer import LogWriter
+from app.observability.log_output import QueuedWriter
 from tests.support.processes import Program, fill, run
 
 CONFIGURE = """
@@ -35,7 +35,7 @@ class Piped:
     recovered: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.writer = LogWriter(self.writing, max_bytes=self.max_bytes, on_recovered=self.recovered.append)
+        self.writer = QueuedWriter(self.writing, max_bytes=self.max_bytes, on_recovered=self.recovered.append)
 
     def read(self, count: int) -> bytes:
         """So many bytes, when they have come; what filled the pipe before is left out."""
@@ -204,5 +204,5 @@ def test_a_line_may_be_written_in_the_middle_of_another(piped: Piped, call: int)
         sys.setprofile(None)
         expected = {b"line": 1} | ({b"nested": 1} if calls >= call else {})
         assert Counter(piped.read(sum(len(line) + 1 for line in expected)).splitlines()) == expected
-        wait_until(lambda: writer._asleep)
+        wait_until(lambda: not writer._bytes)  # the thread waits again
         assert threading.active_count() == threads + 1

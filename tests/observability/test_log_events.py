@@ -1,9 +1,9 @@
-"""Lines that anybody can cause are limited, and none goes unmentioned."""
+"""Lines that callers without a valid key can cause are limited and counted."""
 
 import asyncio
 from typing import Any
 
-from app.observability.log_limit import LineLimit
+from app.observability.log_events import LineLimit
 
 
 class Clock:
@@ -13,7 +13,7 @@ class Clock:
         return self.now
 
 
-async def test_so_many_lines_a_second_are_allowed_and_the_others_summed_up(lines: list[Any]) -> None:
+async def test_lines_over_the_limit_are_suppressed_and_counted(lines: list[Any]) -> None:
     clock = Clock()
     limit = LineLimit("connection.refused", per_s=3, clock=clock)
     assert [limit.allows() for _ in range(8)] == [True] * 3 + [False] * 5
@@ -28,7 +28,7 @@ async def test_so_many_lines_a_second_are_allowed_and_the_others_summed_up(lines
     assert limit.allows()
 
 
-async def test_below_the_limit_nothing_is_said(lines: list[Any]) -> None:
+async def test_below_the_limit_nothing_is_logged(lines: list[Any]) -> None:
     clock = Clock()
     limit = LineLimit("connection.refused", per_s=3, clock=clock)
     for _ in range(10):

@@ -1,0 +1,62 @@
+"""Names that several signals share: spans, events, and the closed sets of label values.
+
+A request can add no label value. Models are those of the settings, those of Groq's catalogue once they are used, and
+`other`; outcomes are those of the row and of requests without a row. Attribute names stand in attributes.py.
+"""
+
+import os
+from collections.abc import Iterable
+
+from app.core.errors import InternalError, UpstreamError
+from app.core.outcomes import Outcome
+from app.core.record import Kept
+
+CHAT_SPAN = "chat {model}"
+ATTEMPT_SPAN = "groq.attempt"
+ADMISSION_SPAN = "chat.admission"
+COMMIT_SPAN = "chat_logs.commit"
+
+FIRST_TOKEN = "first_token"  # noqa: S105 - a token of text # nosec B105
+RETRY = "retry"
+STALL = "stall"
+CLIENT_DISCONNECTED = "client_disconnected"
+DRAINING = "draining"
+STORED = {Kept.DATABASE: "committed", Kept.SPOOL: "spooled", Kept.REJECTED: "rejected"}
+
+FAILED = frozenset(
+    {
+        Outcome.UPSTREAM_ERROR,
+        Outcome.UPSTREAM_RATE_LIMITED,
+        Outcome.UPSTREAM_TIMEOUT,
+        Outcome.INTERNAL_ERROR,
+        Outcome.PERSISTENCE_FAILED,
+    }
+)
+"""Failures of Groq or of this service. A client that leaves, or a request that Groq refuses, is none."""
+
+OTHER_MODEL = "other"
+TOKEN_TYPES = ("input", "output", "cached_input", "reasoning")
+PHASES = ("queue", "prompt", "completion")
+POOL_STATES = ("in_use", "idle")
+QUOTA_OPERATIONS = ("enter", "settle", "renew")
+COMMIT_FAILURES = ("away", "refused", "timeout")
+
+
+def _with_subclasses(error: type[UpstreamError]) -> Iterable[type[UpstreamError]]:
+    yield error
+    for subclass in error.__subclasses__():
+        yield from _with_subclasses(subclass)
+
+
+RETRY_REASONS = tuple(sorted(error.code for error in _with_subclasses(UpstreamError) if error.retryable))
+ATTEMPT_RESULTS = (
+    "ok",
+    "cancelled",
+    InternalError.code,
+    *sorted({error.code for error in _with_subclasses(UpstreamError)}),
+)
+
+
+def service_name() -> str:
+    """The service's name on traces and log lines, from OpenTelemetry's variable."""
+    return os.environ.get("OTEL_SERVICE_NAME") or "groq-stream"

@@ -1,0 +1,115 @@
+"""Log events and their fields. A line has the fields that are listed here: what people and models wrote is in none."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from app.core.attempt import Attempt
+from app.core.errors import InternalError, ServiceError
+from app.core.record import NO_MESSAGES, ChatRecord, Kept
+from app.observability.conventions import FAILED
+from app.observability.log_format import without_messages
+
+_RECORD_FIELDS = (
+    "created_at", "route", "client", "client_request_id", "trace_id", "outcome", "error_code", "http_status",
+    "requested_model", "model_name", "finish_reason",
+    "prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens", "usage_source", "cost_usd",
+    "ttft_ms", "duration_ms", "queue_ms", "attempts", "upstream_request_id",
+)  # fmt: skip
+_DETAIL_FIELDS = (
+    "streamed", "upstream_response_id", "upstream_first_chunk_ms", "time_per_output_token_ms", "overhead_ms",
+    "longest_silence_ms", "backpressure_ms", "retry_wait_ms", "upstream_queue_ms", "upstream_prompt_ms", "upstream_completion_ms",
+    "chunks", "bytes", "unexpected_fields",
+)  # fmt: skip
+_WINDOW_S = 1
+
+log = structlog.get_logger("app.services.chat")
+
+
+def chat_fields(
+    record: ChatRecord, attempts: Sequence[Attempt], *, commit_s: float, kept: Kept | None
+) -> dict[str, Any]:
+    """The facts of a chat: those of its row, and those that only signals have."""
+    limits = attempts[-1].rate_limits if attempts else {}
+    return {
+        "request_id": str(record.id),
+        **{name: getattr(record, name) for name in _RECORD_FIELDS},
+        **{name: getattr(record.details, name) for name in _DETAIL_FIELDS},
+        "attempt_results": [attempt.result for attempt in attempts],
+        "connection_failures": [attempt.cause for attempt in attempts if attempt.cause],
+        "commit_ms": round(commit_s * 1000, 3),
+        "kept": kept,
+        **{f"ratelimit_remaining_{kind}": limit.remaining for kind, limit in limits.items()},
+    }
+
+
+def refusal_fields(error: ServiceError, *, request_id: UUID, route: str) -> dict[str, Any]:
+    """The facts of a request that was refused before a chat began."""
+    return {
+        "request_id": str(request_id),
+        "route": route,
+        "outcome": error.outcome,
+        "error_code": error.reported_code,
+        "http_status": error.status,
+        "param": error.param,
+    }
+
+
+def emit_chat(
+    record: ChatRecord, fields: Mapping[str, Any], *, error: ServiceError | None, lost: ServiceError | None
+) -> None:
+    """Emits `chat.finished`: error for a bug or a row that was `lost`, warning if Groq failed, otherwise info.
+
+    Where the content of a chat is not stored, a traceback has no messages: they may quote the content.
+    """
+    private = record.messages == NO_MESSAGES
+    bug = error.__cause__ if isinstance(error, InternalError) else None
+    if lost is None and bug is None:
+        emit = log.warning if record.outcome in FAILED else log.info
+        emit("chat.finished", **fields)
+        return
+    more: dict[str, Any] = {}
+    if bug is not None and private:
+        more["exception"] = without_messages((type(bug), bug, bug.__traceback__))
+    if lost is not None:
+        # Without its traceback, as a database's message may quote the row.
+        more |= {"error": str(lost.__cause__ or lost), "failed_with": error and error.reported_code}
+    log.error("chat.finished", **fields, **more, exc_info=None if private else bug)
+
+
+class LineLimit:
+    """Allows `per_s` lines of one event a second, so that callers without a valid key cannot fill the log.
+
+    After a second with suppressed lines, `log.lines_suppressed` has their number. It needs a running event loop then.
+    """
+
+    def __init__(self, event: str, *, per_s: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._event = event
+        self._per_s = per_s
+        self._clock = clock
+        self._window_ends = 0.0
+        self._allowed = 0
+        self._suppressed = 0
+
+    def allows(self) -> bool:
+        """Whether one more line may be written; if not, it is counted."""
+        now = self._clock()
+        if now >= self._window_ends:
+            self._window_ends, self._allowed = now + _WINDOW_S, 0
+        if self._allowed < self._per_s:
+            self._allowed += 1
+            return True
+        self._suppressed += 1
+        if self._suppressed == 1:
+            # In an empty context, so that the line has no trace id of one of the requests.
+            asyncio.get_running_loop().call_later(self._window_ends - now, self._report, context=Context())
+        return False
+
+    def _report(self) -> None:
+        count, self._suppressed = self._suppressed, 0
+        log.info("log.lines_suppressed", suppressed_event=self._event, count=count)

@@ -1,0 +1,104 @@
+"""The facade: facts go in, signals come out, and nothing is raised."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from opentelemetry.trace import StatusCode
+
+from app.core.attempt import Attempt, RateLimit
+from app.core.errors import InternalError, InvalidRequest, PersistenceFailed
+from app.core.outcomes import Outcome
+from app.core.record import Kept
+from app.db.errors import RowsRefused
+from tests.observability.harness import Harness
+from tests.support.records import record
+
+
+def test_chat_is_one_line_without_content(harness: Harness, lines: list[Any]) -> None:
+    chat = harness.chat(Attempt("m", 1.0, headers_at=1.1, ended=1.2, rate_limits={"tokens": RateLimit(100, 70, 1.0)}))
+    (line,) = lines
+    assert line["event"] == "chat.finished"
+    assert line["request_id"] == str(chat.id)
+    assert chat.traceparent == f"00-{line['trace_id']}-{line['span_id']}-03"
+    assert (line["ratelimit_remaining_tokens"], line["commit_ms"], line["overhead_ms"]) == (70, 4.0, None)
+    assert not {"prompt", "messages", "response", "reasoning", "tool_calls", "params", "details"} & set(line)
+
+
+def test_bug_is_an_error_with_its_cause(harness: Harness, lines: list[Any]) -> None:
+    error = InternalError("told to the client")
+    error.__cause__ = RuntimeError("the cause")
+    harness.chat(error=error, outcome=Outcome.INTERNAL_ERROR)
+    assert lines[0]["log_level"] == "error"
+    assert lines[0]["exc_info"] is error.__cause__
+    assert harness.spans["chat m"].status.status_code is StatusCode.ERROR
+
+
+def test_lost_row_has_no_traceback_of_the_database(harness: Harness, lines: list[Any]) -> None:
+    lost = PersistenceFailed("told to the client")
+    lost.__cause__ = RowsRefused("null value in column")
+    lost.__cause__.__cause__ = RuntimeError("DETAIL: Failing row contains (a-word-of-mine)")
+    harness.chat(lost=lost, outcome=Outcome.PERSISTENCE_FAILED)
+    assert lines[0]["error"] == "null value in column"
+    assert not lines[0]["exc_info"]
+    assert harness.spans["chat m"].attributes
+    assert harness.spans["chat m"].attributes["error.type"] == "persistence_failed"
+
+
+def test_bug_is_logged_even_if_its_row_is_lost(harness: Harness, lines: list[Any]) -> None:
+    bug, lost = InternalError("told to the client"), PersistenceFailed("lost")
+    bug.__cause__ = RuntimeError("the cause")
+    harness.chat(error=bug, lost=lost, outcome=Outcome.PERSISTENCE_FAILED)
+    assert (lines[0]["exc_info"], lines[0]["failed_with"]) == (bug.__cause__, "internal_error")
+
+
+def test_failing_signal_does_not_raise(harness: Harness, lines: list[Any]) -> None:
+    broken: Any = object()
+    watch = harness.telemetry.chat_began(broken, broken, arrived=0, queue_s=0)
+    watch.attempted(broken)
+    watch.finished(broken, None, commit_s=0, kept=Kept.DATABASE)
+    harness.telemetry.rows_committed(broken, began_ns=0, took_s=0, failure=None)
+    assert watch.traceparent is None
+    assert {line["event"] for line in lines} == {"telemetry.failed"}
+
+
+def test_failing_signal_does_not_stop_the_others(harness: Harness, lines: list[Any]) -> None:
+    harness.chat(cost_usd=-1.0)  # a counter cannot decrease
+    assert [line["event"] for line in lines] == ["telemetry.failed", "chat.finished"]
+    assert "chat m" in harness.spans
+
+
+def test_refusal_is_counted_and_logged(harness: Harness, lines: list[Any]) -> None:
+    refusal = InvalidRequest("no", param="messages")
+    harness.telemetry.chat_refused(refusal, request_id=uuid4(), route="/chat", has_key=True)
+    assert harness.value("chat_requests_total", model="other", outcome="invalid_request") == 1
+    assert (lines[0]["event"], lines[0]["error_code"]) == ("chat.refused", "invalid_request")
+
+
+def test_observation_has_an_exemplar(harness: Harness) -> None:
+    chat = harness.chat(ttft_ms=20.0)
+    (metric,) = (
+        each for each in harness.telemetry.metrics.registry.collect() if each.name == "chat_time_to_first_token_seconds"
+    )
+    (exemplar,) = (sample.exemplar for sample in metric.samples if sample.exemplar)
+    assert exemplar.labels["trace_id"] == chat.traceparent.split("-")[1] if chat.traceparent else False
+    assert exemplar.value == 0.02
+
+
+def test_unknown_model_is_other(harness: Harness) -> None:
+    for number in range(50):
+        watch = harness.telemetry.chat_began(uuid4(), {"model": f"made-up-{number}"}, arrived=0, queue_s=0)
+        watch.finished(record(model_name=f"made-up-{number}"), None, commit_s=0, kept=Kept.DATABASE)
+    assert harness.value("chat_requests_total", model="other", outcome="completed") == 50
+    assert list(harness.spans) == ["chat other"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "level"),
+    [(Outcome.COMPLETED, "info"), (Outcome.CLIENT_DISCONNECTED, "info"), (Outcome.UPSTREAM_TIMEOUT, "warning")],
+)
+def test_level_of_a_chat_depends_on_its_outcome(
+    harness: Harness, lines: list[Any], outcome: Outcome, level: str
+) -> None:
+    harness.chat(outcome=outcome)
+    assert [line["log_level"] for line in lines] == [level]
