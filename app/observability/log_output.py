@@ -131,10 +131,7 @@ class LogOutput:
         return sum(writer.dropped for writer in self._writers.values())
 
     def attach(self, *, max_bytes: int, flush_timeout_s: float, on_recovered: Callable[[int], None]) -> WriteText:
-        """Replaces stdout and stderr, for `print` and tracebacks too; returns a function that writes text to stdout.
-
-        It may be called again, with other limits.
-        """
+        """Replaces stdout and stderr, for `print` and tracebacks too; returns a function that writes to stdout."""
         self._flush_s = flush_timeout_s
         write = self._attach(sys.stdout, max_bytes, on_recovered)
         self._attach(sys.stderr, max_bytes, on_recovered)
@@ -158,7 +155,7 @@ class LogOutput:
         except (OSError, ValueError):
             descriptor = None
         if stream is None or descriptor is None:
-            return partial(_write_to, stream)
+            return partial(_write_to, stream)  # in memory
         writer = self._writer(descriptor, max_bytes, on_recovered)
         self._streams.append(stream)
         if descriptor in _STANDARD and not isinstance(getattr(stream, "buffer", None), _QueuedStream):
@@ -197,8 +194,6 @@ class _QueuedStream(io.FileIO):
         return len(content)
 
 
-def _write_to(stream: TextIO | None, text: str) -> None:
-    """Does not block: the stream is in memory, or the process was started without one."""
-    with suppress(OSError, ValueError):
-        if stream is not None:
-            stream.write(text)
+def _write_to(stream: Any, text: str) -> None:
+    with suppress(AttributeError, OSError, ValueError):  # a process may be started without stdout
+        stream.write(text)

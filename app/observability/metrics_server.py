@@ -1,4 +1,4 @@
-"""Where Prometheus asks: a port of the worker's own, in threads of their own, and never the public port."""
+"""The metrics port of a worker: answered in threads of its own, and never on the public port."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 class MetricsServer:
-    """`METRICS_PORT` plus the worker's slot is the port. A worker that cannot have it serves chats all the same."""
+    """Listens on `METRICS_PORT` plus the worker's slot. A worker whose port is taken serves chats without metrics."""
 
     def __init__(self, registry: CollectorRegistry, settings: Settings) -> None:
         self._registry = registry
@@ -39,7 +39,7 @@ class MetricsServer:
             await self.close()
 
     async def close(self) -> None:
-        """Frees the port. It may be called again."""
+        """Closes the port and its connections. It may be called again."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -60,7 +60,7 @@ class MetricsServer:
         try:
             server = _Server((settings.metrics_host, port), settings)
         except (OSError, OverflowError) as exc:
-            log.error("metrics.not_served", host=settings.metrics_host, port=port, error=str(exc))
+            log.error("metrics_server.failed", host=settings.metrics_host, port=port, error=str(exc))
             return
         server.set_app(make_wsgi_app(self._registry))
         self._server = server
@@ -69,10 +69,9 @@ class MetricsServer:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A thread for each connection, which has one request, within the time limit.
+    """A thread for each connection, which has one request within the time limit.
 
-    Where there are as many as allowed, a new one takes the place of the oldest: connections that ask nothing do not
-    keep Prometheus out.
+    At the maximum number of connections, a new one closes the oldest, so that idle ones do not block Prometheus.
     """
 
     daemon_threads = True
@@ -87,7 +86,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """Without asking a name server for the host's name, which may take long, and which nobody needs."""
+        """Without the library's look-up of the host's name, which may take long and has no use here."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
@@ -95,7 +94,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
             if len(self._deadlines) >= self._max_connections:
-                self._hang_up(next(iter(self._deadlines)))
+                self._disconnect(next(iter(self._deadlines)))
             self._deadlines[request] = time.monotonic() + self._timeout_s
         super().process_request(request, client_address)
 
@@ -105,25 +104,25 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().shutdown_request(request)
 
     def stop(self) -> None:
-        """Blocks for a moment. Connections are closed with it."""
+        """Closes the port and all connections. Blocks for up to `_POLL_S`."""
         self.shutdown()
         self.server_close()
         with self._lock:
             for request in list(self._deadlines):
-                self._hang_up(request)
+                self._disconnect(request)
 
     def service_actions(self) -> None:
-        """After each connection, and when there has been none for `_POLL_S`."""
+        """Closes overdue connections; called after each new one, and every `_POLL_S`."""
         now = time.monotonic()
         with self._lock:
             for request in [each for each, deadline in self._deadlines.items() if deadline <= now]:
-                self._hang_up(request)
+                self._disconnect(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has left, or was hung up on: the library would write its traceback to stderr."""
+        """Ignores a client that has left or was disconnected: the library would print a traceback."""
 
-    def _hang_up(self, request: Any) -> None:
-        """Its thread, which waits for the client, goes on and ends."""
+    def _disconnect(self, request: Any) -> None:
+        """Shuts the connection down, so that its thread, which waits for the client, ends."""
         self._deadlines.pop(request, None)
         with suppress(OSError):
             request.shutdown(socket.SHUT_RDWR)
@@ -131,4 +130,4 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Handler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        """Scrapes are no news."""
+        """Logs no scrapes."""
