@@ -23,8 +23,8 @@ _RECORD_FIELDS = (
 )  # fmt: skip
 _DETAIL_FIELDS = (
     "streamed", "upstream_response_id", "upstream_first_chunk_ms", "time_per_output_token_ms", "overhead_ms",
-    "longest_silence_ms", "backpressure_ms", "retry_wait_ms", "upstream_queue_ms", "upstream_prompt_ms", "upstream_completion_ms",
-    "chunks", "bytes", "unexpected_fields",
+    "longest_silence_ms", "backpressure_ms", "retry_wait_ms", "upstream_queue_ms", "upstream_prompt_ms",
+    "upstream_completion_ms", "chunks", "bytes", "unexpected_fields",
 )  # fmt: skip
 _WINDOW_S = 1
 
