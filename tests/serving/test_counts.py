@@ -149,7 +149,7 @@ def test_requests_are_rows_and_refusals_and_every_signal_says_the_same(
     # A key that is none is counted wherever it is sent; where no chat was asked for, none was refused.
     guessed = [line["route"] for line in lines if line["event"] == "key.refused"]
     assert guessed == ["/v1/models", "/v1/models/{model:path}", "/page/chats/{chat_id}"]
-    assert total(samples, "keys_refused_total") == len(GUESSED) + counted["rejected_unauthorized"]
+    assert total(samples, "auth_failures_total") == len(GUESSED) + counted["rejected_unauthorized"]
 
     # A row, its line and its trace are of one chat.
     kept = {str(row["id"]): (row["outcome"], row["trace_id"], row["client"]) for row in rows}
