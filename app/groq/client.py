@@ -18,7 +18,7 @@ from app.core.errors import UpstreamBroken, UpstreamError, UpstreamModelGone, Up
 from app.groq.catalogue import Catalogue
 from app.groq.connector import create_connector, proxy_of
 from app.groq.errors import cause_of, refusal, retry_after_s
-from app.groq.frames import Frames
+from app.groq.flush_scheduler import FlushScheduler
 from app.groq.rate_limits import rate_limits
 from app.groq.redaction import Redactor
 from app.groq.retry import retrying
@@ -33,6 +33,8 @@ _ENCODINGS = {"", "identity", "gzip", "deflate"}
 """Those that aiohttp decodes. The service asks for `identity`; a proxy may compress all the same."""
 
 _LARGE_BYTES = 2**16
+_READ_BUFFER_BYTES = 2**16
+"""aiohttp stops receiving at twice as much, until it is read: the most that a block holds, whatever Groq sends."""
 
 _Answer = GroqStream | WholeAnswer
 
@@ -52,7 +54,7 @@ class GroqClient:
         self.catalogue = Catalogue(settings)
         self._own_models = settings.own_models
         self._fallback = settings.groq_fallback_model and settings.groq_model(settings.groq_fallback_model)
-        self._frames = Frames(settings.stream_flush_ms / 1000)
+        self._flush_scheduler = FlushScheduler(settings.stream_flush_ms / 1000)
         self._redactor = Redactor(api_key)
         self._sdk = Sdk(base_url=base_url, api_key=api_key)
 
@@ -63,18 +65,19 @@ class GroqClient:
             connector=create_connector(),
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=_READ_BUFFER_BYTES,
             # What HTTPS_PROXY says is meant for Groq, and not for a simulator on this machine or network.
             proxy=proxy_of(self._url) if self._settings.groq_api_key is not None else None,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.groq_connect_timeout_s),
         )
-        self._frames.start()
+        self._flush_scheduler.start()
         self.catalogue.start(self._session)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.catalogue.stop()
         await self._session.close()
-        await self._frames.stop()
+        await self._flush_scheduler.stop()
 
     async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[Attempt], None]) -> _Answer:
         """An answer that has made progress (a whole one: that is here), after as many attempts as the settings allow.
@@ -131,8 +134,10 @@ class GroqClient:
         try:
             async with asyncio.timeout(limit_s):
                 response = await self._post(payload, attempt)
-                stream = GroqStream(response, settings=self._settings, frames=self._frames, redactor=self._redactor)
-                await stream.await_progress()
+                stream = GroqStream(
+                    response, settings=self._settings, flush_scheduler=self._flush_scheduler, redactor=self._redactor
+                )
+                await stream.wait_for_progress()
                 return stream
         except TimeoutError as exc:
             raise UpstreamTimeout(f"Groq sent no token within {round(limit_s, 1):g} s") from exc

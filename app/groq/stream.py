@@ -1,4 +1,4 @@
-"""One streamed answer of Groq's: reads the connection, and hands what it read to the decoder."""
+"""A streamed answer: reads the body of Groq's response, and passes it to the decoder in blocks."""
 
 import asyncio
 from contextlib import suppress
@@ -8,37 +8,46 @@ import aiohttp
 from app.core.config import Settings
 from app.core.errors import UpstreamBroken, UpstreamBrokenEarly, UpstreamError, UpstreamUnreachable
 from app.groq.errors import cause_of
-from app.groq.frames import Frames
-from app.groq.gather import Gatherer
-from app.groq.reader import all_that_came, take
+from app.groq.flush_scheduler import FlushScheduler
 from app.groq.redaction import Redactor
-from app.groq.wire import Decoder
+from app.groq.sse_decoder import SseDecoder
 from app.services.chat.block import Block
 
-_END_OF_BODY_S = 0.05
-_CLOSING_S = 1
+_END_OF_BODY_TIMEOUT_S = 0.05
+_CLOSE_TIMEOUT_S = 1
 
 
 class GroqStream:
-    """Satisfies `chat.ports.UpstreamStream`."""
+    """Implements `services.chat.ports.UpstreamStream`.
+
+    The first block is read as soon as it arrives. Afterwards the tokens of a flush interval accumulate in aiohttp's
+    buffer and are read as one block: waking the stream's task, parsing and sending cost several times as much as
+    receiving a token. A stream that is slower than the interval is passed on as it arrives.
+    """
 
     def __init__(
-        self, response: aiohttp.ClientResponse, *, settings: Settings, frames: Frames, redactor: Redactor
+        self,
+        response: aiohttp.ClientResponse,
+        *,
+        settings: Settings,
+        flush_scheduler: FlushScheduler,
+        redactor: Redactor,
     ) -> None:
         self._response = response
         self._body = response.content
         self._settings = settings
-        self._decoder = Decoder(max_event_bytes=settings.groq_max_event_bytes)
-        self._frames = frames
+        self._decoder = SseDecoder(max_event_bytes=settings.groq_max_event_bytes)
+        self._flush_scheduler = flush_scheduler
+        self._phase = flush_scheduler.assign_phase()
+        self._next_flush = 0.0
         self._redactor = redactor
-        self._gatherer: Gatherer | None = None
-        self._first: Block | None = None
-        self._raw_bytes = 0
+        self._first_block: Block | None = None
+        self._received_bytes = 0
         self._choices = 1
-        self._finished: set[int] = set()
+        self._finished_choices: set[int] = set()
         self._ended = False
 
-    async def await_progress(self) -> None:
+    async def wait_for_progress(self) -> None:
         """Returns at the first progress, a finish_reason or the end; `read` then returns all that came until then.
 
         Raises an UpstreamError for a failure before: nothing was sent to the client, so that it may be retried.
@@ -58,23 +67,35 @@ class GroqStream:
         except BaseException:
             await self.aclose()
             raise
-        self._first = first
+        self._first_block = first
 
     async def read(self) -> Block:
-        if self._first is not None:
-            first, self._first = self._first, None
+        if self._first_block is not None:
+            first, self._first_block = self._first_block, None
             return first
         return await self._receive()
 
+    async def aclose(self) -> None:
+        """Returns the connection to the pool if the answer was read to its end, else closes it."""
+        if self._ended and not self._body.is_eof() and self._body.exception() is None:
+            # The end of the HTTP body follows `[DONE]` within microseconds; without it the connection is not reusable.
+            with suppress(aiohttp.ClientError, OSError):
+                async with asyncio.timeout(_END_OF_BODY_TIMEOUT_S):
+                    await self._body.wait_eof()
+        with suppress(aiohttp.ClientError, OSError):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                self._response.release()
+                await self._response.wait_for_close()
+
     def _check_content_type(self) -> None:
-        kind = self._response.headers.get("content-type", "text/event-stream")
-        if not kind.lower().startswith("text/event-stream"):
-            raise UpstreamBroken(f"Groq answered with {kind} where a stream was expected")
+        content_type = self._response.headers.get("content-type", "text/event-stream")
+        if not content_type.lower().startswith("text/event-stream"):
+            raise UpstreamBroken(f"Groq answered with {content_type} where a stream was expected")
 
     def _failure_before_progress(self, first: Block) -> UpstreamError:
         if isinstance(first.error, UpstreamError) and not isinstance(first.error, UpstreamBroken):
             return first.error  # Groq's own error event, with its status
-        if not self._raw_bytes:
+        if not self._received_bytes:
             failure: UpstreamError = UpstreamUnreachable("Groq closed the connection before it answered")
         else:
             message = first.error.message if first.error else first.early_stop
@@ -86,71 +107,64 @@ class GroqStream:
 
     async def _receive(self) -> Block:
         try:
-            data = await self._next_data()
+            data = await self._read_body()
         except (aiohttp.ClientError, OSError) as exc:
-            return self._broken_off(exc)
-        self._raw_bytes += len(data)
-        block = self._note(self._decoder.feed(data) if data else self._decoder.finish(), at_end=not data)
-        if self._raw_bytes > (limit := self._settings.chat_max_stream_bytes) and block.error is None:
+            return self._connection_lost(exc)
+        self._received_bytes += len(data)
+        block = self._process(self._decoder.feed(data) if data else self._decoder.finish(), at_end=not data)
+        if self._received_bytes > (limit := self._settings.chat_max_stream_bytes) and block.error is None:
             block.error = UpstreamBroken(f"Groq's stream is longer than {limit} bytes")
         return block
 
-    async def _next_data(self) -> bytes:
-        """What has come; empty at the end. After the last finish_reason, the end is awaited for a moment only."""
-        if not self._has_finished:
-            return await all_that_came(self._body)
+    async def _read_body(self) -> bytes:
+        """Returns what has arrived, once a flush is due; empty at the end.
+
+        After the last finish_reason the answer is whole: `GROQ_END_TIMEOUT_S` limits the wait for its end.
+        """
         try:
-            async with asyncio.timeout(self._settings.groq_end_timeout_s):
-                return await all_that_came(self._body)
+            async with asyncio.timeout(self._settings.groq_end_timeout_s if self._has_finished else None):
+                await self._wait_for_flush()
+                return await self._body.readany()
         except TimeoutError:
             return b""
+        except RuntimeError as exc:  # aiohttp's own, if it closed the connection for what is not HTTP
+            raise aiohttp.ClientPayloadError("the connection ended before the answer did") from exc
+
+    async def _wait_for_flush(self) -> None:
+        """Returns when the next flush is due, or at once when the body ends; raises what broke the connection."""
+        if self._next_flush > asyncio.get_running_loop().time() and self._body.exception() is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._next_flush):
+                    await self._body.wait_eof()
 
     @property
     def _has_finished(self) -> bool:
         """Every choice has its finish_reason, so that the answer is whole, however the connection ends."""
-        return len(self._finished) >= self._choices
+        return len(self._finished_choices) >= self._choices
 
-    def _gather_or_stop(self, block: Block) -> None:
-        """From the first token on, until the last."""
-        over = block.ended or block.error is not None or self._has_finished
-        if self._gatherer is not None:
-            if over:
-                self._gatherer.stop()
-            return
-        connection = self._response.connection  # none, if the body has ended
-        if not (self._frames.wanted and block.deltas) or over:
-            return
-        if connection is not None and connection.transport is not None:
-            self._gatherer = Gatherer(connection.transport, self._body, frames=self._frames)
-            self._body.on_eof(self._gatherer.stop)
-
-    def _note(self, block: Block, *, at_end: bool) -> Block:
+    def _process(self, block: Block, *, at_end: bool) -> Block:
         self._choices = max(self._choices, block.choices)
-        self._finished |= block.finished
+        self._finished_choices |= block.finished
         if at_end and self._has_finished and not block.ended:
             block.ended, block.error = True, None
         self._redactor.redact_block(block)
         self._ended = block.ended
-        self._gather_or_stop(block)
+        if self._has_finished:
+            self._next_flush = 0
+        elif block.deltas or self._next_flush:
+            self._next_flush = self._flush_scheduler.next_flush(self._phase)
         return block
 
-    async def aclose(self) -> None:
-        """Frees the connection: for the next chat if the answer was read to its end, else by closing it."""
-        if self._ended and not self._body.at_eof():
-            # The end of the HTTP body follows `[DONE]` by an instant; without it the connection is lost to the pool.
-            with suppress(aiohttp.ClientError, OSError):
-                async with asyncio.timeout(_END_OF_BODY_S):
-                    await self._body.readany()
-        with suppress(aiohttp.ClientError, OSError):
-            async with asyncio.timeout(_CLOSING_S):
-                self._response.release()
-                await self._response.wait_for_close()
-
-    def _broken_off(self, exc: Exception) -> Block:
-        """What came before the connection broke is still the client's; aiohttp's own reads would throw it away."""
-        block = self._decoder.feed(take(self._body))
+    def _connection_lost(self, exc: Exception) -> Block:
+        """Returns what arrived before the connection broke, with the error."""
+        # aiohttp's reads raise the error first and would lose these bytes (in asyncio: python/cpython#75044).
+        self._body.set_exception(None)  # type: ignore[arg-type]
+        data = self._body.read_nowait()
+        self._body.set_exception(exc)
+        self._received_bytes += len(data)
+        block = self._decoder.feed(data)
         if not (block.ended or block.error):
             block.error = broken = UpstreamBroken("the connection to Groq broke off")
             broken.cause = cause_of(exc)
             broken.__cause__ = exc
-        return self._note(block, at_end=True)
+        return self._process(block, at_end=True)

@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from app.core.errors import ServiceError
-from app.groq.wire import Decoder
+from app.groq.sse_decoder import SseDecoder
 from app.services.chat.block import Block
 from tests.fuzz.bodies import JSON
 from tests.groq.shapes import DONE, STREAM
@@ -71,7 +71,7 @@ def cut(stream: bytes, sizes: list[int]) -> list[bytes]:
 
 def keeps_its_promises(pieces: list[bytes]) -> list[Block]:
     """Feeds the parser; raises AssertionError for a promise that it breaks, and whatever it raises itself."""
-    decoder = Decoder(max_event_bytes=MAX_EVENT_BYTES)
+    decoder = SseDecoder(max_event_bytes=MAX_EVENT_BYTES)
     fed, relayed, blocks = b"", b"", []
     for piece in [*pieces, None]:
         block = decoder.finish() if piece is None else decoder.feed(piece)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from app.groq.wire import Decoder
+from app.groq.sse_decoder import SseDecoder
 from app.services.chat.block import Block
 
 USAGE = {
@@ -42,7 +42,7 @@ DONE = b"data: [DONE]\n\n"
 
 def decode(*pieces: bytes, end: bool = True, max_event_bytes: int = 10_000) -> tuple[Block, list[bytes]]:
     """Everything that the pieces brought, as one block, and what was relayed for each of them."""
-    decoder = Decoder(max_event_bytes=max_event_bytes)
+    decoder = SseDecoder(max_event_bytes=max_event_bytes)
     whole, relayed = Block(), []
     for piece in pieces:
         block = decoder.feed(piece)

@@ -17,7 +17,7 @@ _START = b"data: {"
 _NOT_THE_USUAL_SHAPE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class Decoder:
+class SseDecoder:
     """Reads one stream. Between two calls it holds the unfinished last event, and nothing else."""
 
     def __init__(self, *, max_event_bytes: int) -> None:
