@@ -23,7 +23,7 @@ from app.db.writer import ChatLogWriter
 from app.groq.client import GroqClient
 from app.observability import logs
 from app.observability.telemetry import Telemetry
-from app.quota.opening import opened
+from app.quota import create_quota
 from app.services.chat.drain import Drain
 from app.services.chat_service import ChatService
 from app.serving.checks import settings_or_exit
@@ -51,7 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             groq = await stack.enter_async_context(GroqClient(settings))
             bodies = BodyReader(settings)
             stack.callback(bodies.close)
-            quota = await stack.enter_async_context(opened(settings, telemetry))
+            quota = await stack.enter_async_context(create_quota(settings, telemetry))
             chats = ChatService(
                 settings,
                 upstream=groq,

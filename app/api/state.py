@@ -77,17 +77,17 @@ class RefusalEvents(Protocol):
 
 
 class Quota(Protocol):
-    """Limits requests by caller. `client` is the name of the key."""
+    """Limits requests by client. `client_id` is the name of the key."""
 
-    async def enter(self, client: str | None, request_id: UUID) -> Mapping[str, str]:
-        """Counts one request, and returns the rate-limit headers. `leave` has to follow.
+    async def enter(self, client_id: str | None, request_id: UUID) -> Mapping[str, str]:
+        """Count a request and return its rate-limit headers. `leave` has to follow in every case.
 
         Raises QuotaExceeded or QuotaUnavailable.
         """
         ...
 
     def leave(self, request_id: UUID) -> None:
-        """The request has ended. May be called more than once."""
+        """End a request, unless its chat has ended. May be called more than once."""
         ...
 
 

@@ -1,11 +1,60 @@
-"""How much each caller may ask for. It satisfies `api.state.Quota` and `chat.ports.Meter`.
+"""How much each client may ask for. `create_quota` yields what satisfies `api.state.Quota` and `services.chat.ports.Meter`.
 
-quota.py       what a caller is told at the door, and what becomes of a chat's tokens
-ledger.py      the counts: requests and tokens of a minute by the `limits` library, streams at once
-places.py      streams at once, of one worker
-leases.py      streams at once, of all workers, in Redis
-one_trip.py    a client of Redis for which many commands are one round trip
-limit.py       how long a round trip may take
-access.py      what to do while Redis is away
-opening.py     puts them together, in memory or in Redis
+quota.py         admits requests, refuses what exceeds a limit, charges chats when they end
+status.py        the limits, and what is left of them, as headers and refusals
+local.py         counts in the memory of this process
+redis_store.py   counts in Redis for all workers
+redis_scripts.py runs scripts in Redis, within a time limit, and pauses after a failure
 """
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from app.core.config import Settings
+from app.core.record import ChatRecord
+
+if TYPE_CHECKING:
+    from app.quota.quota import Quota
+    from app.quota.redis_scripts import QuotaEvents
+
+
+class Unlimited:
+    """Stands in where no quota is set: counts nothing."""
+
+    async def enter(self, client_id: str | None, request_id: UUID) -> Mapping[str, str]:  # noqa: ARG002
+        return {}
+
+    def leave(self, request_id: UUID) -> None:
+        pass
+
+    def ended(self, record: ChatRecord) -> None:
+        pass
+
+
+@asynccontextmanager
+async def create_quota(settings: Settings, events: "QuotaEvents") -> AsyncIterator["Quota | Unlimited"]:
+    """Yield what the settings describe. Redis need not be available."""
+    if not settings.has_quota:
+        yield Unlimited()
+        return
+    from app.quota.quota import Quota  # noqa: PLC0415 - the client of Redis is large, and most run without it
+
+    async with Quota.running(settings, events) as quota:
+        yield quota
+
+
+def redis_problems(settings: Settings) -> list[str]:
+    """Return a sentence if redis-py cannot use the options in REDIS_URL, which otherwise each chat would find out."""
+    if settings.redis_url is None or not settings.has_quota:
+        return []
+    from app.quota.redis_scripts import connect  # noqa: PLC0415 - as above
+
+    try:
+        connect(settings.redis_url.get_secret_value()).connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    except Exception:  # noqa: BLE001 - redis-py raises a different exception for each kind of mistake
+        return [
+            "REDIS_URL: redis-py does not know an option behind the ?, or cannot use its value; remove or correct it"
+        ]
+    return []

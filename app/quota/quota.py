@@ -1,108 +1,109 @@
-"""What a caller is told at the door, and what becomes of the tokens of its chat."""
+"""Admits requests by the quota of their client, and charges chats when they end."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import NoReturn
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Protocol, Self
 from uuid import UUID
 
-from app.core.errors import QuotaExceeded, QuotaUnavailable, StreamQuotaExceeded, TokenQuotaExceeded
+from app.core.config import Settings
+from app.core.errors import QuotaUnavailable, StreamQuotaExceeded
 from app.core.record import ChatRecord
-from app.quota.access import Access, StoreAway
-from app.quota.ledger import Ledger, Standing, Window
+from app.quota.local import LocalStore
+from app.quota.redis_scripts import QuotaEvents, RedisScripts, StoreUnavailable, connect
+from app.quota.redis_store import RedisStore
+from app.quota.status import Limits, QuotaStatus
 
-_ANYONE = "anyone"
-_ROUNDING_S = 0.5
-"""Redis tells the rest of a minute in whole seconds, which may be so much too short."""
+_ANONYMOUS = "anonymous"
 _CROSSING_S = 0.05
-"""Where a stream that ends and the one that its client asks for next may cross, on their ways over two workers."""
-_LAST_WORDS_S = 2
+"""The end of a stream and its client's next request may reach Redis in reverse order, from two workers."""
+_CLOSE_S = 2
+
+
+class Store(Protocol):
+    """Counts. Raises StoreUnavailable."""
+
+    async def enter(self, client: str, request_id: str, *, cost: int) -> QuotaStatus:
+        """Count so many requests, and a stream if nothing is exceeded. `leave` has to follow in every case."""
+        ...
+
+    def leave(self, client: str, request_id: str) -> None:
+        """The stream has ended or will not begin; `settle` makes that known to other workers."""
+        ...
+
+    async def settle(self, client: str, tokens: int) -> None:
+        """Count tokens, whatever is left of them."""
+        ...
 
 
 class Quota:
-    """`client` is the name of a key, and `visit` the id of its request. Callers without a name share what one has."""
+    """`client_id` is the name of a key; clients without one share a quota."""
 
-    def __init__(self, ledger: Ledger, access: Access, *, fail_open: bool) -> None:
-        self._ledger = ledger
-        self._access = access
+    def __init__(self, store: Store, *, fail_open: bool) -> None:
+        self._store = store
         self._fail_open = fail_open
-        self._inside: dict[UUID, str] = {}
-        self._beside: set[asyncio.Task[None]] = set()
+        self._clients: dict[UUID, str] = {}
+        self._background_tasks: set[asyncio.Task[None]] = set()
 
-    async def enter(self, client: str | None, visit: UUID) -> Mapping[str, str]:
-        """One request of a caller's; what is left for it, as headers. Raises QuotaExceeded or QuotaUnavailable.
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, settings: Settings, events: QuotaEvents) -> AsyncIterator[Self]:
+        """Yield the quota that the settings describe; at the end, wait a moment for what is still to be counted."""
+        limits = Limits(settings.quota_requests_per_minute, settings.quota_tokens_per_minute, settings.quota_streams)
+        async with AsyncExitStack() as stack:
+            store: Store = LocalStore(limits)
+            if settings.redis_url is not None:
+                client = connect(settings.redis_url.get_secret_value())
+                redis = RedisScripts(client, timeout_s=settings.redis_timeout_s, events=events)
+                stack.push_async_callback(redis.aclose)
+                store = shared = RedisStore(redis, limits)
+                await stack.enter_async_context(shared.renewing())
+            quota = cls(store, fail_open=settings.quota_fail_open)
+            stack.push_async_callback(quota.aclose)
+            yield quota
 
-        `leave` has to follow, whatever comes of it.
+    async def enter(self, client_id: str | None, request_id: UUID) -> Mapping[str, str]:
+        """Count a request and return its rate-limit headers. Raise QuotaExceeded or QuotaUnavailable.
+
+        `leave` has to follow in every case.
         """
-        who = self._inside[visit] = client or _ANYONE
+        client = self._clients[request_id] = client_id or _ANONYMOUS
         try:
-            standing = await self._access.do("enter", lambda: self._ledger.enter(who, str(visit)))
-            may_stream = standing.has_place or await self._waited_for_place(who, visit)
-        except StoreAway as exc:
-            if self._fail_open:
-                self._ledger.admit(who, str(visit))
-                return {}
-            raise QuotaUnavailable("quotas cannot be counted at the moment; try again", retry_after=1) from exc
-        _refuse_beyond(standing, may_stream=may_stream)
-        return _headers(standing)
+            status = await self._store.enter(client, str(request_id), cost=1)
+            status.refuse_if_exceeded()
+            if not status.may_stream:
+                await asyncio.sleep(_CROSSING_S)
+                status = await self._store.enter(client, str(request_id), cost=0)
+        except StoreUnavailable as exc:
+            if not self._fail_open:
+                raise QuotaUnavailable("quotas cannot be counted at the moment; try again", retry_after=1) from exc
+            return {}
+        if not status.may_stream:
+            message = "all streams that a key may have at once are running; wait until one of them ends"
+            raise StreamQuotaExceeded(message, retry_after=1, rate_limits=status.headers)
+        return status.headers
 
-    def leave(self, visit: UUID) -> None:
-        """The request is over; a chat that has `ended` has left already."""
-        if (who := self._inside.pop(visit, None)) is not None:
-            self._settle(who, visit, 0)
+    def leave(self, request_id: UUID) -> None:
+        """End a request, unless its chat has `ended`."""
+        if (client := self._clients.pop(request_id, None)) is not None:
+            self._end(client, request_id, 0)
 
     def ended(self, record: ChatRecord) -> None:
-        """The chat is over, and its tokens are known or estimated. Returns at once; nobody waits for the rest."""
-        who = self._inside.pop(record.id, None) or record.client or _ANYONE
-        self._settle(who, record.id, (record.prompt_tokens or 0) + (record.completion_tokens or 0))
+        """End a chat and charge its tokens, known or estimated, in the background."""
+        client = self._clients.pop(record.id, None) or record.client or _ANONYMOUS
+        self._end(client, record.id, (record.prompt_tokens or 0) + (record.completion_tokens or 0))
 
     async def aclose(self) -> None:
-        """Waits for what is still to be counted, a moment."""
-        if self._beside:
-            await asyncio.wait(self._beside, timeout=_LAST_WORDS_S)
+        """Wait a moment for what is still to be counted."""
+        if self._background_tasks:
+            await asyncio.wait(self._background_tasks, timeout=_CLOSE_S)
 
-    async def _waited_for_place(self, who: str, visit: UUID) -> bool:
-        await asyncio.sleep(_CROSSING_S)
-        return await self._access.do("enter", lambda: self._ledger.take_place(who, str(visit)))
+    def _end(self, client: str, request_id: UUID, tokens: int) -> None:
+        async def settle() -> None:
+            with suppress(StoreUnavailable):  # reported; tokens that cannot be counted are not charged
+                await self._store.settle(client, tokens)
 
-    def _settle(self, who: str, visit: UUID, tokens: int) -> None:
-        self._ledger.leave(who, str(visit))
-        task = asyncio.create_task(self._settled(who, visit, tokens), name="quota")
-        self._beside.add(task)
-        task.add_done_callback(self._beside.discard)
-
-    async def _settled(self, who: str, visit: UUID, tokens: int) -> None:
-        with suppress(StoreAway):  # it was counted: tokens that cannot be written down are a gift
-            await self._access.do("settle", lambda: self._ledger.settle(who, str(visit), tokens))
-
-
-def _refuse_beyond(standing: Standing, *, may_stream: bool) -> None:
-    limits = _headers(standing)
-    if (requests := standing.requests) and requests.used > requests.limit:
-        _refuse(QuotaExceeded, f"no more than {requests.limit} requests a minute for each key", requests, limits)
-    if (tokens := standing.tokens) and not tokens.remaining:
-        _refuse(TokenQuotaExceeded, f"no more than {tokens.limit} tokens a minute for each key", tokens, limits)
-    if not may_stream:
-        message = "all streams that a key may have at once are running; wait until one of them ends"
-        raise StreamQuotaExceeded(message, retry_after=1, rate_limits=limits)
-
-
-def _refuse(kind: type[QuotaExceeded], message: str, window: Window, limits: Mapping[str, str]) -> NoReturn:
-    retry_after = max(1.0, window.reset_s + _ROUNDING_S)
-    raise kind(f"{message}; wait for 'Retry-After' seconds", retry_after=retry_after, rate_limits=limits)
-
-
-def _headers(standing: Standing) -> Mapping[str, str]:
-    """As Groq and OpenAI tell theirs."""
-    headers: dict[str, str] = {}
-    for kind, window in (("requests", standing.requests), ("tokens", standing.tokens)):
-        if window is not None:
-            headers[f"x-ratelimit-limit-{kind}"] = str(window.limit)
-            headers[f"x-ratelimit-remaining-{kind}"] = str(window.remaining)
-            headers[f"x-ratelimit-reset-{kind}"] = _duration(window.reset_s)
-    return headers
-
-
-def _duration(seconds: float) -> str:
-    """As Go writes it: `59.87s`."""
-    return f"{round(seconds, 2):g}s"
+        self._store.leave(client, str(request_id))
+        task = asyncio.create_task(settle(), name="quota")
+        self._background_tasks.add(task)
+        task.add_done_callback(self._background_tasks.discard)

@@ -14,7 +14,7 @@ from app.core.config import Settings
 from app.core.environment import explain, read_settings, those_that_are_right, were_read, wrong
 from app.db.spool.folder import Folder
 from app.groq.connector import proxy_problems
-from app.quota.opening import redis_problems
+from app.quota import redis_problems
 
 _HIGH = 60_000
 _ORPHANS_END_S = 3

@@ -20,7 +20,7 @@ from app.core.config import Settings
 from app.core.ping import CachedPing
 from app.core.record import Kept
 from app.groq.client import GroqClient
-from app.quota.opening import Unlimited
+from app.quota import Unlimited
 from app.services.chat.drain import Drain
 from app.services.chat_service import ChatService
 from app.serving.checks import settings_or_exit

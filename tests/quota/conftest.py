@@ -1,4 +1,4 @@
-"""Quotas as a worker has them: in memory, or on a Redis of the test's own."""
+"""Quotas as a worker has them: in memory, or in a Redis of the test's own."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from app.core.config import Settings
-from app.quota.opening import opened
+from app.quota import create_quota
 from app.quota.quota import Quota
 from tests.support import redis as redis_server
 from tests.support.redis import RedisServer
 
 
 class Failures:
-    """Keeps what could not be counted."""
+    """Records the operations that were not counted."""
 
     def __init__(self) -> None:
         self.operations: list[str] = []
@@ -38,7 +38,6 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 @asynccontextmanager
 async def worker(failures: Failures | None = None, **settings: Any) -> AsyncIterator[Quota]:
     """The quota of one worker with these settings."""
-    whole = Settings.model_validate(settings)
-    async with opened(whole, failures or Failures()) as quota:
+    async with create_quota(Settings.model_validate(settings), failures or Failures()) as quota:
         assert isinstance(quota, Quota)
         yield quota

@@ -1,0 +1,135 @@
+"""Counts in Redis for all workers: one command admits a request, and one charges its chat.
+
+A concurrent stream is a lease that its worker renews: those of a worker that was killed end by themselves, and a Redis
+that lost its data learns from the next renewal which streams run. All times are Redis's own, as the clocks of workers
+may differ; if its clock is set back, windows and leases that would last too long are dropped.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
+from dataclasses import astuple
+
+from app.quota.redis_scripts import RedisScripts, StoreUnavailable
+from app.quota.status import WINDOW_S, Limits, QuotaStatus, Window
+
+LEASE_S = 15
+RENEW_EVERY_S = 5
+"""Two renewals may fail before the lease of a running stream ends."""
+_UNLIMITED = 10**15
+_MAX_ENDED = 10_000
+"""Leases of each client to release when Redis is available again; others end by themselves."""
+
+# KEYS: requests, tokens, streams; a stream's score is the end of its lease. ARGV: window in ms, lease in s, …
+_WINDOW = """
+local now, window, lease = tonumber(redis.call('TIME')[1]), tonumber(ARGV[1]), tonumber(ARGV[2])
+local function count(key, cost)
+  local used, left = redis.call('INCRBY', key, cost), redis.call('PTTL', key)
+  if left >= 0 and left <= window then return used, left end
+  if cost == 0 then redis.call('DEL', key) return 0, 0 end
+  redis.call('SET', key, cost, 'PX', window)
+  return cost, window
+end
+"""
+# … cost, limits of requests, tokens and streams, id
+_ENTER = f"""{_WINDOW}
+local requests, requests_left = count(KEYS[1], tonumber(ARGV[3]))
+local tokens, tokens_left = count(KEYS[2], 0)
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
+redis.call('ZREMRANGEBYSCORE', KEYS[3], now + lease + 1, '+inf')
+local may_stream = requests <= tonumber(ARGV[4]) and tokens < tonumber(ARGV[5])
+  and redis.call('ZCARD', KEYS[3]) < tonumber(ARGV[6])
+if may_stream and ARGV[6] ~= '{_UNLIMITED}' then
+  redis.call('ZADD', KEYS[3], now + lease, ARGV[7])
+  redis.call('EXPIRE', KEYS[3], lease)
+end
+return {{requests, requests_left, tokens, tokens_left, may_stream and 1 or 0}}
+"""
+# … tokens, number of streams that run, their ids, ids of streams that ended
+_UPDATE = f"""{_WINDOW}
+local tokens, last_running = tonumber(ARGV[3]), 4 + ARGV[4]
+if tokens > 0 then count(KEYS[2], tokens) end
+for i = 5, last_running do redis.call('ZADD', KEYS[3], now + lease, ARGV[i]) end
+for i = last_running + 1, #ARGV do redis.call('ZREM', KEYS[3], ARGV[i]) end
+if last_running > 4 then redis.call('EXPIRE', KEYS[3], lease) end
+"""
+
+
+class RedisStore:
+    """Satisfies `quota.Store`. A Redis that lost its data learns from the next renewal which streams run here."""
+
+    def __init__(self, redis: RedisScripts, limits: Limits) -> None:
+        self._limits = limits
+        self._redis = redis
+        self._enter_script = redis.client.register_script(_ENTER)
+        self._update_script = redis.client.register_script(_UPDATE)
+        self._running: defaultdict[str, set[str]] = defaultdict(set)
+        """Streams for which Redis may have a lease: it was asked for one and has not refused."""
+        self._ended: defaultdict[str, set[str]] = defaultdict(set)
+        """Streams whose end Redis has not confirmed."""
+
+    async def enter(self, client: str, request_id: str, *, cost: int) -> QuotaStatus:
+        if self._limits.streams is not None:
+            self._running[client].add(request_id)
+        limits = [_UNLIMITED if limit is None else limit for limit in astuple(self._limits)]
+        requests, requests_ms, tokens, tokens_ms, may_stream = await self._redis.run(
+            "enter", self._enter_script, _keys(client), [WINDOW_S * 1000, LEASE_S, cost, *limits, request_id]
+        )
+        if not may_stream:
+            self._running[client].discard(request_id)
+        return QuotaStatus(
+            self._limits, Window(requests, requests_ms / 1000), Window(tokens, tokens_ms / 1000), bool(may_stream)
+        )
+
+    def leave(self, client: str, request_id: str) -> None:
+        if request_id in self._running[client]:
+            self._running[client].discard(request_id)
+            self._must_release(client, [request_id])
+
+    async def settle(self, client: str, tokens: int) -> None:
+        tokens = tokens if self._limits.tokens is not None else 0
+        if tokens or self._ended[client]:
+            await self._update("settle", client, tokens=tokens)
+
+    @asynccontextmanager
+    async def renewing(self) -> AsyncIterator[None]:
+        """Renew leases repeatedly."""
+
+        async def renew_repeatedly() -> None:
+            while True:
+                await asyncio.sleep(RENEW_EVERY_S)
+                with suppress(StoreUnavailable):
+                    for client in {*self._running, *self._ended}:
+                        await self._renew(client)
+
+        renewals = asyncio.create_task(renew_repeatedly(), name="quota leases")
+        try:
+            yield
+        finally:
+            renewals.cancel()
+            with suppress(asyncio.CancelledError):
+                await renewals
+
+    async def _renew(self, client: str) -> None:
+        """Renew the leases of the streams that run here, and release those whose release failed before."""
+        running = frozenset(self._running[client])
+        try:
+            if running or self._ended[client]:
+                await self._update("renew", client, running=running)
+        finally:  # Redis may have renewed them after it was told of their end
+            self._must_release(client, running - self._running[client])
+
+    async def _update(self, operation: str, client: str, *, tokens: int = 0, running: Collection[str] = ()) -> None:
+        ended = frozenset(self._ended[client])
+        args = [WINDOW_S * 1000, LEASE_S, tokens, len(running), *running, *ended]
+        await self._redis.run(operation, self._update_script, _keys(client), args)
+        self._ended[client] -= ended
+
+    def _must_release(self, client: str, request_ids: Collection[str]) -> None:
+        if len(self._ended[client]) < _MAX_ENDED:
+            self._ended[client].update(request_ids)
+
+
+def _keys(client: str) -> list[str]:
+    return [f"quota:{kind}/{client}" for kind in ("requests", "tokens", "streams")]
