@@ -44,7 +44,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         case "check-groq":
             from app.commands.check_groq import check_groq  # noqa: PLC0415
 
-            return check_groq(settings, shows_facts=options.facts)
+            return check_groq(settings)
         case "migrate":
             from app.commands.migrate import migrate  # noqa: PLC0415
 
@@ -68,8 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     chats.add_argument("--limit", type=_count, default=10, metavar="N", help="how many (default: %(default)s)")
     trace = commands.add_parser("trace", help="draw the last chat's trace")
     trace.add_argument("id", nargs="?", help="of another chat, or of a trace")
-    check = commands.add_parser("check-groq", help="compare a live Groq with what this version assumes about it")
-    check.add_argument("--facts", action="store_true", help="print what is assumed, as tables; asks nothing")
+    commands.add_parser("check-groq", help="compare a live Groq with what this version assumes about it")
     return parser
 
 

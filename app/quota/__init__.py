@@ -1,4 +1,4 @@
-"""How much each client may ask for. `create_quota` yields what satisfies `api.state.Quota` and `services.chat.ports.Meter`.
+"""How much each client may ask for. What `create_quota` yields is an `api.state.Quota` and a `chat.ports.UsageMeter`.
 
 quota.py         admits requests, refuses what exceeds a limit, charges chats when they end
 status.py        the limits, and what is left of them, as headers and refusals
