@@ -5,8 +5,10 @@ BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest --numprocesses=auto --durations=10
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
+COMMA := ,
+
 .DEFAULT_GOAL := help
-.PHONY: help run serve chats trace migrate prune check-groq stack stack-down test test-all test-repeat loadtest chaos endings overload bench seed pictures fuzz image lint format dashboards lock clean
+.PHONY: help run serve chats trace migrate prune check-groq stack stack-down test test-all test-repeat loadtest chaos leak-test bench seed pictures fuzz image lint format dashboards lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,21 +53,18 @@ test-all: .venv/dev ## Run every test: long forms, and those that need a browser
 test-repeat: .venv/dev ## Run the tests of `make test` again and again, in random order; TIMES=10 HOG=1 IGNORE_SIGINT=1
 	@$(BIN)/python -m tests.repeat $(if $(TIMES),--times $(TIMES)) $(if $(HOG),--hog $(HOG)) $(if $(IGNORE_SIGINT),--ignore-sigint)
 
-loadtest: .venv/dev ## Let people ask, by locust, judged by the objectives; USERS=100 DURATION=60s SHAPE=spike FAULTS=cuts WEB=1 HOST=http://...
-	@$(BIN)/python -m loadtests.people $(if $(USERS),--users "$(USERS)") $(if $(DURATION),--duration "$(DURATION)") \
-		$(if $(SHAPE),--shape "$(SHAPE)") $(if $(FAULTS),--faults "$(FAULTS)") $(if $(HOST),--host "$(HOST)") \
+loadtest: .venv/dev ## Let users ask, by locust, judged by the SLOs; USERS=100 DURATION=60s SHAPE=spike|overload FAULTS=cuts WEB=1 HOST=http://...
+	@$(BIN)/python -m loadtests.locust $(if $(USERS),--users "$(USERS)") $(if $(DURATION),--duration "$(DURATION)") \
+		$(if $(SHAPE),--shape "$(SHAPE)") $(addprefix --fault ,$(subst $(COMMA), ,$(FAULTS))) $(if $(HOST),--host "$(HOST)") \
 		$(if $(WEB),--web "$(WEB)") $(if $(PROCESSES),--processes "$(PROCESSES)")
 
-chaos: .venv/dev ## Kill workers and the database under load, and look for every receipt's row; STREAMS=2000 SEED=0
+chaos: .venv/dev ## Kill workers and the database under load, and compare receipts with rows; STREAMS=2000 SEED=0
 	@$(BIN)/python -m loadtests.chaos $(if $(STREAMS),--streams $(STREAMS)) $(if $(SEED),--seed $(SEED))
 
-endings: .venv/dev ## End chats in every way there is, and look for what stays behind; CHATS=10000 SEED=0
-	@$(BIN)/python -m loadtests.endings $(if $(CHATS),--chats $(CHATS)) $(if $(SEED),--seed $(SEED))
+leak-test: .venv/dev ## End chats in every way there is, and look for what stays behind; CHATS=10000 SEED=0
+	@$(BIN)/python -m loadtests.leak_test $(if $(CHATS),--chats $(CHATS)) $(if $(SEED),--seed $(SEED))
 
-overload: .venv/dev ## Send three times as many clients as there are places, and see whether those let in notice
-	@$(BIN)/python -m loadtests.overload
-
-bench: .venv/dev ## Measure what it costs beside nginx and itself without signals, into docs/performance.md; ONLY=cost,ttft
+bench: .venv/dev ## Measure what it costs beside nginx and itself without signals, into docs/performance.md; ONLY=cost,ttft QUICK=1
 	@$(BIN)/python -m loadtests.bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 seed: .venv/dev ## Fill the database in DATABASE_URL with ROWS=100000 made-up chats of the last year

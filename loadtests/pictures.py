@@ -3,7 +3,6 @@
 The service runs as `make run` starts it; the chat on the picture meets a Groq that fails twice.
 """
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -24,10 +23,7 @@ _TIMEOUT_MS = 20_000
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m loadtests.pictures", description="Takes the README's picture.")
-    parser.add_argument("--into", type=Path, default=PROJECT / "docs" / "pictures", help="a folder")
-    file: Path = parser.parse_args().into / "page.png"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file = PROJECT / "docs" / "pictures" / "page.png"
     with tempfile.TemporaryDirectory(prefix="pictures-", ignore_cleanup_errors=True) as folder:
         try:
             take(Path(folder), file)

@@ -15,6 +15,7 @@ from app.core.outcomes import Outcome
 from app.core.record import ChatRecord
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
+from tests.support.records import record
 
 _BATCH = 1000
 _PERIOD = timedelta(days=365)
@@ -48,26 +49,15 @@ async def _fill(settings: Settings, rows: int) -> int:
 def _chat(rng: random.Random, at: datetime) -> ChatRecord:
     """Two kilobytes on average, mostly the answer."""
     [outcome] = rng.choices(_OUTCOMES, weights=(94, 4, 1, 1))
-    model, tokens = rng.choice(_MODELS), rng.randint(20, 600)
-    question, duration_ms = _text(rng, rng.randint(5, 60)), rng.uniform(100, 4000)
-    return ChatRecord(
-        id=_uuid7(at, rng), created_at=at, client=f"client-{rng.randrange(20)}", client_request_id=None,
-        trace_id=f"{rng.getrandbits(128):032x}",
-        requested_model=model, model_name=model, prompt=question, params={"stream": True, "temperature": 0.5},
-        messages=Raw(json.encode([{"role": "user", "content": question}])), response=_text(rng, tokens), reasoning=None,
-        tool_calls=None, outcome=outcome, error_code=None, http_status=200, finish_reason="stop", prompt_tokens=40,
-        completion_tokens=tokens, reasoning_tokens=0, cached_tokens=0, usage_source="upstream", cost_usd=tokens * 3e-7,
-        ttft_ms=rng.uniform(20, 900), duration_ms=duration_ms, queue_ms=0.01, attempts=1, upstream_request_id=None,
+    model, tokens, milliseconds = rng.choice(_MODELS), rng.randint(20, 600), int(at.timestamp() * 1000)
+    question, response = (" ".join(rng.choices(_WORDS, k=words)) for words in (rng.randint(5, 60), tokens))
+    return record(
+        id=UUID(int=milliseconds << 80 | 7 << 76 | rng.getrandbits(12) << 64 | 2 << 62 | rng.getrandbits(62)),
+        created_at=at, client=f"client-{rng.randrange(20)}", trace_id=f"{rng.getrandbits(128):032x}", outcome=outcome,
+        requested_model=model, model_name=model, prompt=question, response=response, tool_calls=None, error_code=None,
+        messages=Raw(json.encode([{"role": "user", "content": question}])), completion_tokens=tokens,
+        cost_usd=tokens * 3e-7, ttft_ms=rng.uniform(20, 900), duration_ms=rng.uniform(1000, 4000), attempt_log=None,
     )  # fmt: skip
-
-
-def _uuid7(at: datetime, rng: random.Random) -> UUID:
-    milliseconds = int(at.timestamp() * 1000)
-    return UUID(int=milliseconds << 80 | 7 << 76 | rng.getrandbits(12) << 64 | 2 << 62 | rng.getrandbits(62))
-
-
-def _text(rng: random.Random, words: int) -> str:
-    return " ".join(rng.choices(_WORDS, k=words))
 
 
 if __name__ == "__main__":

@@ -1,134 +1,166 @@
-"""The clients: plain sockets, one for each stream at a time, kept open from chat to chat."""
+"""The clients: they collect bytes, and look at everything when an answer is over."""
 
-import heapq
+import asyncio
+import json
 import random
-import selectors
-import socket
+import re
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
 
-from loadtests.bench.answer import Answer, Chat
-from loadtests.bench.load import Load
-from loadtests.bench.seen import Seen
+_THINK_S = 0.05
+"""At most, between two chats: clients that ended together must not ask together."""
+_TIMEOUT_S = 30
+_END = b"\r\n0\r\n\r\n"
+_DONE = b"data: [DONE]"
+_TAIL = 64
+_CHUNK_HEAD = re.compile(rb"\r\n[0-9a-f]+\r\n")
+_TOKEN = re.compile(rb'"content":" (\d+)"')
+_STAMPS = re.compile(rb'"id":"chatcmpl-(\d+)-(\d+)-(\d+)"')
+_NAN = float("nan")
 
-_READ = 2**15  # more would have its buffer mapped and unmapped for every read
-_HUNG_S = 30
-_WATCH_S = 0.25
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """Answers of so many tokens, `rate` a second, the first event `first_ms` after the request.
+
+    `clients` ask one chat after the other for `seconds`, or `once`, and begin at random within `ramp_s`. With
+    `arrivals_per_s` chats begin at that mean rate instead, independently of each other.
+    """
+
+    tokens: int
+    rate: float = 400
+    first_ms: float = 50
+    clients: int = 1
+    seconds: float = 1
+    once: bool = False
+    ramp_s: float | None = None
+    arrivals_per_s: float = 0
+
+    @property
+    def chat_s(self) -> float:
+        """How long the upstream takes for one answer."""
+        return self.first_ms / 1000 + (self.tokens + 1) / self.rate
+
+    def begins(self, rng: random.Random) -> list[float]:
+        """When each client, or each chat that arrives, begins, in seconds from the start."""
+        if self.arrivals_per_s:
+            waits = (rng.expovariate(self.arrivals_per_s) for _ in range(round(self.arrivals_per_s * self.seconds)))
+            return list(accumulate(waits))
+        return [rng.uniform(0, self.chat_s if self.ramp_s is None else self.ramp_s) for _ in range(self.clients)]
+
+    def request(self, host: str, path: str) -> bytes:
+        """The same for every server."""
+        message = {"role": "user", "content": f"tokens={self.tokens} rate={self.rate:g} first_ms={self.first_ms:g}"}
+        body = json.dumps({"model": "openai/gpt-oss-20b", "stream": True, "messages": [message]}).encode()
+        head = [f"POST {path} HTTP/1.1", f"host: {host}", "content-type: application/json"]
+        return "\r\n".join([*head, f"content-length: {len(body)}", "", ""]).encode() + body
 
 
-class Client:
+@dataclass(frozen=True)
+class Chat:
+    """Times are in seconds; `error` says why it failed.
+
+    From the request, `first_token_s` is to the first token, `whole_s` to `[DONE]`. `added_s` is the first without what
+    the upstream took; `receipt_s` is from the upstream's end to `[DONE]`.
+    """
+
+    error: str | None = None
+    first_token_s: float = _NAN
+    added_s: float = _NAN
+    whole_s: float = _NAN
+    receipt_s: float = _NAN
+
+
+class _Client(asyncio.Protocol):
     """One connection, with one chat at a time."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.socket = socket.create_connection(address, timeout=_HUNG_S)
-        self.socket.setblocking(False)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.answer = Answer(0)
+    def __init__(self) -> None:
+        self._transport: Any = None
+        self._over: asyncio.Future[None] | None = None
 
-    def ask(self, request: bytes) -> None:
-        self.answer = Answer(time.monotonic())
-        self.socket.send(request)  # a kilobyte on an idle connection: it fits
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
 
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._transport = None
+        self._end()
 
-class Crowd:
-    """Asks for all chats of a load. `watch` is called a few times a second meanwhile."""
-
-    def __init__(
-        self, address: tuple[str, int], path: str, load: Load, watch: Callable[[], object] = lambda: None
-    ) -> None:
-        self._address = address
-        self._load = load
-        self._watch = watch
-        self._request = load.request(f"{address[0]}:{address[1]}", path)
-        self._rng = random.Random(load.seed)
-        self._arrivals = load.arrivals(self._rng)
-        self._ramp_s = self._arrivals[-1]
-        self._expected = load.chats
-        self._unasked = load.chats - len(self._arrivals)
-        self._stop_at = float("inf")
-        self._selector = selectors.DefaultSelector()
-        self._idle: list[Client] = []
-        self._open: set[Client] = set()
-        self._chats: list[Chat] = []
-
-    def run(self) -> Seen:
-        began, cpu = time.monotonic(), time.thread_time()
-        self._arrivals = [began + each for each in self._arrivals]
-        self._stop_at = began + (self._load.stop_after_s or float("inf"))
-        watch_at = heard = began
-        while len(self._chats) < self._expected:
-            now = time.monotonic()
-            for key, _ in self._selector.select(self._patience(now)):
-                heard = now
-                self._read(key.data)
-            self._ask_due()
-            if now >= watch_at:
-                watch_at = now + _WATCH_S
-                self._watch()
-            if self._open and now - heard > _HUNG_S:
-                self._give_up()
-        self._close_all()
-        took, cpu_s = time.monotonic() - began, time.thread_time() - cpu
-        return Seen(self._chats, began, self._ramp_s, took, cpu_s)
-
-    def _patience(self, now: float) -> float:
-        return min(_WATCH_S, max(0, self._arrivals[0] - now)) if self._arrivals else _WATCH_S
-
-    def _ask_due(self) -> None:
-        while self._arrivals and self._arrivals[0] <= time.monotonic():
-            heapq.heappop(self._arrivals)
-            try:
-                client = self._idle.pop() if self._idle else self._connect()
-                client.ask(self._request)
-            except OSError as exc:
-                self._note(Chat(self._load.tokens, f"{type(exc).__name__} while asking"))
-                continue
-            self._open.add(client)
-
-    def _connect(self) -> Client:
-        client = Client(self._address)
-        self._selector.register(client.socket, selectors.EVENT_READ, client)
-        return client
-
-    def _read(self, client: Client) -> None:
+    async def chat(self, request: bytes, tokens: int) -> Chat:
+        self._parts: list[bytes] = []
+        self._status = self._tail = b""
+        self._first_token = self._done = 0.0
+        self._asked = time.monotonic()
+        if self._transport is None:
+            return Chat("no connection")
+        self._over = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
         try:
-            data = client.socket.recv(_READ)
-        except OSError:
-            data = b""
-        if data and client not in self._open:
-            self._chats[-1:] = [Chat(self._load.tokens, "bytes after the end")]
-            self._leave(client)
-        elif not data or client.answer.feed(data, time.monotonic()):
-            self._finish(client, stays=bool(data) and client.answer.status == b"200")
+            await asyncio.wait_for(self._over, _TIMEOUT_S)
+        except TimeoutError:
+            return Chat("hung")
+        return self._result(b"".join(self._parts), tokens)
 
-    def _finish(self, client: Client, *, stays: bool) -> None:
-        if client in self._open:
-            self._open.remove(client)
-            self._note(client.answer.chat(self._load.tokens))
-        if stays:
-            self._idle.append(client)
-        else:
-            self._leave(client)
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
-    def _note(self, chat: Chat) -> None:
-        self._chats.append(chat)
-        if time.monotonic() > self._stop_at:
-            self._expected, self._unasked = self._expected - self._unasked, 0
-        if self._unasked > 0:
-            self._unasked -= 1
-            heapq.heappush(self._arrivals, time.monotonic() + self._load.think_s(self._rng))
+    def data_received(self, data: bytes) -> None:
+        now = time.monotonic()
+        self._parts.append(data)
+        if not self._first_token:  # the first event has no token; until the second there is little to look through
+            begun = b"".join(self._parts)
+            self._status = begun[9:12]
+            if begun.count(b"data: ") >= 2:
+                self._first_token = now
+        self._tail = tail = (self._tail + data)[-_TAIL:]
+        if not self._done and _DONE in tail:
+            self._done = now
+        if tail.endswith(_END) or self._status not in (b"", b"200"):
+            self._end()
 
-    def _leave(self, client: Client) -> None:
-        if client in self._idle:
-            self._idle.remove(client)
-        self._selector.unregister(client.socket)
-        client.socket.close()
+    def _end(self) -> None:
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
 
-    def _give_up(self) -> None:
-        """Nobody has heard anything for so long: what is open is lost, and what was yet to be asked is not asked."""
-        self._chats += [Chat(self._load.tokens, "hung")] * (self._expected - len(self._chats))
+    def _result(self, answer: bytes, tokens: int) -> Chat:
+        if self._status != b"200":
+            return Chat(f"status {self._status.decode(errors='replace') or 'missing'}")
+        body = _CHUNK_HEAD.sub(b"", answer)
+        stamps = _STAMPS.search(body)
+        if not self._done or not self._tail.endswith(_END):
+            return Chat("cut off")
+        if stamps is None or list(map(int, _TOKEN.findall(body))) != list(range(tokens)):
+            return Chat("tokens missing or out of order")
+        asked, first, ended = (int(each) / 1e9 for each in stamps.groups())
+        waited_s = self._first_token - self._asked
+        return Chat(None, waited_s, waited_s - (first - asked), self._done - self._asked, self._done - ended)
 
-    def _close_all(self) -> None:
-        for key in list(self._selector.get_map().values()):
-            key.data.socket.close()
-        self._selector.close()
+
+async def ask(port: int, path: str, load: Load) -> list[Chat]:
+    """All chats of a load, in the order in which they ended."""
+    loop, rng, request = asyncio.get_running_loop(), random.Random(0), load.request(f"127.0.0.1:{port}", path)
+    stop_at = time.monotonic() + load.seconds
+    chats: list[Chat] = []
+    idle: list[_Client] = []
+
+    async def one_client(wait_s: float, *, again: bool) -> None:
+        while True:
+            await asyncio.sleep(wait_s)
+            client = idle.pop() if idle else (await loop.create_connection(_Client, "127.0.0.1", port))[1]
+            chats.append(await client.chat(request, load.tokens))
+            if chats[-1].error is None:
+                idle.append(client)
+            else:
+                client.close()
+            if not again or time.monotonic() > stop_at:
+                return
+            wait_s = rng.uniform(0, _THINK_S)
+
+    again = not load.once and not load.arrivals_per_s
+    await asyncio.gather(*(one_client(at_s, again=again) for at_s in load.begins(rng)))
+    for client in idle:
+        client.close()
+    await asyncio.sleep(0)  # their transports close
+    return chats

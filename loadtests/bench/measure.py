@@ -1,82 +1,97 @@
-"""One run: a load on a contender, what its clients saw, and what it cost."""
+"""One run: a load on a server, what its clients saw, what it cost, and whether its signals were on."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from loadtests.bench.clients import Crowd
-from loadtests.bench.contenders import Contender, started
-from loadtests.bench.honesty import Witness
-from loadtests.bench.load import Load
-from loadtests.bench.machine import cpu_s
-from loadtests.bench.seen import Seen
-from loadtests.bench.stage import Stage
+import uvloop
+
+from loadtests.bench.clients import Chat, Load, ask
+from loadtests.bench.servers import NGINX, Server, nginx, started
+from loadtests.bench.stage import Stage, cpu_s
+from tests.support.database import query
 
 _WARM_UP_S = 2
+_SIGNALS_S = 15
 
 
 @dataclass(frozen=True)
 class Run:
-    """`cpu_s` is the server's; `upstream` and `clients` are the shares of the time in which they were busy."""
+    """`cpu_s` is the server's; the shares are those of the time in which it, the upstream and the clients were busy."""
 
-    seen: Seen
+    chats: Sequence[Chat]
     cpu_s: float
-    upstream: float
-    clients: float
+    shares: tuple[float, float, float]
 
     @property
-    def us_per_token(self) -> float:
-        return self.cpu_s / max(1, self.seen.tokens) * 1e6
+    def good(self) -> list[Chat]:
+        return [chat for chat in self.chats if chat.error is None]
 
     @property
     def ms_per_chat(self) -> float:
-        return self.cpu_s / max(1, len(self.seen.good)) * 1e3
-
-    def ms(self, what: str, percent: float) -> float:
-        """A percentile of one of a chat's times, in milliseconds."""
-        return pooled_ms([self], what, percent)
+        return self.cpu_s / max(1, len(self.good)) * 1e3
 
 
-def pooled_ms(runs: Sequence[Run], what: str, percent: float) -> float:
-    """A percentile, the nearest there is, of one of the times of all chats of these runs; NaN of none."""
-    values = sorted(getattr(chat, what) for run in runs for chat in run.seen.good)
+def percentile_ms(runs: Sequence[Run], what: str, percent: float) -> float:
+    """The nearest there is, of one of the times of all chats of these runs; NaN of none."""
+    values = sorted(getattr(chat, what) for run in runs for chat in run.good)
     return values[round(percent / 100 * (len(values) - 1))] * 1000 if values else float("nan")
 
 
-def measure(stage: Stage, contender: Contender, load: Load, watch: Callable[[], object] = lambda: None) -> Run:
-    """What goes wrong is noted among the stage's problems. The server's time is taken when its last span has come."""
-    witness = Witness(stage, contender)
-    began, before, upstream_before = time.monotonic(), _cpu_s(contender), sum(stage.upstream.cpu_times()[:2])
-    seen = Crowd(("127.0.0.1", contender.port), contender.path, load, watch).run()
-    took, upstream_s = time.monotonic() - began, sum(stage.upstream.cpu_times()[:2]) - upstream_before
-    witness.wait_for_spans(len(seen.chats))
-    spent_s = _cpu_s(contender) - before
-    if seen.errors:
-        told = ", ".join(f"{count} times {error}" for error, count in seen.errors.items())
-        stage.problems.append(f"{contender.name}: of {len(seen.chats)} chats ({load.text}), {told}.")
-    elif problem := witness.problem(len(seen.chats)):
-        stage.problems.append(f"{problem}.")
-    return Run(seen, spent_s, upstream_s / took, seen.cpu_s / took)
+def measure(stage: Stage, server: Server, load: Load) -> Run:
+    """Adds what goes wrong to the stage's problems. The server's time is taken when its last span has come."""
+    signals, before_s, upstream_s = _signals(stage, server), cpu_s(server.pid), cpu_s(stage.real.groq_pid)
+    began, clients_s = time.monotonic(), time.thread_time()
+    chats = uvloop.run(ask(server.port, server.path, load))
+    took_s, clients_s = time.monotonic() - began, time.thread_time() - clients_s
+    upstream_s = cpu_s(stage.real.groq_pid) - upstream_s
+    missing = _missing(stage, server, signals, len(chats))
+    spent_s = cpu_s(server.pid) - before_s
+    errors = Counter(chat.error for chat in chats if chat.error)
+    problems = [f"{count} times {error}" for error, count in errors.items()] or ([missing] if missing else [])
+    stage.problems.extend(
+        f"{server.name}: of {len(chats)} chats with {load.tokens} tokens, {each}." for each in problems
+    )
+    return Run(chats, spent_s, (spent_s / took_s, upstream_s / took_s, clients_s / took_s))
 
 
-def interleaved(
-    stage: Stage, names: Sequence[str], load: Load, *, rounds: int, told: str
-) -> Mapping[str, Sequence[Run]]:
-    """Rounds over all contenders, so that what the machine does meanwhile strikes them alike; the first, a short one,
-    is thrown away. Those that are not installed are left out.
+def in_turn(stage: Stage, names: Sequence[str], load: Load, *, rounds: int, what: str) -> Mapping[str, Sequence[Run]]:
+    """Rounds over all servers that are installed, so that what else the machine does strikes them alike.
+
+    A first, short one does not count.
     """
     runs: dict[str, list[Run]] = {}
     with ExitStack() as stack:
-        there = [each for name in names if (each := stack.enter_context(started(stage, name)))]
+        installed = [name for name in names if name != NGINX or nginx()]
+        servers = [stack.enter_context(started(stage, name)) for name in installed]
         for turn in range(rounds + 1):
-            for contender in there:
-                stage.say(f"{told}: {contender.name}, {f'round {turn} of {rounds}' if turn else 'warm-up'} ...")
-                run = measure(stage, contender, load if turn else load.lasting(_WARM_UP_S))
+            for server in servers:
+                print(f"{what}: {server.name}, {f'round {turn} of {rounds}' if turn else 'warm-up'} ...", flush=True)
+                run = measure(stage, server, load if turn else replace(load, seconds=_WARM_UP_S))
                 if turn:
-                    runs.setdefault(contender.name, []).append(run)
+                    runs.setdefault(server.name, []).append(run)
     return runs
 
 
-def _cpu_s(contender: Contender) -> float:
-    return 0.0 if contender.pid is None else cpu_s(contender.pid)
+def _signals(stage: Stage, server: Server) -> tuple[int, int]:
+    """Of how many chats spans and rows have come so far."""
+    if not server.signals:
+        return 0, 0
+    spans = int(stage.real.http.get(f"{stage.real.groq.root}/spans").text)
+    rows = query(stage.real.postgres.url(), "SELECT count(*) AS rows FROM chat_logs")
+    return spans, rows[0]["rows"]
+
+
+def _missing(stage: Stage, server: Server, before: tuple[int, int], chats: int) -> str | None:
+    """What has not come of so many chats in time. The service itself is not asked meanwhile, as that would cost it."""
+    deadline = time.monotonic() + _SIGNALS_S
+    while server.signals:
+        spans, rows = (new - old for new, old in zip(_signals(stage, server), before, strict=True))
+        if spans == rows == chats:
+            return None
+        if time.monotonic() > deadline:
+            return f"{spans} had spans, and {rows} rows"
+        time.sleep(0.1)
+    return None

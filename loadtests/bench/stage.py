@@ -1,82 +1,92 @@
-"""What stands around the contenders: PostgreSQL, the upstream, a receiver of spans, all on the cores of the ends."""
+"""What stands around the servers; who runs on which core, and what a process costs."""
 
+import os
+import platform
 import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx2
 import psutil
 
-from app.core.config import Settings
-from app.db.migrate import upgrade
-from loadtests.bench.machine import Cores, children_on
-from tests.support import postgres as postgres_server
-from tests.support.processes import program
+from loadtests.harness.environment import Environment, environment
 
+_UPSTREAM = ("loadtests.bench.upstream",)
 _FILES = 16_384
+_PINS = hasattr(os, "sched_setaffinity")
+_CORES = sorted(os.sched_getaffinity(0)) if _PINS else [0]
+SERVER_CORES, END_CORES = _CORES[:1], _CORES[1:] or _CORES
+"""Where servers run, and where all else does; where the system pins nothing, they share all cores."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Stage:
-    """`problems` are sentences: what makes the figures worthless. `say` tells a person how far it is."""
+    """`problems` are sentences: what makes the figures worthless."""
 
-    folder: Path
-    cores: Cores
-    http: httpx2.Client
-    database_url: str
-    upstream_url: str
-    upstream: psutil.Process
-    receiver_url: str
-    say: Callable[[str], None]
+    real: Environment
     problems: list[str] = field(default_factory=list)
 
-    def spans(self) -> dict[str, int]:
-        """Those that have come, by name."""
-        counts: dict[str, int] = self.http.get(self.receiver_url).raise_for_status().json()
-        return counts
-
-    def scrape(self, *ports: int) -> None:
-        """Once a second, from now on."""
-        self.http.put(f"{self.receiver_url}/scrape", json=ports).raise_for_status()
-
-
-@contextmanager
-def stage(folder: Path, cores: Cores, say: Callable[[str], None]) -> Iterator[Stage]:
-    """In a folder that other users can enter: PostgreSQL may run as one of them."""
-    with (
-        _many_files(),
-        children_on(cores.ends, back_on=cores.ends),
-        httpx2.Client(timeout=30, trust_env=False, headers={"connection": "close"}) as http,
-        postgres_server.running(folder) as postgres,
-        program(["loadtests.bench.upstream"], cwd=folder, show=_unseen) as upstream,
-        program(["loadtests.bench.receiver"], cwd=folder, show=_unseen) as receiver,
-    ):
-        upgrade(Settings(_env_file=None, database_url=postgres.url()))
-        yield Stage(
-            folder=folder,
-            cores=cores,
-            http=http,
-            database_url=postgres.url(),
-            upstream_url=upstream.url(),
-            upstream=psutil.Process(upstream.pid),
-            receiver_url=receiver.url(),
-            say=say,
-        )
-
-
-def _unseen(_: str) -> None:
-    """What a program of ours prints is its address."""
+    def settings(self, *, signals: bool) -> dict[str, str]:
+        """The service's defaults, but for limits that the larger loads would meet, and a shorter wait for spans."""
+        service = {"SPOOL_MAX_BYTES": str(2**33), "MAX_ACTIVE_STREAMS": "4096", "LOG_FORMAT": "json"}
+        traces = {
+            "OTEL_TRACES_SAMPLER": "always_on",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.real.groq.root,
+            "OTEL_BSP_SCHEDULE_DELAY": "2000",
+        }
+        return service | (traces if signals else {})
 
 
 @contextmanager
-def _many_files() -> Iterator[None]:
-    """A socket for every stream, here and in what is started from here."""
-    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+def stage(folder: Path) -> Iterator[Stage]:
+    """In a folder that other users can enter: root runs PostgreSQL as one of them."""
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # a socket for every stream, here and in the servers
     allowed = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(before, allowed), hard))
+    with pinned(END_CORES), environment(folder, simulator=_UPSTREAM, keep_alive=False) as real:
+        yield Stage(real)
+
+
+@contextmanager
+def pinned(cores: Sequence[int]) -> Iterator[None]:
+    """Runs this process, with all of its threads, and what it starts meanwhile, on these cores."""
+    before = sorted(os.sched_getaffinity(0)) if _PINS else []
+    _pin(cores)
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
+        _pin(before)
+
+
+def _pin(cores: Sequence[int]) -> None:
+    for thread in psutil.Process().threads() if _PINS else []:
+        with suppress(ProcessLookupError):  # it has just ended
+            os.sched_setaffinity(thread.id, cores)
+
+
+def tree(pid: int | None) -> list[psutil.Process]:
+    """A process and all of its children, theirs too."""
+    return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)] if pid else []
+
+
+def cpu_s(pid: int | None) -> float:
+    """What a tree has used since it began, in the kernel and outside it, in steps of 10 ms."""
+    return sum(sum(process.cpu_times()[:2]) for process in tree(pid))
+
+
+def rss_bytes(processes: Sequence[psutil.Process]) -> int:
+    """Of all of them; pages that they share count once for each."""
+    return sum(process.memory_info().rss for process in processes)
+
+
+def machine() -> str:
+    """The machine in a line."""
+    model = platform.processor() or platform.machine()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    cores = (
+        f"server on core {SERVER_CORES[0]}, ends on {', '.join(map(str, END_CORES))}" if _PINS else "no core is pinned"
+    )
+    return f"{model}, {os.cpu_count()} cores; {platform.system()} {platform.release()}; {cores}"

@@ -1,109 +1,122 @@
-"""`python -m loadtests.bench.upstream`: a Groq that is cheap enough never to be what is measured.
+"""`python -m loadtests.bench.upstream`: a Groq that costs too little to be what is measured.
 
-Events are rendered before, sockets are plain, and a heap knows which token is due next. What it is to answer stands in
-the last message: so many tokens, so many a second, the first after so long.
+What to answer stands in the last message: `tokens=200 rate=400 first_ms=50`. The `id` of the last event carries three
+times by `time.monotonic_ns`, which all processes of a machine share: the request's, the first token's, the end's.
+
+It takes spans over OTLP as well, and `GET /spans` says of how many chats.
 """
 
-import heapq
-import itertools
-import selectors
-import socket
+import asyncio
+import json
+import re
 import sys
 import time
 from contextlib import suppress
-from typing import NoReturn
+from functools import lru_cache
+from typing import Any, ClassVar
 
-from loadtests.bench.http1 import message
-from loadtests.bench.replies import Reply, Script
+import uvloop
 
-_REFUSAL = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"
-_READ = 2**16
+_SCRIPT = re.compile(rb"tokens=(\d+) rate=([\d.]+) first_ms=([\d.]+)")
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_SPAN = b"POST /api/v1/chat/stream"
+_HEAD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\n"
+    b"x-request-id: req_01kbench000000000000000000\r\n"
+    b"x-ratelimit-limit-requests: 14400\r\nx-ratelimit-remaining-requests: 14399\r\nx-ratelimit-reset-requests: 6s\r\n"
+    b"x-ratelimit-limit-tokens: 300000\r\nx-ratelimit-remaining-tokens: 299958\r\nx-ratelimit-reset-tokens: 8.4ms\r\n"
+    b"transfer-encoding: chunked\r\n\r\n"
+)
+_DONE = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 
 
-class Connection:
-    """One client, with one request at a time."""
+class Upstream(asyncio.Protocol):
+    """One connection, with one request at a time."""
 
-    def __init__(self, peer: socket.socket) -> None:
-        self.peer = peer
-        self.reply: Reply | None = None
+    spans: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: Any = None
         self._data = b""
 
-    def read(self) -> Script | bytes | None:
-        """A request, a refusal of it, or None while there is no whole one. Raises OSError when the client has left."""
-        data = self.peer.recv(_READ)
-        if not data:
-            raise ConnectionResetError
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
         self._data += data
-        if not (request := message(self._data)):
-            return None
-        _, body, self._data = request
-        return Script.of(body) or _REFUSAL
-
-
-class Upstream:
-    """Serves for ever."""
-
-    def __init__(self, listener: socket.socket) -> None:
-        listener.setblocking(False)
-        self._listener = listener
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(listener, selectors.EVENT_READ)
-        self._due: list[tuple[float, int, Reply, Connection]] = []
-        self._numbers = itertools.count()
-
-    def run(self) -> NoReturn:
-        while True:
-            wait = max(0, self._due[0][0] - time.monotonic()) if self._due else None
-            for key, _ in self._selector.select(wait):
-                if key.data is None:
-                    self._accept()
-                else:
-                    self._read(key.data)
-            self._send_due()
-
-    def _accept(self) -> None:
-        peer, _ = self._listener.accept()
-        peer.setblocking(False)
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._selector.register(peer, selectors.EVENT_READ, Connection(peer))
-
-    def _read(self, connection: Connection) -> None:
-        try:
-            asked = connection.read()
-        except OSError:
-            self._close(connection)
+        head, complete, body = self._data.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        if not complete or len(body) < int(length[1] if length else 0):
             return
-        if isinstance(asked, bytes):
-            connection.peer.send(asked)
-        elif asked:
-            connection.reply = reply = Reply(asked, connection.peer)
-            heapq.heappush(self._due, (reply.begin, next(self._numbers), reply, connection))
+        self._data = b""
+        script = _SCRIPT.search(body)
+        if script is None:
+            Upstream.spans += body.count(_SPAN)
+            answer = b"%d" % self.spans if head.startswith(b"GET /spans") else b""
+            status = b"200 OK" if answer or head.startswith(b"POST /v1/traces") else b"404 Not Found"
+            self._write(b"HTTP/1.1 %s\r\ncontent-length: %d\r\n\r\n%s" % (status, len(answer), answer))
+            return
+        self._tokens, self._gap_s = int(script[1]), 1 / float(script[2])
+        self._asked_ns = time.monotonic_ns()
+        self._due = self._loop.time() + float(script[3]) / 1000
+        self._loop.call_at(self._due, self._step, 0)
 
-    def _send_due(self) -> None:
-        due, now = self._due, time.monotonic()
-        while due and due[0][0] <= now:
-            when, number, reply, connection = due[0]
-            again = reply.step(when)
-            if again is None:
-                heapq.heappop(due)
-                if reply.cut:
-                    self._close(connection)
-            else:
-                heapq.heapreplace(due, (again, number, reply, connection))
+    def _step(self, number: int) -> None:
+        """The head, the tokens, the end: each when it is due."""
+        if number == 1:
+            self._first_ns = time.monotonic_ns()
+        if number > self._tokens:
+            self._write(_ending(self._tokens, self._asked_ns, self._first_ns, time.monotonic_ns()))
+        elif self._transport is not None:
+            self._write(_frames(self._tokens)[number])
+            self._due += self._gap_s
+            self._loop.call_at(self._due, self._step, number + 1)
 
-    def _close(self, connection: Connection) -> None:
-        if connection.reply:
-            connection.reply.left = True
-        self._selector.unregister(connection.peer)
-        connection.peer.close()
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
 
 
-def main() -> int:
-    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener, suppress(KeyboardInterrupt):
-        print(f"http://127.0.0.1:{listener.getsockname()[1]}/openai/v1", flush=True)
-        Upstream(listener).run()
-    return 0
+@lru_cache
+def _frames(tokens: int) -> list[bytes]:
+    """The head with the role's event, then an event for each token: its number."""
+    opening = _chunk({"role": "assistant", "content": ""}, x_groq={"id": "req_01kbench000000000000000000"})
+    return [_HEAD + opening, *(_chunk({"content": f" {number}"}) for number in range(tokens))]
+
+
+def _ending(tokens: int, *times_ns: int) -> bytes:
+    """The last event, with usage, and `[DONE]`."""
+    usage = {"queue_time": 0.01, "prompt_tokens": 42, "prompt_time": 0.002, "completion_tokens": tokens}
+    usage |= {"completion_time": 0.5, "total_tokens": tokens + 42, "total_time": 0.502}
+    x_groq = {"id": "req_01kbench000000000000000000", "usage": usage}
+    return _chunk({}, "-".join(map(str, times_ns)), finish_reason="stop", x_groq=x_groq) + _DONE
+
+
+def _chunk(delta: dict[str, str], stamps: str = "5d1c7a2e", finish_reason: str | None = None, **more: Any) -> bytes:
+    event = {
+        "id": f"chatcmpl-{stamps}",
+        "object": "chat.completion.chunk",
+        "created": 1_768_953_600,
+        "model": "openai/gpt-oss-20b",
+        "system_fingerprint": "fp_76307ac09b",
+        "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}],
+        **more,
+    }
+    data = b"data: %s\n\n" % json.dumps(event, separators=(",", ":")).encode()
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+async def _serve() -> None:
+    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0, backlog=4096)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/openai/v1", flush=True)
+    await server.serve_forever()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with suppress(KeyboardInterrupt):
+        uvloop.run(_serve())
+    sys.exit(0)

@@ -1,45 +1,98 @@
-"""`python -m loadtests.chaos`: exit code 0 if every receipt has its row."""
+"""`python -m loadtests.chaos`: exit code 0 if every receipt has its row and every answer is that to its question.
 
-import argparse
-import shutil
+Everything fails at once, until there was enough of everything; then every fault ends, and rows are read.
+"""
+
+import asyncio
+import signal
 import sys
-import tempfile
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from loadtests.chaos.plan import Plan
-from loadtests.chaos.storm import run
-from loadtests.chaos.table import table
-from loadtests.chaos.verdict import judge
+from loadtests.chaos.clients import Client
+from loadtests.chaos.faults import DatabaseFaults, GroqFaults, WorkerFaults
+from loadtests.chaos.history import SERVICE, History, Kind, Plan
+from loadtests.chaos.verdict import Evidence, judge, progress, report
+from loadtests.harness import outbox
+from loadtests.harness.command import command
+from loadtests.harness.environment import Environment, environment
+from loadtests.harness.rows import read_rows
+from tests.support.idle_bytes import sending_idle_bytes
+from tests.support.waiting import wait_until
+
+Injecting = Callable[[asyncio.Event], Coroutine[None, None, None]]
+
+_WORKERS = 2
+_PROGRESS_S = 5
+_POLL_S = 0.2
 
 
-def main() -> int:
-    plan = _plan()
-    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    folder.chmod(0o755)  # root lends PostgreSQL to another user
-    print(f"{plan.streams} streams, seed {plan.seed}, in {folder}", flush=True)
-    try:
-        evidence = run(plan, folder, say=lambda line: print(line, flush=True))
-    except KeyboardInterrupt:
-        shutil.rmtree(folder)
-        return 130
-    verdict = judge(evidence)
-    print(f"\n{table(evidence, verdict)}\n")
-    if verdict.holds:
-        shutil.rmtree(folder)
-        return 0
-    print(f"The promise is broken. {folder} keeps the service's log and the database's files.")
-    return 1
+def run(plan: Plan, folder: Path) -> Evidence:
+    """One run, from an empty database to what is in it at the end. `folder` is empty, and others can enter it."""
+    history = History()
+    with environment(folder) as real, sending_idle_bytes(real.groq.url, share=plan.idle_bytes, seed=plan.seed) as relay:
+        settings = SERVICE | {"GROQ_BASE_URL": relay.url}
+        with real.service(settings, workers=_WORKERS) as workers:
+            faults = [
+                WorkerFaults(plan, history, workers).run,
+                DatabaseFaults(plan, history, real.postgres).run,
+                GroqFaults(plan, history, real.groq).run,
+            ]
+            asyncio.run(_everything(plan, workers.url, history, faults))
+            exit_codes = [workers.program.stop(signal.SIGTERM)]
+        left_in_outbox = outbox.waiting(folder)
+        if left_in_outbox:
+            exit_codes.append(_replay(real, settings, plan.timeout_s))
+        return Evidence(
+            history=history,
+            rows=read_rows(real.postgres.url()),
+            exit_codes=exit_codes,
+            left_in_outbox=left_in_outbox,
+            never_replayed=outbox.waiting(folder),
+            idle_bytes=relay.sent,
+            crossed=relay.crossed,
+        )
 
 
-def _plan() -> Plan:
-    usual = Plan()
-    parser = argparse.ArgumentParser(prog="python -m loadtests.chaos", description="Looks for every receipt's row.")
-    parser.add_argument("--streams", type=int, default=usual.streams, help="stop after so many (default: %(default)s)")
-    parser.add_argument("--clients", type=int, default=usual.clients, help="at the same time (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=usual.seed, help="of every choice (default: %(default)s)")
-    options = parser.parse_args()
-    return Plan(streams=options.streams, clients=options.clients, seed=options.seed)
+async def _everything(plan: Plan, url: str, history: History, faults: Sequence[Injecting]) -> None:
+    """Clients outlast the faults, so that the service is seen to work after the last one."""
+    over, closing = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as clients:
+        for number in range(plan.clients):
+            _ = clients.create_task(Client(number, url=url, plan=plan, history=history).run(closing))
+        async with asyncio.TaskGroup() as injecting:
+            for inject in faults:
+                _ = injecting.create_task(inject(over))
+            await _until_enough(plan, history)
+            over.set()
+        await history.next_receipt(plan.timeout_s)
+        closing.set()
+
+
+async def _until_enough(plan: Plan, history: History) -> None:
+    began = last = time.monotonic()
+    while history.streams < plan.streams or set(history.happened) < set(Kind):
+        await asyncio.sleep(_POLL_S)
+        if time.monotonic() - last >= _PROGRESS_S:
+            last = time.monotonic()
+            print(progress(history, last - began), flush=True)
+
+
+def _replay(real: Environment, settings: dict[str, str], timeout_s: float) -> int:
+    """Starts the service once more, until its outbox is empty; returns its exit code."""
+    with real.service(settings, workers=_WORKERS) as workers:
+        with suppress(AssertionError):
+            wait_until(lambda: not outbox.waiting(real.folder), "the outbox is not empty", timeout_s)
+        return workers.program.stop(signal.SIGTERM)
+
+
+def _main(asked: dict[str, int], folder: Path) -> tuple[str, bool]:
+    evidence = run(Plan(streams=asked["streams"], clients=asked["clients"], seed=asked["seed"]), folder)
+    broken = judge(evidence)
+    return report(evidence, broken), not any(broken.values())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command("chaos", _main, streams=Plan.streams, clients=Plan.clients, seed=Plan.seed))

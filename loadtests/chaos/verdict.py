@@ -1,101 +1,130 @@
-"""The comparison: every receipt against the rows, and every row against the questions."""
+"""Every receipt compared with the rows, every row and every answer with the questions; and the report."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from app.core.outcomes import Outcome
-from loadtests.chaos.diary import Chat, Diary, End, Kind
-from tests.support.database import query
+from loadtests.chaos.history import Chat, End, History, Kind
+from loadtests.harness.rows import Row, answers_another
 
+_NAMED = 5
+_ON_THE_WAY_S = 0.5
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What the comparison needs of one; `asked_as` is what its client sent as `x-request-id`."""
-
-    id: str
-    asked_as: str | None
-    outcome: str
-    response: str
+Broken = dict[str, list[str]]
+"""Ids of chats, and what else broke a promise, for each way to break it; all are empty after a good run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """A run and what it left behind. `left_in_spool` and `never_unspooled` count files."""
+    """A run and what it left behind. `crossed` are questions that may have crossed bytes on an idle connection."""
 
-    diary: Diary
+    history: History
     rows: Sequence[Row]
     exit_codes: Sequence[int] = (0,)
-    left_in_spool: int = 0
-    never_unspooled: int = 0
+    left_in_outbox: int = 0
+    never_replayed: int = 0
+    idle_bytes: Counter[str] = field(default_factory=Counter)
+    crossed: Collection[str] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """Ids of chats that broke the promise, each list for one way to break it; all are empty after a good run."""
-
-    lost: list[str]
-    """A receipt without a row."""
-    duplicated: list[str]
-    """More rows than one for an id, or for a question that was asked once."""
-    different: list[str]
-    """A receipt whose row is not `completed`, or has another text than the client was sent."""
-    unasked: list[str]
-    """A row that no client asked for."""
-    cut: list[str]
-    """An answer that broke off without a word while no worker was killed."""
-    hung: list[str]
-    """A chat that nobody ended."""
-    ended_badly: bool
-    """An exit code that is not 0, or a spool that did not empty."""
-
-    @property
-    def holds(self) -> bool:
-        return not any(vars(self).values())
-
-
-def read_rows(database_url: str) -> list[Row]:
-    """All rows, as the table has them: what its index says of duplicates is not asked."""
-    rows = query(database_url, "SELECT id::text, client_request_id, outcome, response FROM chat_logs")
-    return [Row(row["id"], row["client_request_id"], row["outcome"], row["response"]) for row in rows]
-
-
-def judge(evidence: Evidence) -> Verdict:
+def judge(evidence: Evidence) -> Broken:
     """What does not fit together."""
-    diary, rows = evidence.diary, evidence.rows
-    receipts = {chat.id: chat.text for chat in diary.chats if chat.receipt and chat.id}
-    asked = {chat.asked_as for chat in diary.chats}
-    return Verdict(
-        lost=sorted(receipts.keys() - {row.id for row in rows}),
-        duplicated=_repeated([row.id for row in rows]) + _repeated([row.asked_as or "" for row in rows]),
-        different=[row.id for row in rows if row.id in receipts and not _agrees(row, receipts[row.id])],
-        unasked=[row.id for row in rows if row.asked_as not in asked],
-        cut=[chat.id or chat.asked_as for chat in diary.chats if chat.end is End.CUT and not _killed(chat, diary)],
-        hung=[chat.id or chat.asked_as for chat in diary.chats if chat.end is End.HUNG],
-        ended_badly=any(evidence.exit_codes) or evidence.never_unspooled > 0,
-    )
+    history, rows = evidence.history, evidence.rows
+    receipts = {chat.id: chat.text for chat in history.chats if chat.receipt and chat.id}
+    asked = {chat.asked_as for chat in history.chats}
+    return {
+        "lost": sorted(receipts.keys() - {row.id for row in rows}),
+        "duplicated": _repeated([row.id for row in rows]) + _repeated([row.asked_as or "" for row in rows]),
+        "different": [
+            row.id
+            for row in rows
+            if row.id in receipts and (row.outcome, row.response) != (Outcome.COMPLETED, receipts[row.id])
+        ],
+        "another's answer": _another(evidence),
+        "rows unasked for": [row.id for row in rows if row.asked_as not in asked],
+        "cut without a kill": [
+            _id(chat) for chat in history.chats if chat.end is End.CUT and not _killed(chat, history)
+        ],
+        "without an end": [_id(chat) for chat in history.chats if chat.end is End.HUNG],
+        "exit codes": [str(code) for code in evidence.exit_codes if code],
+        "never replayed": ["the outbox"] * bool(evidence.never_replayed),
+    }
 
 
-def kept_in_outages(diary: Diary) -> int:
-    """Receipts that came while there was no database: their rows went another way."""
-    outages = [incident for incident in diary.incidents if incident.kind in (Kind.STOP, Kind.HANG)]
-    margin_s = 0.5  # for those on their way when it left
+def report(evidence: Evidence, broken: Broken) -> str:
+    """What happened, and what did not fit together."""
+    history = evidence.history
+    ends, happened, left = history.ends, history.happened, evidence.left_in_outbox
+    facts = {
+        "streams": history.streams,
+        "receipts": ends[End.RECEIPT],
+        "rows": f"{len(evidence.rows)}: {_counts(Counter(row.outcome for row in evidence.rows))}",
+        "workers killed": f"{happened[Kind.KILL]} x -9, {happened[Kind.TERM]} x -TERM",
+        "reloads": happened[Kind.RELOAD],
+        "database outages": f"{happened[Kind.STOP]} stops, {happened[Kind.HANG]} hangs",
+        "receipts meanwhile": receipts_in_outages(history),
+        "Groq's faults": _counts(history.faults),
+        "bytes when idle": f"{_counts(evidence.idle_bytes)}; {len(evidence.crossed)} crossed a request",
+        "clients cut": f"{ends[End.LEFT]} disconnected, {ends[End.STALLED]} stopped reading and were disconnected",
+        "ended with an error": f"{ends[End.ERROR]} events, {ends[End.FAILED]} statuses",
+        "cut by kills": ends[End.CUT],
+        "refused with 503": ends[End.REFUSED],
+        "without an answer": ends[End.UNANSWERED],
+        "outbox at the end": f"{left}, emptied by one more start" if left else 0,
+    }
+    return "\n".join([*_lines(facts), "", *_lines({name: _some(ids) for name, ids in broken.items()})])
+
+
+def progress(history: History, seconds: float) -> str:
+    """A run so far, in one line."""
+    happened = ", ".join(f"{count} x {kind}" for kind, count in sorted(history.happened.items()))
+    receipts = history.ends[End.RECEIPT]
+    return f"{seconds:4.0f} s  {history.streams} streams, {receipts} receipts; {happened or 'no incident yet'}"
+
+
+def receipts_in_outages(history: History) -> int:
+    """Receipts that came while there was no database: their rows were in the outbox."""
+    outages = history.of(Kind.STOP, Kind.HANG)
     return sum(
-        any(outage.began + margin_s < chat.ended < outage.ended for outage in outages)
-        for chat in diary.chats
+        any(outage.began + _ON_THE_WAY_S < chat.ended < outage.ended for outage in outages)
+        for chat in history.chats
         if chat.receipt and not chat.slow
     )
+
+
+def _another(evidence: Evidence) -> list[str]:
+    """Chats whose text, as read or as stored, quotes another question than their own."""
+    chats = [(_id(chat), chat.asked_as, chat.text, chat.receipt) for chat in evidence.history.chats]
+    rows = [(row.id, row.asked_as, row.response, row.outcome == Outcome.COMPLETED) for row in evidence.rows]
+    wrong = {
+        name
+        for name, asked_as, text, complete in (*chats, *rows)
+        if asked_as not in evidence.crossed and answers_another(text, asked_as, complete=complete)
+    }
+    return sorted(wrong)
+
+
+def _id(chat: Chat) -> str:
+    return chat.id or chat.asked_as
 
 
 def _repeated(names: list[str]) -> list[str]:
     return [name for name, times in Counter(names).items() if times > 1]
 
 
-def _agrees(row: Row, text: str) -> bool:
-    return row.outcome == Outcome.COMPLETED and row.response == text
+def _killed(chat: Chat, history: History) -> bool:
+    """Whether a worker was killed with -9 while the chat ran."""
+    return any(chat.began <= kill.began <= chat.ended for kill in history.of(Kind.KILL))
 
 
-def _killed(chat: Chat, diary: Diary) -> bool:
-    """Whether a worker died without a chance to say a word while the chat ran."""
-    kills = [incident.began for incident in diary.incidents if incident.kind is Kind.KILL]
-    return any(chat.began <= kill <= chat.ended for kill in kills)
+def _lines(cells: Mapping[str, object]) -> list[str]:
+    return [f"  {name:<20} {value}" for name, value in cells.items()]
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counter.most_common())
+
+
+def _some(ids: list[str]) -> str:
+    return " ".join([str(len(ids)), *ids[:_NAMED], *(["..."] if len(ids) > _NAMED else [])])

@@ -1,0 +1,1 @@
+"""What chaos, the leak test and locust share. `answer` runs in locust's container, which has no other libraries."""

@@ -1,0 +1,37 @@
+"""The rows of `chat_logs`, and whether an answer is the one to its own question.
+
+Every question is an id such as `chaos-12`, sent as `x-request-id` too. The simulator quotes the question in its answer.
+"""
+
+import re
+from dataclasses import dataclass
+
+from tests.support.database import query
+
+_QUOTED = re.compile("“([a-z]+-[0-9]+)”")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`asked_as` is the client's `x-request-id`, `tokens` those of the completion."""
+
+    id: str
+    asked_as: str | None
+    outcome: str
+    response: str
+    tokens: int = 0
+
+
+def read_rows(database_url: str) -> list[Row]:
+    """All rows of the table itself, whatever its unique index would say of duplicates."""
+    sql = "SELECT id::text, client_request_id, outcome, response, completion_tokens FROM chat_logs"
+    return [
+        Row(row["id"], row["client_request_id"], row["outcome"], row["response"] or "", row["completion_tokens"] or 0)
+        for row in query(database_url, sql)
+    ]
+
+
+def answers_another(text: str, asked_as: str | None, *, complete: bool) -> bool:
+    """Whether a text quotes another question; a complete one has to quote its own."""
+    quoted = set(_QUOTED.findall(text))
+    return bool(quoted - {asked_as}) or (complete and asked_as not in quoted)

@@ -1,0 +1,132 @@
+"""`python -m loadtests.leak_test`: exit code 0 if nothing leaks, however chats end."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import psutil
+
+from loadtests.harness.command import command
+from loadtests.harness.environment import Environment, environment
+from loadtests.harness.rows import read_rows
+from loadtests.leak_test.app import APP
+from loadtests.leak_test.clients import leave, read
+from loadtests.leak_test.endings import BLOCKED, ENDINGS, READING, SERVICE, WAITING, Behaviour, Ending, Plan, choose
+from loadtests.leak_test.verdict import Evidence, Holds, Worker, judge, more, report
+from tests.support.otlp import collecting
+from tests.support.waiting import wait_until
+
+_SIMULATOR = ("loadtests.leak_test.groq",)
+_CLOSING_POLL_S = 0.005
+_CHAT_S = 30
+
+
+def run(plan: Plan, folder: Path) -> Evidence:
+    """One run. `folder` is empty, and others can enter it."""
+    with environment(folder, simulator=_SIMULATOR, keep_alive=False) as real, collecting() as collector:
+        real.groq.fail(*(ending.script for ending in ENDINGS))
+        settings = SERVICE | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        with real.service(settings, workers=1, app=APP) as service:
+            test = _Test(plan, real, Worker(service), service.url, {})
+            began, holds, closings = time.monotonic(), list[Holds](), dict[str, list[float]]()
+            for stretch in plan.stretches:
+                asyncio.run(test.ask(stretch))
+                holds.append(test.holds_when_idle(holds[0] if holds else None))
+                held = ", ".join(f"{count:.4g} {name}" for name, count in holds[-1].items())
+                print(f"{time.monotonic() - began:4.0f} s  {stretch.stop:6} chats: {held}", flush=True)
+                closings = closings or asyncio.run(test.time_closings())
+            rows = read_rows(real.postgres.url())
+
+            def traced() -> list[str]:
+                return [span.attributes["chat.id"] for span in list(collector.spans) if "chat.id" in span.attributes]
+
+            _wait(lambda: len(traced()) >= len(rows), plan.timeout_s)
+            return Evidence(
+                asked=test.asked,
+                holds=holds,
+                rows=rows,
+                counted=test.worker.counted(),
+                gauges=test.worker.gauges(),
+                upstream=test.upstream(),
+                spans=traced(),
+                closings=closings,
+            )
+
+
+@dataclass
+class _Test:
+    plan: Plan
+    real: Environment
+    worker: Worker
+    url: str
+    asked: dict[str, Ending]
+
+    async def ask(self, numbers: range) -> None:
+        """These chats, by as many clients as there are; every other one reuses its connection."""
+        waiting = iter(numbers)
+        async with asyncio.TaskGroup() as clients:
+            for number in range(self.plan.clients):
+                _ = clients.create_task(self._client(waiting, reuses=number % 2 == 0))
+
+    async def _client(self, numbers: Iterator[int], *, reuses: bool) -> None:
+        connector = aiohttp.TCPConnector(force_close=not reuses)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            for number in numbers:
+                ending, name = choose(self.plan.seed, number), f"leak-{number}"
+                self.asked[name] = ending
+                async with asyncio.timeout(_CHAT_S):
+                    if ending.behaviour is Behaviour.READS:
+                        await read(session, self.url, ending, name)
+                    else:
+                        await leave(self.url, ending, name, self.plan.seed)
+
+    def upstream(self) -> int:
+        """Connections that Groq still holds; only the service keeps any."""
+        return sum(bool(each.raddr) for each in psutil.Process(self.real.groq_pid).net_connections("tcp"))
+
+    def holds_when_idle(self, first: Holds | None) -> Holds:
+        """Once no chat runs, Groq's idle connections have closed, and no more is held than at `first`."""
+        _wait(lambda: not any(self.worker.gauges().values()) and not self.upstream(), self.plan.timeout_s)
+        found = [self.worker.holds()]
+
+        def settled() -> bool:
+            found.append(self.worker.holds())
+            return not more(found[-1], first or found[-2]) and not more(found[-2], found[-1])
+
+        _wait(settled, self.plan.timeout_s)
+        return found[-1]
+
+    async def time_closings(self) -> dict[str, list[float]]:
+        """Seconds from a client's `close()` until the simulator sees its connection closed, one chat at a time."""
+        closings: dict[str, list[float]] = {}
+        for ending in (WAITING, READING, BLOCKED):
+            for number in range(self.plan.closings):
+                name, before = f"{ending.model}-{number}", self.real.groq.seen()["left"]
+                self.asked[name] = ending
+                left_at = await leave(self.url, ending, name, self.plan.seed)
+                async with asyncio.timeout(self.plan.timeout_s):
+                    while self.real.groq.seen()["left"] <= before:  # noqa: ASYNC110 - it announces nothing
+                        await asyncio.sleep(_CLOSING_POLL_S)
+                closings.setdefault(ending.name, []).append(time.monotonic() - left_at)
+        return closings
+
+
+def _wait(condition: Callable[[], bool], timeout_s: float) -> None:
+    """Until it is true, or the time has passed: then the verdict says what is wrong."""
+    with suppress(AssertionError):
+        wait_until(condition, "", timeout_s)
+
+
+def _main(asked: dict[str, int], folder: Path) -> tuple[str, bool]:
+    evidence = run(Plan(chats=asked["chats"], seed=asked["seed"]), folder)
+    problems = judge(evidence)
+    return report(evidence, problems), not problems
+
+
+if __name__ == "__main__":
+    sys.exit(command("leak_test", _main, chats=Plan.chats, seed=Plan.seed))
