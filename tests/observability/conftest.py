@@ -1,4 +1,4 @@
-"""A service whose signals the test reads where operators do: at a collector, at its metrics port, in its log."""
+"""A service whose signals a test reads as an operator does: at a collector, at the metrics port, in the log."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""docs/observability.md says what is there: its tables are compared with the registry, a trace and a line."""
+"""The tables of docs/observability.md are compared with the registry, a trace and a line."""
 
 import re
 
@@ -25,14 +25,14 @@ def first_cells(first_column: str) -> list[str]:
     return [cells[0].strip("`") for cells in table(first_column)]
 
 
-def test_the_table_of_metrics_is_the_registry() -> None:
+def test_documented_metrics_are_those_of_the_registry() -> None:
     documented = [(name.strip("`"), kind, re.findall(r"`(\w+)`", labels)) for name, kind, labels, _ in table("metric")]
     registry = Metrics(models=["m"], info={"version": "1", "environment": "e"}, workers=1).registry
     assert {name: (kind, labels) for name, kind, labels in documented} == of_registry(registry)
 
 
 def of_registry(registry: CollectorRegistry) -> dict[str, tuple[str, list[str]]]:
-    """Its own names, types and labels; samples tell the labels, and an instrument those that it has none of yet."""
+    """Names, types and labels of the service's own metrics."""
     found = {}
     for instrument in registry._collector_to_names:
         for family in instrument.describe() if hasattr(instrument, "describe") else ():
@@ -46,17 +46,17 @@ def of_registry(registry: CollectorRegistry) -> dict[str, tuple[str, list[str]]]
     return found
 
 
-def test_the_table_of_attributes_is_what_a_span_has(observed: Observed, groq: SimulatedGroq) -> None:
+def test_documented_attributes_are_those_of_a_span(observed: Observed, groq: SimulatedGroq) -> None:
     """Over a chat that asks for everything, and one that fails."""
     asked = {"model": "openai/gpt-oss-120b", "temperature": 1, "top_p": 1, "seed": 1, "max_tokens": 60}
-    well = observed.chat(HELLO | asked)
+    completed = observed.chat(HELLO | asked)
     groq.fail({"after_tokens": 5, "ending": "truncate"})
     broken = observed.chat()
-    told = {name for reply in (well, broken) for name in spans_of(observed, reply.id)["chat"][0].attributes}
-    assert set(first_cells("attribute")) == told
+    found = {name for reply in (completed, broken) for name in spans_of(observed, reply.id)["chat"][0].attributes}
+    assert set(first_cells("attribute")) == found
 
 
-def test_the_table_of_fields_is_what_a_line_has(observed: Observed) -> None:
+def test_documented_fields_are_those_of_a_line(observed: Observed) -> None:
     line = observed.finished_line(observed.chat().id)
     everywhere = re.search(r"Every line has (.*?) if it", TEXT, re.DOTALL)
     assert everywhere
@@ -65,7 +65,7 @@ def test_the_table_of_fields_is_what_a_line_has(observed: Observed) -> None:
     assert not set(first_cells("field")) & of_every_line
 
 
-def test_the_events_are_those_that_occur() -> None:
+def test_documented_events_are_those_of_the_code() -> None:
     """Each of them is made to occur in test_traces.py and test_workers.py."""
     from app.observability import conventions as names  # noqa: PLC0415
 

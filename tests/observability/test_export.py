@@ -1,4 +1,4 @@
-"""The way out: a collector that is slow, away or refusing costs spans, which are counted, and never a chat."""
+"""A collector that hangs, refuses or cannot be reached costs spans, which are counted, and never a chat."""
 
 import signal
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def collector() -> Iterator[Collector]:
         yield running
 
 
-def test_a_collector_that_does_not_answer_holds_up_no_chat_and_no_exit(
+def test_hanging_collector_blocks_neither_chats_nor_the_exit(
     tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client, collector: Collector
 ) -> None:
     collector.delay_s = 60
@@ -41,13 +41,13 @@ def test_a_collector_that_does_not_answer_holds_up_no_chat_and_no_exit(
     with service(tmp_path, groq, http, **env) as (chats, port):
         assert all(chats.chat().done for _ in range(10))
         assert collector.spans == []
-        # Each chat has four spans; those that the queue and the batch on its way have no room for are counted.
+        # Each chat has four spans; those that fit neither the queue nor the batch in flight are counted.
         assert total(scrape(http, port), "otel_spans_dropped_total") >= 40 - 8 - 4
         assert chats.program.stop(signal.SIGINT) == 0
 
 
 @pytest.mark.parametrize("status", [400, 500])
-def test_spans_that_a_collector_refuses_are_counted(
+def test_spans_that_a_collector_rejects_are_counted(
     tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client, collector: Collector, status: int
 ) -> None:
     collector.status = status
@@ -58,18 +58,18 @@ def test_spans_that_a_collector_refuses_are_counted(
         assert total(scrape(http, port), "otel_spans_dropped_total") >= 1
 
 
-def test_a_collector_that_is_away_is_told_of_once_in_a_while(
+def test_unreachable_collector_is_logged_a_few_times_only(
     tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client
 ) -> None:
     env = {**SMALL, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}", "TRACE_FLUSH_TIMEOUT_S": "0.5"}
     with service(tmp_path, groq, http, **env) as (chats, port):
         assert all(chats.chat().done for _ in range(20))
         assert total(scrape(http, port), "otel_spans_dropped_total") > 0
-    told = [line for line in chats.program.lines if "opentelemetry" in line]
-    assert len(told) <= 5
+    logged = [line for line in chats.program.lines if "opentelemetry" in line]
+    assert len(logged) <= 5
 
 
-def test_the_last_spans_are_sent_when_the_process_is_told_to_stop(
+def test_last_spans_are_exported_at_shutdown(
     tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client, collector: Collector
 ) -> None:
     env = {"OTEL_BSP_SCHEDULE_DELAY": "60000", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
@@ -85,10 +85,10 @@ def test_the_last_spans_are_sent_when_the_process_is_told_to_stop(
     assert reply.id in [span.attributes.get("chat.id") for span in collector.spans]
 
 
-def test_what_is_not_sampled_leaves_no_span_and_no_exemplar_and_has_its_trace_id_all_the_same(
+def test_unsampled_chat_has_a_trace_id_but_no_span_and_no_exemplar(
     tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client, collector: Collector
 ) -> None:
-    """The variables stand in `.env`, as those of the service may."""
+    """OpenTelemetry's variables are read from `.env` too."""
     (tmp_path / ".env").write_text(f"OTEL_TRACES_SAMPLER=always_off\nOTEL_EXPORTER_OTLP_ENDPOINT={collector.url}\n")
     with service(tmp_path, groq, http) as (chats, port):
         reply = chats.chat()
@@ -100,9 +100,7 @@ def test_what_is_not_sampled_leaves_no_span_and_no_exemplar_and_has_its_trace_id
     assert collector.spans == []
 
 
-def test_without_a_collector_the_last_traces_are_in_a_file(
-    tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client
-) -> None:
+def test_without_a_collector_traces_are_in_a_file(tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client) -> None:
     with service(tmp_path, groq, http) as (chats, _):
         reply = chats.chat()
     assert reply.id in (tmp_path / "data" / "traces.jsonl").read_text()

@@ -53,7 +53,7 @@ class Piped:
 def wait_until(true: Callable[[], object]) -> None:
     deadline = time.monotonic() + 30
     while not true():
-        assert time.monotonic() < deadline, "it does not happen"
+        assert time.monotonic() < deadline, "timeout"
         time.sleep(0.01)
 
 
@@ -66,27 +66,27 @@ def piped() -> Iterator[Piped]:
     os.close(writing)
 
 
-def test_a_full_queue_drops_new_lines_and_says_how_many_when_it_is_empty_again(piped: Piped) -> None:
+def test_full_queue_drops_new_lines_and_reports_their_number_later(piped: Piped) -> None:
     fill(piped.writing)
     lines = [b"%07d\n" % number for number in range(200)]
     for line in lines:
         piped.writer.write(line)
-    room = piped.max_bytes // 8
-    assert piped.writer.dropped == 200 - room
+    fitting = piped.max_bytes // 8
+    assert piped.writer.dropped == 200 - fitting
     assert piped.recovered == []
-    assert piped.read(1000) == b"".join(lines[:room])
+    assert piped.read(1000) == b"".join(lines[:fitting])
     wait_until(lambda: piped.recovered)
     piped.writer.write(b"later\n")
     assert piped.read(6) == b"later\n"
-    assert piped.recovered == [200 - room]
+    assert piped.recovered == [200 - fitting]
 
 
-def test_a_line_longer_than_the_queue_is_written_if_it_is_the_only_one(piped: Piped) -> None:
+def test_line_longer_than_the_queue_is_written_if_it_is_the_only_one(piped: Piped) -> None:
     piped.writer.write(b"x" * 5000 + b"\n")
     assert piped.read(5001) == b"x" * 5000 + b"\n"
 
 
-def test_a_descriptor_that_somebody_made_non_blocking_loses_nothing(piped: Piped) -> None:
+def test_non_blocking_descriptor_loses_nothing(piped: Piped) -> None:
     os.set_blocking(piped.writing, False)
     piped.writer.max_bytes = 10**6
     lines = [b"%0999d\n" % number for number in range(500)]
@@ -96,7 +96,7 @@ def test_a_descriptor_that_somebody_made_non_blocking_loses_nothing(piped: Piped
     assert piped.writer.dropped == 0
 
 
-def test_flushing_ends_with_the_lines_or_with_the_time(piped: Piped) -> None:
+def test_flush_ends_with_the_last_line_or_at_the_deadline(piped: Piped) -> None:
     piped.writer.write(b"one\n")
     piped.writer.flush(time.monotonic() + 30)
     assert os.read(piped.reading, 100) == b"one\n"
@@ -106,7 +106,7 @@ def test_flushing_ends_with_the_lines_or_with_the_time(piped: Piped) -> None:
     assert piped.read(4) == b"two\n"
 
 
-def test_a_process_that_ends_has_written_every_line(tmp_path: Path) -> None:
+def test_process_writes_every_line_before_it_ends(tmp_path: Path) -> None:
     (tmp_path / "lines.py").write_text(
         CONFIGURE + "for number in range(3000): log.info('line', number=number)\nprint('last', end='')\n"
         "sys.exit('reason')\n"
@@ -118,7 +118,7 @@ def test_a_process_that_ends_has_written_every_line(tmp_path: Path) -> None:
     assert (reason, last) == ("reason", "last")
 
 
-def test_a_process_that_ends_waits_no_longer_than_the_limit(tmp_path: Path) -> None:
+def test_process_with_a_blocked_log_ends_within_the_limit(tmp_path: Path) -> None:
     (tmp_path / "lines.py").write_text(CONFIGURE + "for number in range(3000): log.info('line', number=number)\n")
     began = time.monotonic()
     stalled = Program(["lines"], cwd=tmp_path, env={"LOG_FLUSH_TIMEOUT_S": "0.5"}, stalled=True)
@@ -161,8 +161,8 @@ def test_forked_processes_write_their_own_lines_whole_and_once(tmp_path: Path) -
     assert set(keys.values()) == {1}
 
 
-def test_a_process_whose_log_hangs_forks_all_the_same(tmp_path: Path) -> None:
-    """The child of one that cannot write has a queue and a thread of its own."""
+def test_process_with_a_blocked_log_can_fork(tmp_path: Path) -> None:
+    """The child has a queue and a thread of its own."""
     (tmp_path / "forks.py").write_text(
         CONFIGURE
         + """
@@ -186,7 +186,7 @@ if child:
 
 
 @pytest.mark.parametrize("call", range(1, 9))
-def test_a_line_may_be_written_in_the_middle_of_another(piped: Piped, call: int) -> None:
+def test_write_is_reentrant(piped: Piped, call: int) -> None:
     """The handler of a signal, or a finalizer, may log in any call; here, one does in the first, in the second, …"""
     writer, calls = piped.writer, 0
 

@@ -18,7 +18,7 @@ import logging, structlog
 from app.observability import logs
 from app.core.config import Settings
 logs.configure(Settings(log_format="json"))
-structlog.get_logger("ours").info("ours.said", number=1)
+structlog.get_logger("ours").info("ours.logged", number=1)
 logging.getLogger("library").warning("theirs %s", 2)
 structlog.get_logger("ours").info("ours.odd", text="\\ud800")
 structlog.get_logger("ours").info("ours.painted", text="\\x9b31m")
@@ -31,12 +31,12 @@ except ZeroDivisionError:
 """
 
 
-def test_ours_and_the_libraries_lines_are_one_json_object_each(tmp_path: Path) -> None:
+def test_every_line_is_one_json_object(tmp_path: Path) -> None:
     (tmp_path / "lines.py").write_text(LINES)
     code, output = run(["lines"], cwd=tmp_path, env={})
     assert code == 0, output
     first, second, odd, _, third, fourth = (json.loads(line) for line in output.splitlines())
-    assert (first["event"], first["number"], first["level"]) == ("ours.said", 1, "info")
+    assert (first["event"], first["number"], first["level"]) == ("ours.logged", 1, "info")
     assert (second["event"], second["logger"], second["level"]) == ("theirs 2", "library", "warning")
     assert odd["text"] == "\ud800"
     assert "ZeroDivisionError" in third["exception"]
@@ -44,7 +44,7 @@ def test_ours_and_the_libraries_lines_are_one_json_object_each(tmp_path: Path) -
     assert all(line["timestamp"].endswith("Z") for line in (first, second, third, fourth))
 
 
-def test_what_nobody_caught_is_one_line_with_its_trace_wherever_it_was(tmp_path: Path) -> None:
+def test_uncaught_exception_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "crash.py").write_text(
         "import asyncio, gc, threading, warnings\n"
         "from app.observability import logs\n"
@@ -71,27 +71,27 @@ def test_what_nobody_caught_is_one_line_with_its_trace_wherever_it_was(tmp_path:
     assert all((line["service"], line["worker"]) == ("groq-stream", 3) for line in [warning, *crashes])
 
 
-def test_a_person_at_a_terminal_gets_lines_for_people(tmp_path: Path) -> None:
+def test_terminal_gets_colours(tmp_path: Path) -> None:
     (tmp_path / "lines.py").write_text(LINES.replace('"json"', '"auto"'))
     terminal, end = pty.openpty()
     command = [sys.executable, "-c", "import lines"]
     process = subprocess.Popen(command, cwd=tmp_path, env={"PYTHONPATH": str(PROJECT)}, stdout=end, stderr=end)
     os.close(end)
     output = b""
-    with suppress(OSError):  # how Linux says that the other side is closed
+    with suppress(OSError):  # Linux reports a closed other side like this
         while piece := os.read(terminal, 4096):
             output += piece
     os.close(terminal)
     assert process.wait() == 0
     shown = output.decode()
     assert "{" not in shown.splitlines()[0]
-    assert "ours.said" in shown
+    assert "ours.logged" in shown
     assert "\x1b[" in shown  # in colours
     assert "\x9b" not in shown  # and in none of a client's
 
 
-def test_a_stdout_that_fails_costs_the_line_and_nothing_else(tmp_path: Path) -> None:
-    """A full disk behind the log must not take chats along."""
+def test_failing_stdout_loses_only_the_line(tmp_path: Path) -> None:
+    """A full disk behind the log must not end chats."""
     (tmp_path / "full.py").write_text(
         "import logging, sys, structlog\n"
         "from app.observability import logs\n"
@@ -108,7 +108,7 @@ def test_a_stdout_that_fails_costs_the_line_and_nothing_else(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_a_traceback_can_do_without_messages(log_format: str, tmp_path: Path) -> None:
+def test_private_traceback_has_no_messages(log_format: str, tmp_path: Path) -> None:
     """Ours, a library's and the one of a crash, with all their causes: a message may quote a prompt."""
     (tmp_path / "failing.py").write_text(
         "import logging, structlog\n"
@@ -123,7 +123,7 @@ def test_a_traceback_can_do_without_messages(log_format: str, tmp_path: Path) ->
         "for log in (structlog.get_logger().exception, logging.getLogger('library').exception):\n"
         "    try: fail()\n"
         "    except ValueError: log('it failed')\n"
-        # On a terminal, Python itself prints what nobody caught.
+        # On a terminal, Python itself prints uncaught exceptions.
         f"if {log_format == 'json'}: fail()\n"
     )
     _, output = run(["failing"], cwd=tmp_path)
@@ -153,7 +153,7 @@ for say in (log.exception, logging.getLogger("library").exception):
 """
 
 
-def test_what_callers_wrote_cannot_steer_the_terminal_or_forge_a_line(tmp_path: Path) -> None:
+def test_callers_text_cannot_control_the_terminal_or_forge_a_line(tmp_path: Path) -> None:
     (tmp_path / "hostile.py").write_text(HOSTILE % "console")
     code, output = run(["hostile"], cwd=tmp_path)
     assert code == 0
@@ -165,8 +165,8 @@ def test_what_callers_wrote_cannot_steer_the_terminal_or_forge_a_line(tmp_path: 
     ]  # fmt: skip
 
 
-def test_lines_for_machines_have_escapes_for_it(tmp_path: Path) -> None:
-    """They are looked at in terminals too."""
+def test_json_escapes_terminal_controls(tmp_path: Path) -> None:
+    """JSON lines are read in terminals too."""
     (tmp_path / "hostile.py").write_text(HOSTILE % "json")
     code, output = run(["hostile"], cwd=tmp_path)
     assert code == 0

@@ -19,7 +19,7 @@ def series(samples: list[Sample]) -> set[tuple[str, frozenset[tuple[str, str]]]]
     return {(sample.name, frozenset(sample.labels.items())) for sample in samples}
 
 
-def test_no_request_can_make_a_series(observed: Observed, groq: SimulatedGroq) -> None:
+def test_requests_cannot_add_series(observed: Observed, groq: SimulatedGroq) -> None:
     """Made-up models, paths, methods, callers and endings leave the number of series as it was."""
     groq.fail({"status": 503, "times": 1})
     assert observed.chat().done
@@ -37,8 +37,8 @@ def test_no_request_can_make_a_series(observed: Observed, groq: SimulatedGroq) -
     assert len(after) < MAX_SERIES
 
 
-def test_every_series_is_there_from_the_start() -> None:
-    """So that `rate()` sees the first error too. What Groq's limits are is not known before Groq has said so."""
+def test_series_exist_from_the_start() -> None:
+    """So that `rate()` sees the first error too. Groq's limits are unknown before its first answer."""
     metrics = Metrics(models=Settings(_env_file=None).model_prices, info={"version": "1"}, workers=1)
     samples = [sample for family in metrics.registry.collect() for sample in family.samples]
     for outcome in Outcome:
@@ -49,19 +49,19 @@ def test_every_series_is_there_from_the_start() -> None:
     assert not [sample for sample in samples if sample.name.endswith("_created")]
 
 
-def test_a_scrape_carries_exemplars_and_what_the_process_uses(observed: Observed) -> None:
+def test_scrape_has_exemplars_and_process_metrics(observed: Observed) -> None:
     reply = observed.chat()
     samples = scrape(observed.http, observed.metrics_port)
-    told = [sample.exemplar for sample in samples if sample.exemplar]
+    exemplars = [sample.exemplar for sample in samples if sample.exemplar]
     trace_id = reply.headers["traceresponse"].split("-")[1]
-    assert trace_id in {exemplar.labels["trace_id"] for exemplar in told}
+    assert trace_id in {exemplar.labels["trace_id"] for exemplar in exemplars}
     assert total(samples, "process_resident_memory_bytes") > 0
     assert total(samples, "event_loop_lag_seconds_count") > 0
     assert total(samples, "db_pool_connections", state="idle") > 0
     assert total(samples, "app_info", environment="development") == 1
 
 
-def test_no_stream_is_left_in_flight(observed: Observed, groq: SimulatedGroq) -> None:
+def test_active_streams_return_to_zero(observed: Observed, groq: SimulatedGroq) -> None:
     groq.fail({"silence_s": 0.3, "after_tokens": 3})
     with observed.http.stream("POST", observed.url + PATH, json=HELLO) as response:
         pieces = response.iter_raw()

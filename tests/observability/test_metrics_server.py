@@ -90,9 +90,7 @@ def wait_for_threads(most: int) -> None:
         time.sleep(0.02)
 
 
-def test_connections_that_ask_nothing_are_bounded_and_do_not_keep_prometheus_out(
-    scraped: Scraped, http: httpx2.Client
-) -> None:
+def test_idle_connections_are_bounded_and_do_not_block_prometheus(scraped: Scraped, http: httpx2.Client) -> None:
     before = threading.active_count()
     with ExitStack() as stack:
         clients = [stack.enter_context(scraped.connect()) for _ in range(40)]
@@ -104,7 +102,7 @@ def test_connections_that_ask_nothing_are_bounded_and_do_not_keep_prometheus_out
 
 @pytest.mark.parametrize("scraped", [1], indirect=True)
 @pytest.mark.parametrize("what", ["nothing", "a byte now and then", "a request whose answer is not read"])
-def test_a_client_holds_no_thread_for_longer_than_the_limit(scraped: Scraped, what: str) -> None:
+def test_client_occupies_no_thread_longer_than_the_limit(scraped: Scraped, what: str) -> None:
     before = threading.active_count()
     with scraped.connect() as client:
         if what == "a request whose answer is not read":
@@ -119,7 +117,7 @@ def test_a_client_holds_no_thread_for_longer_than_the_limit(scraped: Scraped, wh
         assert closed(client)
 
 
-def test_stopping_waits_for_no_client(scraped: Scraped) -> None:
+def test_stop_does_not_wait_for_clients(scraped: Scraped) -> None:
     with scraped.connect() as client:
         scraped.stop()
         assert closed(client)

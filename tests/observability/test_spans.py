@@ -20,10 +20,10 @@ from tests.support.records import record
 
 
 def test_integer_of_more_than_64_bits_is_left_out(harness: Harness) -> None:
-    watch = harness.telemetry.chat_began(
+    chat = harness.telemetry.chat_began(
         uuid4(), {**PAYLOAD, "seed": 2**63, "max_tokens": -(2**70)}, arrived=0, queue_s=0
     )
-    watch.finished(record(), None, commit_s=0, kept=Kept.DATABASE)
+    chat.finished(record(), None, commit_s=0, kept=Kept.DATABASE)
     attributes = harness.spans["chat m"].attributes
     assert attributes is not None
     assert not {"gen_ai.request.seed", "gen_ai.request.max_tokens"} & set(attributes)

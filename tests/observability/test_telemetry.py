@@ -26,7 +26,7 @@ def test_chat_is_one_line_without_content(harness: Harness, lines: list[Any]) ->
 
 
 def test_bug_is_an_error_with_its_cause(harness: Harness, lines: list[Any]) -> None:
-    error = InternalError("told to the client")
+    error = InternalError("for the client")
     error.__cause__ = RuntimeError("the cause")
     harness.chat(error=error, outcome=Outcome.INTERNAL_ERROR)
     assert lines[0]["log_level"] == "error"
@@ -35,7 +35,7 @@ def test_bug_is_an_error_with_its_cause(harness: Harness, lines: list[Any]) -> N
 
 
 def test_lost_row_has_no_traceback_of_the_database(harness: Harness, lines: list[Any]) -> None:
-    lost = PersistenceFailed("told to the client")
+    lost = PersistenceFailed("for the client")
     lost.__cause__ = RowsRefused("null value in column")
     lost.__cause__.__cause__ = RuntimeError("DETAIL: Failing row contains (a-word-of-mine)")
     harness.chat(lost=lost, outcome=Outcome.PERSISTENCE_FAILED)
@@ -46,7 +46,7 @@ def test_lost_row_has_no_traceback_of_the_database(harness: Harness, lines: list
 
 
 def test_bug_is_logged_even_if_its_row_is_lost(harness: Harness, lines: list[Any]) -> None:
-    bug, lost = InternalError("told to the client"), PersistenceFailed("lost")
+    bug, lost = InternalError("for the client"), PersistenceFailed("lost")
     bug.__cause__ = RuntimeError("the cause")
     harness.chat(error=bug, lost=lost, outcome=Outcome.PERSISTENCE_FAILED)
     assert (lines[0]["exc_info"], lines[0]["failed_with"]) == (bug.__cause__, "internal_error")
@@ -54,11 +54,11 @@ def test_bug_is_logged_even_if_its_row_is_lost(harness: Harness, lines: list[Any
 
 def test_failing_signal_does_not_raise(harness: Harness, lines: list[Any]) -> None:
     broken: Any = object()
-    watch = harness.telemetry.chat_began(broken, broken, arrived=0, queue_s=0)
-    watch.attempted(broken)
-    watch.finished(broken, None, commit_s=0, kept=Kept.DATABASE)
+    chat = harness.telemetry.chat_began(broken, broken, arrived=0, queue_s=0)
+    chat.attempted(broken)
+    chat.finished(broken, None, commit_s=0, kept=Kept.DATABASE)
     harness.telemetry.rows_committed(broken, began_ns=0, took_s=0, failure=None)
-    assert watch.traceparent is None
+    assert chat.traceparent is None
     assert {line["event"] for line in lines} == {"telemetry.failed"}
 
 
@@ -87,8 +87,8 @@ def test_observation_has_an_exemplar(harness: Harness) -> None:
 
 def test_unknown_model_is_other(harness: Harness) -> None:
     for number in range(50):
-        watch = harness.telemetry.chat_began(uuid4(), {"model": f"made-up-{number}"}, arrived=0, queue_s=0)
-        watch.finished(record(model_name=f"made-up-{number}"), None, commit_s=0, kept=Kept.DATABASE)
+        chat = harness.telemetry.chat_began(uuid4(), {"model": f"made-up-{number}"}, arrived=0, queue_s=0)
+        chat.finished(record(model_name=f"made-up-{number}"), None, commit_s=0, kept=Kept.DATABASE)
     assert harness.value("chat_requests_total", model="other", outcome="completed") == 50
     assert list(harness.spans) == ["chat other"]
 

@@ -23,9 +23,7 @@ def spans_of(observed: Observed, chat_id: str) -> dict[str, list[ReceivedSpan]]:
     return named
 
 
-def test_a_chat_is_one_server_span_one_chat_span_and_one_for_each_attempt(
-    observed: Observed, groq: SimulatedGroq
-) -> None:
+def test_chat_has_a_server_span_a_chat_span_and_one_for_each_attempt(observed: Observed, groq: SimulatedGroq) -> None:
     groq.fail({"status": 503, "times": 1})
     theirs = f"00-{uuid4().hex}-{uuid4().hex[:16]}-01"
     body = {**HELLO, "temperature": 0.5, "max_completion_tokens": 60, "seed": 7, "top_p": 0.9}
@@ -60,12 +58,12 @@ def test_a_chat_is_one_server_span_one_chat_span_and_one_for_each_attempt(
     assert {"retry", "first_token", "committed"} == set(chat.events)
 
 
-def test_the_chat_span_has_the_attributes_of_the_conventions_and_ours(observed: Observed) -> None:
+def test_chat_span_has_the_attributes_of_the_conventions_and_of_the_service(observed: Observed) -> None:
     body = {**HELLO, "model": "openai/gpt-oss-120b", "temperature": 0.5, "max_tokens": 60, "seed": 7, "top_p": 0.9}
     reply = observed.chat(body)
     (chat,) = spans_of(observed, reply.id)["chat"]
     row = observed.row(reply.id)
-    told: dict[str, Any] = chat.attributes
+    attributes: dict[str, Any] = chat.attributes
     assert chat.name == "chat openai/gpt-oss-120b"
     assert {
         "gen_ai.operation.name": "chat",
@@ -91,7 +89,7 @@ def test_the_chat_span_has_the_attributes_of_the_conventions_and_ours(observed: 
         "chat.cost_usd": pytest.approx(row["cost_usd"]),
         "chat.ttft_s": pytest.approx(row["ttft_ms"] / 1000),
         "groq.request_id": row["upstream_request_id"],
-    }.items() <= told.items()
+    }.items() <= attributes.items()
     for name in (
         "gen_ai.response.time_to_first_chunk",
         "chat.time_per_output_token_s",
@@ -102,13 +100,13 @@ def test_the_chat_span_has_the_attributes_of_the_conventions_and_ours(observed: 
         "groq.prompt_time",
         "groq.completion_time",
     ):
-        assert told[name] >= 0, name
-    assert told["chat.bytes"] == len(reply.body) - len(b"data: [DONE]\n\n")
-    assert "error.type" not in told
+        assert attributes[name] >= 0, name
+    assert attributes["chat.bytes"] == len(reply.body) - len(b"data: [DONE]\n\n")
+    assert "error.type" not in attributes
     assert row["trace_id"] == chat.trace_id
 
 
-def test_the_commit_is_a_trace_of_its_own_that_links_to_its_chats(observed: Observed) -> None:
+def test_commit_is_a_trace_with_links_to_its_chats(observed: Observed) -> None:
     reply = observed.chat()
     (chat,) = spans_of(observed, reply.id)["chat"]
     (commit,) = observed.collector.wait_for(lambda span: chat.span_id in span.links)
@@ -129,7 +127,7 @@ def test_the_commit_is_a_trace_of_its_own_that_links_to_its_chats(observed: Obse
         ({"status": 429, "retry_after_s": 600}, "upstream_rate_limited", True, "committed"),
     ],
 )
-def test_every_ending_is_one_trace_and_only_failures_of_ours_or_groq_s_are_errors(
+def test_every_outcome_is_one_trace_and_only_failures_are_errors(
     observed: Observed, groq: SimulatedGroq, fault: dict[str, Any], outcome: str, *, failed: bool, event: str
 ) -> None:
     groq.fail(fault)
@@ -142,7 +140,7 @@ def test_every_ending_is_one_trace_and_only_failures_of_ours_or_groq_s_are_error
     assert ("error.type" in chat.attributes) == (outcome != "completed")
 
 
-def test_a_client_that_leaves_is_no_error(observed: Observed, groq: SimulatedGroq) -> None:
+def test_client_disconnect_is_no_error(observed: Observed, groq: SimulatedGroq) -> None:
     groq.fail({"tokens_per_s": 20})
     with observed.http.stream("POST", observed.url + PATH, json=HELLO) as response:
         pieces = response.iter_raw()
@@ -156,9 +154,7 @@ def test_a_client_that_leaves_is_no_error(observed: Observed, groq: SimulatedGro
     assert not server.failed
 
 
-def test_a_client_that_leaves_or_stalls_while_a_send_is_blocked_has_its_trace_too(
-    observed: Observed, groq: SimulatedGroq
-) -> None:
+def test_disconnect_or_stall_during_a_blocked_send_is_traced(observed: Observed, groq: SimulatedGroq) -> None:
     """It stops reading until the buffers are full; then one hangs up, and the other one stays."""
     groq.fail({"tokens_per_s": 20_000, "words": 30_000})
     host, port = observed.url.removeprefix("http://").split(":")
@@ -184,14 +180,14 @@ def test_a_client_that_leaves_or_stalls_while_a_send_is_blocked_has_its_trace_to
     assert outcomes == {True: ("client_stalled", False, 1), False: ("client_disconnected", False, 1)}
 
 
-def test_no_ending_so_far_has_confused_a_context(observed: Observed) -> None:
+def test_no_outcome_detaches_a_foreign_context(observed: Observed) -> None:
     """A span that is attached across a `yield` is found in another context when the client has left."""
     assert observed.chat().done
     assert "Failed to detach context" not in observed.program.output
     assert "Traceback" not in observed.program.output
 
 
-def test_health_checks_and_unknown_paths_make_no_chat(observed: Observed) -> None:
+def test_health_checks_and_refusals_have_no_chat_span(observed: Observed) -> None:
     observed.http.get(f"{observed.url}/healthz")
     observed.http.get(f"{observed.url}/readyz")
     refused = observed.chat({"messages": []})
@@ -202,7 +198,7 @@ def test_health_checks_and_unknown_paths_make_no_chat(observed: Observed) -> Non
     assert not [span for span in observed.collector.spans if "health" in span.name or "readyz" in span.name]
 
 
-def test_what_a_client_sends_in_headers_and_queries_is_cut_short(observed: Observed) -> None:
+def test_headers_are_cut_and_queries_removed(observed: Observed) -> None:
     """Spans wait in memory, and queries may hold keys; of its baggage, nothing is read."""
     headers = {"user-agent": "x" * 60_000, "baggage": "=,a-secret-word", "content-type": "application/json"}
     path = f"{observed.url}{PATH}?api_key=a-secret-word"
