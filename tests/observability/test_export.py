@@ -1,6 +1,7 @@
 """A collector that hangs, refuses or cannot be reached costs spans, which are counted, and never a chat."""
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,9 @@ def test_hanging_collector_blocks_neither_chats_nor_the_exit(
         assert collector.spans == []
         # Each chat has four spans; those that fit neither the queue nor the batch in flight are counted.
         assert total(scrape(http, port), "otel_spans_dropped_total") >= 40 - 8 - 4
+        began = time.monotonic()
         assert chats.program.stop(signal.SIGINT) == 0
+        assert time.monotonic() - began < 20  # the SDK would wait for 30 s
 
 
 @pytest.mark.parametrize("status", [400, 500])
