@@ -1,6 +1,5 @@
 """The metrics port of a worker: answered in threads of its own, and never on the public port."""
 
-import asyncio
 import os
 import socket
 import threading
@@ -15,6 +14,7 @@ import structlog
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from app.core.config import Settings
+from app.core.timeout import run_in_daemon
 
 _POLL_S = 0.2
 
@@ -41,18 +41,8 @@ class MetricsServer:
     async def close(self) -> None:
         """Closes the port and its connections. It may be called again."""
         server, self._server = self._server, None
-        if server is None:
-            return
-        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-
-        def stop() -> None:
-            server.stop()
-            with suppress(RuntimeError):  # the loop is closed: nothing waits any longer
-                loop.call_soon_threadsafe(stopped.set)
-
-        # Not in the loop's own pool of threads, which may be full of calls that hang.
-        threading.Thread(target=stop, name="metrics stop", daemon=True).start()
-        await stopped.wait()
+        if server is not None:
+            await run_in_daemon(server.stop, name="metrics stop")
 
     def _start(self) -> None:
         settings = self._settings

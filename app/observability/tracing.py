@@ -5,11 +5,9 @@ Sampling, the exporter and its queue are set by OpenTelemetry's own variables (`
 have trace ids.
 """
 
-import asyncio
 import os
-import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -27,6 +25,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from app import __version__
 from app.core.config import Settings
+from app.core.timeout import run_in_daemon
 from app.observability.conventions import service_name
 from app.observability.trace_file import TraceFile
 
@@ -83,7 +82,8 @@ class Tracing:
         try:
             yield
         finally:
-            await self._shut_down()
+            timeout_s = self._settings.trace_flush_timeout_s
+            await run_in_daemon(self.provider.shutdown, name="last spans", timeout_s=timeout_s)
 
     def _processor(self) -> BatchSpanProcessor | None:
         if _has_otlp_endpoint():
@@ -94,20 +94,6 @@ class Tracing:
         if self._settings.trace_file is not None:
             return _CountingProcessor(TraceFile(self._settings.trace_file), self._on_dropped, _TRACE_FILE_DELAY_MS)
         return None
-
-    async def _shut_down(self) -> None:
-        """Uses a daemon thread, which is left behind if the collector takes too long."""
-        loop, done = asyncio.get_running_loop(), asyncio.Event()
-
-        def shut_down() -> None:
-            self.provider.shutdown()
-            with suppress(RuntimeError):  # the loop is closed, so nothing waits
-                loop.call_soon_threadsafe(done.set)
-
-        threading.Thread(target=shut_down, name="last spans", daemon=True).start()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.trace_flush_timeout_s):
-                await done.wait()
 
 
 class _CountingExporter(SpanExporter):
