@@ -1,5 +1,5 @@
 # The image of the service, and of the simulator and the migrations beside it in docker-compose.yml. It runs on a read-only
-# root, as any user that SPOOL_DIR belongs to, and starts no shell; `make image` sees to it.
+# root, as any user that OUTBOX_DIR belongs to, and starts no shell; `make image` sees to it.
 
 FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -22,7 +22,7 @@ ENV PATH=/venv/bin:$PATH \
     APP_ENV=production \
     HOST=0.0.0.0 \
     METRICS_HOST=0.0.0.0 \
-    SPOOL_DIR=/var/lib/groq-stream/spool
+    OUTBOX_DIR=/var/lib/groq-stream/outbox
 WORKDIR /srv
 COPY --from=build /venv /venv
 COPY --from=build /build/alembic.ini ./
@@ -30,11 +30,11 @@ COPY --from=build /build/migrations migrations
 COPY --from=build /build/app app
 COPY --from=build /build/deploy deploy
 # The user's, or the group's 0: platforms that choose the user themselves (OpenShift) leave it that group.
-RUN mkdir -p /var/lib/groq-stream/spool \
-    && chown 10001:0 /var/lib/groq-stream/spool \
-    && chmod 770 /var/lib/groq-stream/spool
+RUN mkdir -p /var/lib/groq-stream/outbox \
+    && chown 10001:0 /var/lib/groq-stream/outbox \
+    && chmod 770 /var/lib/groq-stream/outbox
 USER 10001:10001
-VOLUME /var/lib/groq-stream/spool
+VOLUME /var/lib/groq-stream/outbox
 EXPOSE 8000 9464
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s --retries=3 \
     CMD ["python", "-IS", "-c", "import http.client as h, os; \

@@ -5,9 +5,10 @@ import gc
 import re
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 from app.core.config import Settings
-from app.serving.checks import read_and_check, spool_problems
+from app.serving.checks import outbox_problems, read_and_check
 
 _MOST_CHATS = 100_000
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -20,7 +21,7 @@ def main() -> int:
     serves = options.command in (None, "run")
     settings, problems = read_and_check(serves=serves)
     if settings is None or problems:
-        problems += spool_problems(settings) if settings and serves else []
+        problems += outbox_problems(settings) if settings and serves else []
         sys.stderr.write("\n".join([*problems, ""]))
         return 2
     return _run(options, settings)
@@ -32,28 +33,33 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         case "chats":
             from app.commands.chats import chats  # noqa: PLC0415
 
-            return chats(settings, as_json=options.json, limit=options.limit)
+            code = chats(settings, as_json=options.json, limit=options.limit)
         case "trace":
             from app.commands.trace import trace  # noqa: PLC0415
 
-            return trace(settings, options.id)
+            code = trace(settings, options.id)
         case "prune":
             from app.commands.prune import prune  # noqa: PLC0415
 
-            return prune(settings, options.older_than)
+            code = prune(settings, options.older_than)
         case "check-groq":
             from app.commands.check_groq import check_groq  # noqa: PLC0415
 
-            return check_groq(settings)
+            code = check_groq(settings)
+        case "outbox":
+            from app.commands.outbox import outbox  # noqa: PLC0415
+
+            code = outbox(settings, options)
         case "migrate":
             from app.commands.migrate import migrate  # noqa: PLC0415
 
-            return migrate(settings)
+            code = migrate(settings)
         case _:
             gc.disable()  # until the server runs: imports make objects that stay
             from app.commands.run import run  # noqa: PLC0415
 
-            return run(settings)
+            code = run(settings)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     chats.add_argument("--limit", type=_count, default=10, metavar="N", help="how many (default: %(default)s)")
     trace = commands.add_parser("trace", help="draw the last chat's trace")
     trace.add_argument("id", nargs="?", help="of another chat, or of a trace")
+    outbox = commands.add_parser("outbox", help="list the rows that wait for the database, and those that it refused")
+    action = outbox.add_mutually_exclusive_group()
+    action.add_argument("--retry", action="store_true", help="let the service try refused rows again")
+    action.add_argument("--claim", action="store_true", help="assign rows for other databases to DATABASE_URL")
+    action.add_argument("--export", action="store_true", help="print all rows as JSON lines, with prompts and answers")
+    action.add_argument("--import", type=Path, dest="source", metavar="PATH", help="add the rows of JSON lines")
     commands.add_parser("check-groq", help="compare a live Groq with what this version assumes about it")
     return parser
 

@@ -16,9 +16,11 @@ from app.api.v1.endpoints import chat
 from app.core.config import Settings
 from app.core.ping import CachedPing
 from app.db.commits import Commits
-from app.db.engine import create_engine, pool_gauges
+from app.db.engine import create_engine, database_identity, pool_gauges
+from app.db.outbox import Outbox, outbox_gauges
+from app.db.outbox_file import OutboxFile
 from app.db.repositories.chat_log import ChatLogRepository
-from app.db.spool.spool import Spool, spool_gauges
+from app.db.reservations import Reservations
 from app.db.writer import ChatLogWriter
 from app.groq.client import GroqClient
 from app.observability import logs
@@ -46,8 +48,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             stack.push_async_callback(engine.dispose)
             rows = ChatLogRepository(engine)
             commits = Commits(rows, timeout_s=settings.commit_timeout_s, probe=telemetry)
-            spool = Spool(settings.spool_dir, max_bytes=settings.spool_max_bytes, probe=telemetry)
-            store = await stack.enter_async_context(ChatLogWriter(commits, spool, max_rows=settings.commit_max_rows))
+            outbox = _outbox(settings, telemetry)
+            store = await stack.enter_async_context(ChatLogWriter(commits, outbox, max_rows=settings.commit_max_rows))
             groq = await stack.enter_async_context(GroqClient(settings))
             bodies = BodyReader(settings)
             stack.callback(bodies.close)
@@ -66,7 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 body_bytes=lambda: bodies.budget.used,
                 draining=lambda: drain.started,
                 pool=pool_gauges(engine),
-                spool=spool_gauges(spool),
+                outbox=outbox_gauges(outbox),
                 missing_models=lambda: len(groq.catalogue.missing),
                 knows_model=groq.catalogue.knows,
             )
@@ -113,3 +115,23 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     cors.install(app, settings)
     telemetry.instrument(app)
     return app
+
+
+def _outbox(settings: Settings, telemetry: Telemetry) -> Outbox | None:
+    """SQLite as the database needs none: it is on the same disk."""
+    if settings.embedded_database is not None:
+        return None
+    reservations = Reservations(settings.worker_slot)
+    file = OutboxFile(
+        settings.outbox_dir,
+        database=database_identity(settings),
+        busy_timeout_s=settings.outbox_timeout_s / 2,
+        reservations=reservations,
+    )
+    return Outbox(
+        file,
+        max_bytes=settings.outbox_max_bytes,
+        timeout_s=settings.outbox_timeout_s,
+        reservations=reservations,
+        events=telemetry,
+    )

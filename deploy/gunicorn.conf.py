@@ -18,6 +18,7 @@ from typing import Any
 
 gc.disable()  # imports make objects that stay: looking through them again and again is a quarter of the start
 
+from app.db.reservations import Reservations  # noqa: E402
 from app.serving.checks import check_ports, settings_or_exit  # noqa: E402
 from app.serving.server import AFTER_DRAIN_S  # noqa: E402
 
@@ -49,6 +50,7 @@ control_socket_disable = True
 def on_starting(server: Any) -> None:
     """Once, before anything is forked; a reload does not come by here."""
     check_ports(_settings)
+    Reservations.share()
     import_module("app.main")  # once: workers start at once then, and share its memory
     gc.freeze()
     gc.enable()
@@ -75,6 +77,11 @@ def pre_fork(server: Any, worker: Any) -> None:
     """Gives the worker the lowest number that is free. While a reload lasts, old and new ones count together."""
     taken = {each.slot for each in server.WORKERS.values()}
     worker.slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Releases what the chats of a killed worker had reserved."""
+    Reservations(worker.slot)
 
 
 def post_fork(server: Any, worker: Any) -> None:

@@ -29,7 +29,7 @@ class RecordStoreStatus(Protocol):
     """What the health check needs to know of the writer."""
 
     @property
-    def room(self) -> int:
+    def free_bytes(self) -> int:
         """The bytes of rows that can be stored now."""
         ...
 
@@ -39,8 +39,8 @@ class RecordStoreStatus(Protocol):
         ...
 
     @property
-    def spooled_rows(self) -> int:
-        """The rows of this worker that wait for the database."""
+    def outbox_rows(self) -> int:
+        """The rows of this machine that wait for the database."""
         ...
 
 

@@ -14,7 +14,7 @@ from app.core.config import Settings
 from app.main import create_app
 from app.observability import logs
 from app.observability.trace_file import TRACE_FILE
-from app.serving.checks import cannot_listen, reason, spool_problems, why_not
+from app.serving.checks import cannot_listen, outbox_problems, reason, why_not
 from app.serving.event_loop import LOOP
 from app.serving.server import Server
 
@@ -27,7 +27,7 @@ def run(settings: Settings) -> int:
         return 1
     with ExitStack() as stack:
         stack.enter_context(listener)
-        if problems := spool_problems(settings):
+        if problems := outbox_problems(settings):
             sys.stderr.write("\n".join([*problems, ""]))
             return 1
         logs.configure(settings)

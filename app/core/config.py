@@ -119,14 +119,18 @@ class Settings(HttpSettings, SignalSettings):
     commit_max_rows: Count = 500
     chat_log_content: Literal["full", "none"] = "full"
     """`none` stores no prompts and answers, in the outbox too. A request with `"store": false` does so for one chat."""
-    spool_dir: Path = Path("data/spool")
-    """Where rows wait while the database is away: a disk that outlives the process, of this machine alone."""
-    spool_max_bytes: Count = Field(default=2**31, validate_default=True)
-    """2 GiB for each worker: the rows that wait, and room for those of the chats that run."""
+    outbox_dir: Path = Path("data/outbox")
+    """Where rows wait while PostgreSQL is unavailable: a folder on a disk of this machine that outlives the process,
+    one for all of its workers. SQLite as the database needs none."""
+    outbox_max_bytes: Count = Field(default=2**32, validate_default=True)
+    """4 GiB for all workers of a machine: rows that wait or were rejected, and space for those of running chats, which
+    are 1 MiB each and four times the request."""
+    outbox_timeout_s: Seconds = 5
+    """How long the disk may take for one commit: a busy disk needs tenths of a second, one that hangs never ends."""
 
-    @field_validator("spool_max_bytes")
+    @field_validator("outbox_max_bytes")
     @classmethod
-    def _has_room_for_a_chat(cls, limit: int, others: ValidationInfo) -> int:
+    def _has_space_for_a_chat(cls, limit: int, others: ValidationInfo) -> int:
         least = _row_bytes(others.data.get("max_body_bytes", 0), others.data.get("chat_max_answer_bytes", 0))
         if limit < least:
             raise ValueError(f"the largest chat may need {least}, by MAX_BODY_BYTES and CHAT_MAX_ANSWER_BYTES")

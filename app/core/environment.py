@@ -9,6 +9,15 @@ from app.core.config import Settings
 
 _ENV_FILE = ".env"
 _ENV_FILE_WAS_READ = "GROQ_STREAM_ENV_FILE"
+_RENAMED = {
+    "CHAT_GAP_TIMEOUT_S": "INTER_TOKEN_TIMEOUT_S",
+    "CLIENT_STALL_TIMEOUT_S": "CLIENT_WRITE_TIMEOUT_S",
+    "GROQ_OPEN_TIMEOUT_S": "GROQ_RETRY_DEADLINE_S",
+    "GROQ_RETRY_WAIT_S": "GROQ_RETRY_SLEEP_BUDGET_S",
+    "SPOOL_DIR": "OUTBOX_DIR",
+    "SPOOL_MAX_BYTES": "OUTBOX_MAX_BYTES",
+}
+"""Old names of settings, and the new ones. Ignoring them would change what a deployment does."""
 
 
 def read_settings() -> Settings:
@@ -26,6 +35,11 @@ def read_settings() -> Settings:
 def were_read() -> bool:
     """Whether this service has read its settings before: true in a worker, and in a master that reloads."""
     return _ENV_FILE_WAS_READ in os.environ
+
+
+def renamed_settings() -> list[str]:
+    """One sentence for each setting that has its old name."""
+    return [f"{old}: its name is {new} now; see CHANGELOG.md" for old, new in _RENAMED.items() if old in os.environ]
 
 
 def those_that_are_right(error: ValidationError) -> Settings | None:

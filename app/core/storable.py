@@ -13,7 +13,7 @@ def storable(value: Any) -> Any:
     if isinstance(value, str):
         return _whole(value).replace("\x00", "\ufffd")
     if isinstance(value, Raw):
-        return _one_line(value)
+        return _without_nul(value)
     if isinstance(value, list):
         return [storable(item) for item in value]
     if isinstance(value, dict):
@@ -31,12 +31,11 @@ def _whole(text: str) -> str:
     return text
 
 
-def _one_line(raw: Raw) -> Raw:
-    """JSON without escaped NULs, and without line ends: the spool has a row in each line. It has no half pairs."""
+def _without_nul(raw: Raw) -> Raw:
+    """JSON without escaped NULs. It has no half pairs."""
     data = bytes(raw)
-    if b"\\u0000" in data:
-        # A NUL itself is not in JSON: it stands for an escaped backslash, as in `\\u0000`, which is six letters.
-        data = data.replace(b"\\\\", b"\x00").replace(b"\\u0000", b"\\ufffd").replace(b"\x00", b"\\\\")
-    elif b"\n" not in data and b"\r" not in data:
+    if b"\\u0000" not in data:
         return raw
-    return Raw(data.replace(b"\n", b" ").replace(b"\r", b" "))
+    # A NUL itself is not in JSON: it stands for an escaped backslash, as in `\\u0000`, which is six letters.
+    data = data.replace(b"\\\\", b"\x00").replace(b"\\u0000", b"\\ufffd").replace(b"\x00", b"\\\\")
+    return Raw(data)

@@ -38,7 +38,7 @@ class Probe(Protocol):
 
 
 class Commits:
-    """One per process; those who write, and those who bring back what was spooled, share what it knows.
+    """One per process; the writer and the outbox replayer share what it knows.
 
     `made`: how many commits there were.
     """

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.config import Settings
 
-_POOL_SIZE = 3  # the writer, whoever brings back what was spooled, and a health check
+_POOL_SIZE = 3  # the writer, the outbox replayer, and a health check
 
 
 def create_engine(settings: Settings) -> AsyncEngine:
@@ -38,6 +38,14 @@ def pool_gauges(engine: AsyncEngine) -> dict[str, Callable[[], float]]:
     pool = engine.pool
     assert isinstance(pool, QueuePool)  # noqa: S101 - what create_engine made # nosec B101
     return {"in_use": pool.checkedout, "idle": pool.checkedin}
+
+
+def database_identity(settings: Settings) -> str:
+    """Which database rows in an outbox are for: its hosts, port and name. Users and passwords may be rotated."""
+    url = make_url(settings.database_url.get_secret_value())
+    hosts = {name: url.query[name] for name in ("host", "port") if name in url.query}
+    host = (url.host or "").lower()
+    return str(URL.create("postgresql", host=host, port=url.port or 5432, database=url.database, query=hosts))
 
 
 def _for_asyncpg(url: URL) -> URL:

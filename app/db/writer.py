@@ -2,7 +2,7 @@
 
 A commit waits for nothing but the one before it: a lone chat is written at once, and under load one commit carries
 many. `add` queues before anything is awaited, so a client that leaves cannot take its row along. What the database does
-not take in time goes to the spool, and is as durable there.
+not take in time goes to the outbox, and is as durable there; SQLite as the database has none.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from app.core.errors import PersistenceFailed
 from app.core.record import ChatRecord, Kept
 from app.db.commits import Commits
 from app.db.errors import DatabaseAway, RowsRefused
-from app.db.spool.backlog import Backlog
-from app.db.spool.segment import to_line
-from app.db.spool.spool import Spool, SpoolBroken
+from app.db.outbox import Outbox, OutboxUnavailable
+from app.db.replay import OutboxReplayer
 
 _Waiting = tuple[ChatRecord, asyncio.Future[Kept]]
+_UNLIMITED = 2**63
 
 log = structlog.get_logger(__name__)
 
@@ -27,9 +27,9 @@ log = structlog.get_logger(__name__)
 class ChatLogWriter:
     """One per process; satisfies `chat.ports.ChatLog`. Leaving its context keeps what is queued."""
 
-    def __init__(self, commits: Commits, spool: Spool, *, max_rows: int) -> None:
+    def __init__(self, commits: Commits, outbox: Outbox | None, *, max_rows: int) -> None:
         self._commits = commits
-        self._spool = spool
+        self._outbox = outbox
         self._max_rows = max_rows
         self._queue: list[_Waiting] = []
         self._something_queued = asyncio.Event()
@@ -38,9 +38,11 @@ class ChatLogWriter:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(self._spool)
+        if self._outbox is not None:
+            await self._stack.enter_async_context(self._outbox)
         self._stack.push_async_callback(self._commits.aclose)
-        await self._stack.enter_async_context(Backlog(self._spool, self._commits))
+        if self._outbox is not None:
+            await self._stack.enter_async_context(OutboxReplayer(self._outbox, self._commits))
         self._task = asyncio.create_task(self._run(), name="chat_logs writer")
         return self
 
@@ -55,20 +57,27 @@ class ChatLogWriter:
 
     @property
     def database_well(self) -> bool:
-        """Whether rows go to the database, and not to the spool."""
+        """Whether rows go to the database, and not to the outbox."""
         return self._commits.well
 
     @property
-    def spooled_rows(self) -> int:
-        """Rows that wait for the database."""
-        return self._spool.rows
+    def outbox_rows(self) -> int:
+        """Rows of this machine that wait for the database."""
+        return 0 if self._outbox is None else self._outbox.rows
 
     @property
-    def room(self) -> int:
-        """The bytes of rows that have a place. As long as the database takes rows, a disk that takes nothing, or
-        not enough, is no reason to refuse chats.
+    def free_bytes(self) -> int:
+        """Bytes of rows that neither wait nor are reserved for running chats. As long as the database takes rows, a
+        disk that takes nothing, or not enough, is no reason to refuse chats.
         """
-        return self._spool.room if self._commits.well else self._spool.room_on_disk
+        if self._outbox is None:
+            return _UNLIMITED if self._commits.well else 0
+        return self._outbox.free_bytes(on_disk=not self._commits.well)
+
+    def reserve(self, row_bytes: int) -> None:
+        """Reserves bytes for the row of a chat, or releases them where `row_bytes` is negative."""
+        if self._outbox is not None:
+            self._outbox.reserve(row_bytes)
 
     def add(self, record: ChatRecord) -> asyncio.Future[Kept]:
         durable = asyncio.get_running_loop().create_future()
@@ -95,15 +104,15 @@ class ChatLogWriter:
             _give_up([*batch, *self._queue], RuntimeError("the writer was stopped"))
 
     async def _keep(self, batch: list[_Waiting]) -> None:
-        """In the database or on the disk; where the first of them is known to be away, the other one comes first."""
-        places = [self._in_database, self._on_disk]
+        """In the database or the outbox; where the first of them is known to be away, the other one comes first."""
+        places = [self._in_database, self._in_outbox]
         for place in places if self._commits.well else reversed(places):
             try:
                 if await place(batch):
                     return
             except Exception:
                 log.exception("chat_log.writer_failed", rows=len(batch))
-        _give_up(batch, OSError("neither the database nor the disk took it"))
+        _give_up(batch, OSError("neither the database nor the outbox took it"))
 
     async def _in_database(self, batch: list[_Waiting]) -> bool:
         try:
@@ -119,19 +128,22 @@ class ChatLogWriter:
         _settle(batch, Kept.DATABASE)
         return True
 
-    async def _on_disk(self, batch: list[_Waiting]) -> bool:
+    async def _in_outbox(self, batch: list[_Waiting]) -> bool:
+        if self._outbox is None:
+            return False
         try:
-            await self._spool.append([record for record, _ in batch])
-        except SpoolBroken:
+            await self._outbox.append([record for record, _ in batch])
+        except OutboxUnavailable:
             return False
         _settle(batch, Kept.SPOOL)
         return True
 
     async def _aside(self, waiting: _Waiting, refused: RowsRefused) -> bool:
-        record, _ = waiting
+        if self._outbox is None:
+            return False
         try:
-            await self._spool.reject(str(record.id), to_line(record), error=refused)
-        except SpoolBroken:
+            await self._outbox.reject(waiting[0], refused)
+        except OutboxUnavailable:
             return False
         _settle([waiting], Kept.REJECTED)
         return True

@@ -24,6 +24,15 @@ _WHOLE_CHAT = (0.1, 0.25, 0.5, 1, 1.5, 2.5, 5, 7.5, 10, 15, 20, 30, 45, 60, 120,
 _OVERHEAD = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 _COMMIT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+_OUTBOX_GAUGES = (
+    ("rows", "rows", "Number of rows in the outbox of this machine that wait for the database."),
+    ("rejected_rows", "rejected_rows", "Number of rows in the outbox of this machine that the database refused."),
+    ("bytes", "bytes", "Bytes used by the outbox of this machine, including rejected rows."),
+    ("limit_bytes", "limit_bytes", "Bytes that the outbox of this machine may use; chats are refused beyond them."),
+    ("age_s", "age_seconds", "Seconds since the oldest chat in the outbox of this machine arrived; 0 if it is empty."),
+    ("damaged_files", "damaged_files", "Number of damaged files that were moved aside in the outbox of this machine."),
+)
+"""All workers of a machine report the same file: take the maximum over them, not the sum."""
 
 _Instrument = TypeVar("_Instrument", Counter, Gauge, Histogram)
 
@@ -145,16 +154,11 @@ class RowMetrics:
         text = "Number of failed commits, by reason."
         failures = Counter("chat_log_commit_failures", text, ["reason"], registry=registry)
         self.failures = Family(failures, values.COMMIT_FAILURES)
-        told = "Rows of this worker on the disk that wait for the database."
-        self.spooled = Gauge("chat_log_spooled_rows", told, registry=registry)
-        told = "What they take on the disk, and what the rejected ones take."
-        self.spool_bytes = Gauge("chat_log_spool_bytes", told, registry=registry)
-        told = "What they may take; without room for one more, chats are refused."
-        self.spool_limit = Gauge("chat_log_spool_limit_bytes", told, registry=registry)
-        told = "How long ago the first of the chats that wait arrived; 0 if none does."
-        self.spool_age = Gauge("chat_log_spool_age_seconds", told, registry=registry)
-        told = "Batches of rows that the disk did not take."
-        self.spool_failures = Counter("chat_log_spool_failures", told, registry=registry)
+        self.outbox = {
+            key: Gauge(f"chat_log_outbox_{name}", text, registry=registry) for key, name, text in _OUTBOX_GAUGES
+        }
+        text = "Number of batches of rows that could not be written to the outbox."
+        self.outbox_failures = Counter("chat_log_outbox_failures", text, registry=registry)
         text = "Number of rows that the database rejected because of their content."
         self.rejected = Counter("chat_log_rejected_rows", text, registry=registry)
         pool = Gauge(

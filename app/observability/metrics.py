@@ -60,7 +60,7 @@ class Metrics:
         body_bytes: Callable[[], float],
         draining: Callable[[], float],
         pool: Mapping[str, Callable[[], float]],
-        spool: Mapping[str, Callable[[], float]],
+        outbox: Mapping[str, Callable[[], float]],
         missing_models: Callable[[], float],
         knows_model: Callable[[str], bool],
     ) -> None:
@@ -72,10 +72,8 @@ class Metrics:
         self.worker.draining.set_function(draining)
         for state in POOL_STATES:
             self.rows.pool.labels(state).set_function(pool[state])
-        self.rows.spooled.set_function(spool["rows"])
-        self.rows.spool_bytes.set_function(spool["bytes"])
-        self.rows.spool_limit.set_function(spool["limit_bytes"])
-        self.rows.spool_age.set_function(spool["age_s"])
+        for name, value in outbox.items():
+            self.rows.outbox[name].set_function(value)
 
     def chat_refused(self, outcome: Outcome) -> None:
         """A request that no chat began for; its model is unknown."""

@@ -115,11 +115,11 @@ class Telemetry:
             end_ns = began_ns + round(took_s * 1e9)
             self._commit_span(records, database=self._database, start_ns=began_ns, end_ns=end_ns, failure=failure)
 
-    def rows_spooled(self, records: Sequence[ChatRecord], *, began_ns: int, failed: bool) -> None:
-        """One batch of rows that was written to the disk, or could not be."""
+    def outbox_written(self, records: Sequence[ChatRecord], *, began_ns: int, failed: bool) -> None:
+        """One batch of rows that was written to the outbox, or could not be."""
         with _never_raising():
             if failed:
-                self.metrics.rows.spool_failures.inc()
+                self.metrics.rows.outbox_failures.inc()
         with _never_raising():
             failure = "disk" if failed else None
             self._commit_span(records, database=None, start_ns=began_ns, end_ns=time.time_ns(), failure=failure)

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import sqlite3
 import sys
 import time
 from ipaddress import ip_address
@@ -11,8 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from app.core.config import Settings
-from app.core.environment import explain, read_settings, those_that_are_right, were_read, wrong
-from app.db.spool.folder import Folder
+from app.core.environment import explain, read_settings, renamed_settings, those_that_are_right, were_read, wrong
+from app.db.outbox_file import OutboxFile
 from app.groq.connector import proxy_problems
 from app.quota import redis_problems
 
@@ -31,7 +32,7 @@ def settings_or_exit() -> Settings:
     if settings and settings.app_env == "development":
         problems += groq_problems(settings)
     if settings and at_the_start:
-        problems += spool_problems(settings)
+        problems += outbox_problems(settings)
     if settings is None or problems:
         sys.exit("\n".join(problems))
     return settings
@@ -48,10 +49,11 @@ def read_and_check(*, serves: bool = True) -> tuple[Settings | None, list[str]]:
         others = those_that_are_right(exc)
         named = tuple(f"{name.upper()}:" for name in wrong(exc))
         more = _problems(others) if others and serves else []
-        return others, explain(exc) + [sentence for sentence in more if not sentence.startswith(named)]
+        sentences = [sentence for sentence in more if not sentence.startswith(named)]
+        return others, renamed_settings() + explain(exc) + sentences
     except UnicodeDecodeError:
         return None, [".env is not a text file in UTF-8"]
-    return settings, _problems(settings) if serves else []
+    return settings, renamed_settings() + (_problems(settings) if serves else [])
 
 
 def _problems(settings: Settings) -> list[str]:
@@ -92,13 +94,18 @@ def groq_problems(settings: Settings) -> list[str]:
     return []
 
 
-def spool_problems(settings: Settings) -> list[str]:
-    """Rows need a place to wait in while the database is away: the sentence, where there is none."""
+def outbox_problems(settings: Settings) -> list[str]:
+    """Rows need a disk to wait on while PostgreSQL is unavailable: the sentence, where there is none."""
+    if settings.embedded_database is not None and settings.app_env != "production":
+        return []
+    file = OutboxFile(settings.outbox_dir, database="")
     try:
-        Folder(settings.spool_dir).check()
-    except OSError as exc:
-        where = f"{settings.spool_dir.absolute()} ({exc.strerror})"
-        return [f"SPOOL_DIR: no rows can be written to {where}; set it to a folder on a disk of this machine"]
+        file.check()
+    except (OSError, sqlite3.Error) as exc:
+        where = f"{settings.outbox_dir.absolute()} ({getattr(exc, 'strerror', None) or exc})"
+        return [f"OUTBOX_DIR: no rows can be written to {where}; set it to a folder on a disk of this machine"]
+    finally:
+        file.close()
     return []
 
 

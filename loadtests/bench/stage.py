@@ -29,7 +29,7 @@ class Stage:
 
     def settings(self, *, signals: bool) -> dict[str, str]:
         """The service's defaults, but for limits that the larger loads would meet, and a shorter wait for spans."""
-        service = {"SPOOL_MAX_BYTES": str(2**33), "MAX_ACTIVE_STREAMS": "4096", "LOG_FORMAT": "json"}
+        service = {"OUTBOX_MAX_BYTES": str(2**34), "MAX_ACTIVE_STREAMS": "4096", "LOG_FORMAT": "json"}
         traces = {
             "OTEL_TRACES_SAMPLER": "always_on",
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.real.groq.root,

@@ -1,17 +1,20 @@
-"""Where the service stores rows while its database is unavailable: the one place here that knows its form."""
+"""Where the service stores rows while its database is unavailable."""
 
+from contextlib import closing
 from pathlib import Path
 
-ROWS_METRIC = "chat_log_spooled_rows"
+from app.db.outbox_file import OutboxFile
+
+ROWS_METRIC = "chat_log_outbox_rows"
 
 
 def settings(folder: Path) -> dict[str, str]:
     """For a service whose outbox is in `folder`."""
-    path = folder / "spool"
-    path.mkdir(exist_ok=True)
-    return {"SPOOL_DIR": str(path)}
+    return {"OUTBOX_DIR": str(folder / "outbox")}
 
 
 def waiting(folder: Path) -> int:
-    """How much has yet to reach the database: files with rows."""
-    return len(list((folder / "spool").glob("*.jsonl")))
+    """How many rows have yet to reach the database, those included that it refused."""
+    with closing(OutboxFile(folder / "outbox", database="")) as file:
+        usage = file.usage()
+    return usage.rows + usage.rejected_rows

@@ -19,25 +19,25 @@ from tests.support.service import Service
 def test_a_service_that_is_well_says_so(service: Service) -> None:
     assert service.http.get(f"{service.url}/healthz").json() == {"status": "ok"}
     ready = service.http.get(f"{service.url}/readyz")
-    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "database": "up", "spooled_rows": 0})
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "database": "up", "outbox_rows": 0})
     assert ready.headers["x-request-id"]
 
 
-@pytest.mark.parametrize(("spooled", "status", "word"), [(1, 200, "ready"), (0, 503, "unavailable")])
+@pytest.mark.parametrize(("rows", "status", "word"), [(1, 200, "ready"), (0, 503, "unavailable")])
 async def test_a_service_without_a_database_is_sent_chats_as_long_as_it_has_a_disk(
-    tmp_path: Path, spooled: int, status: int, word: str
+    tmp_path: Path, rows: int, status: int, word: str
 ) -> None:
     """Over the application itself: its database is away from the start."""
-    spool = tmp_path / "spool"
+    folder = tmp_path / "outbox"
     settings = Settings(
         _env_file=None,
         groq_api_key="test",
         database_url="postgresql://me@127.0.0.1:1/chats",
         metrics_port=0,
-        spool_dir=spool,
+        outbox_dir=folder,
     )
-    if not spooled:
-        spool.touch()
+    if not rows:
+        folder.touch()
     app = create_app(settings)
     async with app.router.lifespan_context(app) as state:
         assert state is not None
@@ -47,7 +47,7 @@ async def test_a_service_without_a_database_is_sent_chats_as_long_as_it_has_a_di
                 await state["store"].add(record())
             alive, ready = await client.get("/healthz"), await client.get("/readyz")
     assert alive.status_code == 200
-    told = {"status": word, "database": "down", "spooled_rows": spooled}
+    told = {"status": word, "database": "down", "outbox_rows": rows}
     assert (ready.status_code, ready.json()) == (status, told)
 
 

@@ -89,11 +89,12 @@ def test_an_unreachable_database_is_one_sentence(tmp_path: Path, command: str, h
     assert "secret" not in output
 
 
-def test_a_spool_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_an_outbox_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    code, output = run(["app"], cwd=tmp_path, env={"SPOOL_DIR": "file", **FREE_PORT})
+    env = {"OUTBOX_DIR": "file", "DATABASE_URL": "postgresql://me@127.0.0.1:9/chats", **FREE_PORT}
+    code, output = run(["app"], cwd=tmp_path, env=env)
     assert code == 1
-    assert output.startswith(f"SPOOL_DIR: no rows can be written to {tmp_path}/file (File exists); set it to a folder")
+    assert output.startswith(f"OUTBOX_DIR: no rows can be written to {tmp_path}/file (File exists); set it to a folder")
     assert output.count("\n") == 1
 
 
@@ -132,7 +133,7 @@ def test_a_server_that_cannot_run_on_its_settings_says_so(tmp_path: Path) -> Non
 def test_production_says_all_that_it_does_not_run_without_at_once(tmp_path: Path, command: list[str]) -> None:
     """And nothing else: neither a warning about what it refuses, nor a traceback."""
     (tmp_path / "file").touch()
-    env = {"APP_ENV": "production", "SPOOL_DIR": "file", "PORT": "eight", "HOME": str(tmp_path)}
+    env = {"APP_ENV": "production", "OUTBOX_DIR": "file", "PORT": "eight", "HOME": str(tmp_path)}
     simulator = {"GROQ_SIMULATOR_URL": "http://127.0.0.1:9/openai/v1"}
     code, output = run(command, cwd=tmp_path, env=env | simulator)
     assert code in {1, 2}
@@ -141,12 +142,12 @@ def test_production_says_all_that_it_does_not_run_without_at_once(tmp_path: Path
         "API_KEYS",
         "GROQ_API_KEY",
         "DATABASE_URL",
-        "SPOOL_DIR",
+        "OUTBOX_DIR",
     ]
 
 
 @pytest.mark.parametrize("command", [["app"], UVICORN, GUNICORN], ids=["make run", "uvicorn", "gunicorn"])
-def test_production_does_not_start_on_a_spool_that_cannot_be_written(tmp_path: Path, command: list[str]) -> None:
+def test_production_does_not_start_on_an_outbox_that_cannot_be_written(tmp_path: Path, command: list[str]) -> None:
     """With all else as it should be; a Groq on this machine is nobody's business."""
     (tmp_path / "file").touch()
     env = {
@@ -155,13 +156,13 @@ def test_production_does_not_start_on_a_spool_that_cannot_be_written(tmp_path: P
         "GROQ_API_KEY": "a-key",
         "GROQ_BASE_URL": "http://127.0.0.1:9/openai/v1",
         "DATABASE_URL": "postgresql://me:a-password@127.0.0.1:9/chats",
-        "SPOOL_DIR": "file",
+        "OUTBOX_DIR": "file",
         "HOME": str(tmp_path),
         **FREE_PORT,
     }
     code, output = run(command, cwd=tmp_path, env=env)
     assert code == 1
-    assert output.startswith("SPOOL_DIR: no rows can be written")
+    assert output.startswith("OUTBOX_DIR: no rows can be written")
     assert output.count("\n") == 1
 
 

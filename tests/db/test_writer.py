@@ -11,7 +11,7 @@ import pytest
 from app.core.errors import PersistenceFailed
 from app.core.record import ChatRecord, Kept
 from app.db.errors import DatabaseAway
-from tests.db.keeping import GatedRows, keeping, prompts_in
+from tests.db.keeping import GatedRows, keeping, prompts_in, stored
 from tests.db.watch import Watch
 from tests.support.records import record
 from tests.support.waiting import until
@@ -74,7 +74,7 @@ async def test_a_row_that_the_database_does_not_take_is_on_the_disk_before_its_r
         assert not log.database_well
         assert await log.add(record(prompt="two")) is Kept.SPOOL
         assert prompts_in(tmp_path) == ["one", "two"]
-        assert log.spooled_rows == 2
+        assert log.outbox_rows == 2
     assert rows.tries == 1  # nobody waits for what is known to be away
 
 
@@ -84,9 +84,10 @@ async def test_a_row_that_is_refused_takes_no_other_along_and_is_put_aside(tmp_p
         waits = [log.add(each) for each in (record(prompt="one"), bad, record(prompt="two"))]
         assert await asyncio.gather(*waits) == [Kept.DATABASE, Kept.REJECTED, Kept.DATABASE]
     assert rows.kept == ["one", "two"]
-    assert prompts_in(tmp_path / "rejected") == ["poison"]
-    assert (tmp_path / "rejected" / f"{bad.id}.jsonl").exists()
-    assert (watch.rejected, watch.spooled) == (1, [])
+    assert prompts_in(tmp_path, rejected=True) == ["poison"]
+    ((row_id, error),) = stored(tmp_path, "id, last_error")
+    assert (row_id, error) == (str(bad.id), "refused for its data")
+    assert (watch.rejected, watch.outbox) == (1, [])
 
 
 async def test_a_commit_that_hangs_is_given_up(tmp_path: Path) -> None:
@@ -105,19 +106,33 @@ async def test_an_outage_is_not_taken_for_a_bad_row(tmp_path: Path) -> None:
     assert rows.tries == 1
 
 
+async def test_sqlite_as_the_database_has_no_outbox(tmp_path: Path) -> None:
+    """Its rows are on the same disk: what that does not take is not accepted, and has no receipt."""
+    rows = GatedRows()
+    async with keeping(rows, None) as log:
+        assert await log.add(record()) is Kept.DATABASE
+        assert log.free_bytes > 10**18
+        with pytest.raises(PersistenceFailed):
+            await log.add(record(prompt="poison"))
+        rows.error = DatabaseAway("locked")
+        with pytest.raises(PersistenceFailed):
+            await log.add(record())
+        assert (log.free_bytes, log.outbox_rows) == (0, 0)
+
+
 async def test_without_a_disk_the_database_keeps_rows_and_without_both_nobody_gets_a_receipt(tmp_path: Path) -> None:
     rows, watch, no_folder = GatedRows(), Watch(), tmp_path / "file"
     no_folder.touch()
     async with keeping(rows, no_folder, watch=watch) as log:
-        assert log.room > 0
+        assert log.free_bytes > 0
         assert await log.add(record()) is Kept.DATABASE
         rows.error = DatabaseAway("the database is away")
         with pytest.raises(PersistenceFailed):
             await log.add(record())
-        assert log.room == 0
+        assert log.free_bytes == 0
         rows.error = None
         assert await log.add(record()) is Kept.DATABASE  # both are asked before a chat is given up
-    assert (1, True) in watch.spooled
+    assert (1, True) in watch.outbox
 
 
 async def test_a_writer_that_is_stopped_in_a_hurry_leaves_nobody_waiting(tmp_path: Path) -> None:

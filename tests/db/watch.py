@@ -11,7 +11,7 @@ class Watch:
     def __init__(self) -> None:
         self.commits: list[tuple[int, str | None]] = []
         self.rejected = 0
-        self.spooled: list[tuple[int, bool]] = []
+        self.outbox: list[tuple[int, bool]] = []
 
     def rows_committed(
         self, records: Sequence[ChatRecord], *, began_ns: int, took_s: float, failure: str | None
@@ -20,9 +20,9 @@ class Watch:
         assert took_s >= 0
         self.commits.append((len(records), failure))
 
-    def rows_spooled(self, records: Sequence[ChatRecord], *, began_ns: int, failed: bool) -> None:
+    def outbox_written(self, records: Sequence[ChatRecord], *, began_ns: int, failed: bool) -> None:
         assert began_ns > 0
-        self.spooled.append((len(records), failed))
+        self.outbox.append((len(records), failed))
 
     def row_rejected(self) -> None:
         self.rejected += 1

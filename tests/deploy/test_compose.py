@@ -128,10 +128,10 @@ def test_every_folder_that_is_mounted_exists(name: str) -> None:
     assert [folder for folder in folders if not (PROJECT / folder).exists()] == []
 
 
-def test_what_was_spooled_outlives_the_container() -> None:
+def test_what_is_in_the_outbox_outlives_the_container() -> None:
     """The file system is read-only but for the volume, and the volume has a name."""
-    assert mounts("app")["/var/lib/groq-stream/spool"] == "spool"
-    assert "spool" in read("docker-compose.yml")["volumes"]
+    assert mounts("app")["/var/lib/groq-stream/outbox"] == "outbox"
+    assert "outbox" in read("docker-compose.yml")["volumes"]
 
 
 @pytest.mark.parametrize("name", ["app", "migrate", "simulator", "db"])

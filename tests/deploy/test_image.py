@@ -32,9 +32,9 @@ def image() -> str:
 
 
 @pytest.fixture
-def spool(shared: SharedResources) -> Path:
+def outbox(shared: SharedResources) -> Path:
     """A disk of the stranger's own."""
-    folder = shared.open_folder("spool") / "volume"
+    folder = shared.open_folder("outbox") / "volume"
     folder.mkdir(mode=0o700)
     os.chown(folder, STRANGER, STRANGER)
     return folder
@@ -72,9 +72,9 @@ def chat(container: Container, http: httpx2.Client) -> str:
 
 
 def test_any_user_is_served_a_chat_from_a_read_only_root_without_a_shell(
-    database: str, env: dict[str, str], spool: Path, http: httpx2.Client, tmp_path: Path
+    database: str, env: dict[str, str], outbox: Path, http: httpx2.Client, tmp_path: Path
 ) -> None:
-    with serving(confined(tmp_path, ANY, spool), http, env) as container:
+    with serving(confined(tmp_path, ANY, outbox), http, env) as container:
         print(f"the first answer came after {container.started_s:.2f} s")
         found = query(database, "SELECT outcome, client FROM chat_logs WHERE id = :id", id=chat(container, http))
         assert found == [{"outcome": "completed", "client": "me"}]
@@ -85,12 +85,12 @@ def test_any_user_is_served_a_chat_from_a_read_only_root_without_a_shell(
 
 
 def test_the_image_tells_a_service_that_answers_from_one_that_does_not(
-    image: str, env: dict[str, str], spool: Path, http: httpx2.Client, tmp_path: Path
+    image: str, env: dict[str, str], outbox: Path, http: httpx2.Client, tmp_path: Path
 ) -> None:
     """By its HEALTHCHECK, which needs neither a shell nor curl."""
     kind, *command = inspected(image, ".Config.Healthcheck.Test")
     assert kind == "CMD"
-    with serving(confined(tmp_path, ANY, spool), http, env) as container:
+    with serving(confined(tmp_path, ANY, outbox), http, env) as container:
         assert container.run(*command).returncode == 0
         assert container.run(*command, env={"PORT": str(free_port())}).returncode == 1
 
@@ -103,8 +103,7 @@ def test_the_image_s_own_volume_takes_rows_of_its_user_and_of_the_group_0(
     assert image
     with serving(confined(tmp_path, user, None), http, env) as container:
         row = chat(container, http)
-        listed = container.run("python", "-c", "import glob; print(open(glob.glob('/var/lib/*/spool/*')[0]).read())")
-        assert row in listed.stdout
+        assert row in container.run("python", "-m", "app", "outbox", "--export").stdout
         assert container.run("python", "-c", "import os; print(os.getuid())").stdout.strip() == user.partition(":")[0]
 
 
@@ -112,7 +111,7 @@ def test_a_volume_of_somebody_else_s_is_one_sentence(image: str, env: dict[str, 
     assert image
     done = once(confined(tmp_path, ANY, None), env)
     assert done.returncode != 0
-    assert "SPOOL_DIR: no rows can be written to /var/lib/groq-stream/spool (Permission denied)" in (
+    assert "OUTBOX_DIR: no rows can be written to /var/lib/groq-stream/outbox (Permission denied)" in (
         done.stdout + done.stderr
     )
 
@@ -139,7 +138,7 @@ def test_the_image_is_run_by_a_number_and_keeps_what_the_tree_says(image: str) -
     assert config["User"] == OWN
     assert config["StopSignal"] in ("SIGTERM", "15")
     assert "APP_ENV=production" in config["Env"]
-    assert list(config["Volumes"]) == ["/var/lib/groq-stream/spool"]
+    assert list(config["Volumes"]) == ["/var/lib/groq-stream/outbox"]
     assert set(config["ExposedPorts"]) == {
         f"{Settings.model_fields[name].default}/tcp" for name in ("port", "metrics_port")
     }

@@ -104,10 +104,11 @@ def test_rows_that_wait_are_on_a_disk_that_outlives_the_pod() -> None:
     spec = only("StatefulSet", base())["spec"]
     [claim] = spec["volumeClaimTemplates"]
     mounts = {each["mountPath"]: each["name"] for each in container("StatefulSet")["volumeMounts"]}
-    folder = environment()["SPOOL_DIR"]
+    folder = environment()["OUTBOX_DIR"]
     assert mounts == {folder: claim["metadata"]["name"], "/tmp": "tmp"}
     assert f"\nVOLUME {folder}\n" in DOCKERFILE
-    assert mebibytes(claim["spec"]["resources"]["requests"]["storage"]) > 1.2 * SETTINGS.spool_max_bytes / 2**20
+    limit = int(environment()["OUTBOX_MAX_BYTES"])
+    assert mebibytes(claim["spec"]["resources"]["requests"]["storage"]) > 1.2 * limit / 2**20
     assert spec["persistentVolumeClaimRetentionPolicy"] == {"whenScaled": "Retain", "whenDeleted": "Retain"}
 
 

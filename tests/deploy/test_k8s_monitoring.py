@@ -34,8 +34,12 @@ def test_the_query_for_disks_left_behind_finds_those_with_rows_alone(tmp_path: P
     """Of a pod that runs, one that went with an empty disk, and one that did not."""
     [query] = re.findall(r"```promql\n(.+)\n```", (FOLDER / "README.md").read_text())
     last = {"runs": "9x60", "went-empty": "9x5 0x5 _x50", "went-with-rows": "0x5 7x5 _x50"}
-    series = [{"series": f'chat_log_spool_bytes{{host="{host}"}}', "values": values} for host, values in last.items()]
-    found = [{"labels": 'chat_log_spool_bytes{host="went-with-rows"}', "value": 7}]
+    series = [
+        {"series": f'chat_log_outbox_{rows}{{host="{host}"}}', "values": values if rows == "rows" else "1x5 0x5 _x50"}
+        for host, values in last.items()
+        for rows in ("rows", "rejected_rows")
+    ]
+    found = [{"labels": '{host="went-with-rows"}', "value": 7}]
     asked = [{"expr": query, "eval_time": "55m", "exp_samples": found}]
     file = tmp_path / "readme.yml"
     file.write_text(json.dumps({"tests": [{"interval": "1m", "input_series": series, "promql_expr_test": asked}]}))

@@ -27,7 +27,7 @@ FILLED = {
 
 def told(folder: Path) -> dict[str, str]:
     """A pod's environment, with a folder and ports of this machine. There is no collector here."""
-    own = {"SPOOL_DIR": f"{folder}/spool", "PORT": str(free_port()), "METRICS_PORT": str(free_ports(2))}
+    own = {"OUTBOX_DIR": f"{folder}/outbox", "PORT": str(free_port()), "METRICS_PORT": str(free_ports(2))}
     return {name: value for name, value in environment().items() if "OTLP" not in name} | own
 
 

@@ -63,9 +63,12 @@ class FakeStore:
 
     hold: bool = False
     fail: bool = False
-    room: int = 10**9
+    free_bytes: int = 10**9
     records: list[ChatRecord] = field(default_factory=list)
     waiting: list[asyncio.Future[Kept]] = field(default_factory=list)
+
+    def reserve(self, row_bytes: int) -> None:
+        self.free_bytes -= row_bytes
 
     def add(self, record: ChatRecord) -> asyncio.Future[Kept]:
         self.records.append(record)

@@ -97,7 +97,7 @@ async def test_a_slot_given_to_a_cancelled_wait_is_not_lost() -> None:
 
 async def test_running_chats_reserve_space_for_their_rows() -> None:
     limits = Limits(max_active_streams=10)
-    limits.store.room = 3 * ROW
+    limits.store.free_bytes = 3 * ROW
     await limits.enter(3)
     with pytest.raises(RowsUnavailable):
         await limits.enter()
@@ -109,7 +109,7 @@ async def test_space_is_checked_again_after_the_wait() -> None:
     limits = Limits()
     await limits.enter(2)
     (waiting,) = await limits.waiting(1)
-    limits.store.room = 0
+    limits.store.free_bytes = -ROW  # as much as the next one releases
     limits.leave()
     with pytest.raises(RowsUnavailable):
         await waiting

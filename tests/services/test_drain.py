@@ -74,7 +74,7 @@ async def test_a_connection_closed_after_the_drain_is_not_a_disconnect() -> None
 
 async def test_without_space_for_a_row_no_chat_starts() -> None:
     sut = ServiceUnderTest(WORD, END)
-    sut.store.room = 0
+    sut.store.free_bytes = 0
     with pytest.raises(RowsUnavailable):
         await sut.run()
     assert sut.upstream.payload == {}

@@ -1,6 +1,7 @@
 """Requests, rows, lines, spans and metrics are counted apart, and agree: over two workers, with every way to end."""
 
 import json
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from prometheus_client.samples import Sample
 from app.core.outcomes import REFUSALS, WITHOUT_ROW, Outcome
 from tests.serving.conftest import ENV
 from tests.serving.mix import GUESSED, KEYS, SECRET_KEY, SECRET_PROMPT, Mix
+from tests.serving.outage import waiting
 from tests.serving.with_a_bug import MODEL as BUGGY_MODEL
 from tests.support.database import execute, query
 from tests.support.otlp import Collector
@@ -48,7 +50,7 @@ def workers(
         yield running
 
 
-def ask_in_every_way(mix: Mix, workers: Workers, spool: Path) -> None:
+def ask_in_every_way(mix: Mix, workers: Workers, folder: Path) -> None:
     """All endings but those of a server that stops."""
     assert [mix.ask(client) for client in range(4)] == [200] * 4
     assert mix.ask(4, fault={"status": 503, "times": 1}) == 200
@@ -70,7 +72,7 @@ def ask_in_every_way(mix: Mix, workers: Workers, spool: Path) -> None:
         many = list(pool.map(lambda client: mix.ask(client, fault={"silence_s": 1}), range(8, 8 + 4 * MAX_ACTIVE)))
     assert 503 in many
     assert 429 in [mix.ask(0) for _ in range(3 * QUOTA)]
-    lose_a_row(mix, workers, spool)
+    lose_a_row(mix, workers, folder)
 
 
 def ask_as_openai_s_clients_do(mix: Mix) -> None:
@@ -83,14 +85,14 @@ def ask_as_openai_s_clients_do(mix: Mix) -> None:
     assert mix.ask_without_a_key(DROP_IN) == 401
 
 
-def lose_a_row(mix: Mix, workers: Workers, spool: Path) -> None:
+def lose_a_row(mix: Mix, workers: Workers, folder: Path) -> None:
     """The table is away, and so is the disk: what runs is not recorded, and what asks next is turned away."""
     execute(workers.database_url, "ALTER TABLE chat_logs RENAME TO elsewhere")
-    wait_until(lambda: not any(spool.iterdir()), "rows wait")
-    spool.rmdir()
-    spool.touch()
+    wait_until(lambda: not waiting(workers), "rows wait")
+    shutil.rmtree(folder)
+    folder.touch()
     statuses = [mix.ask(client) for client in (16, 17, 18, 19, 16, 17)]
-    spool.unlink()
+    folder.unlink()
     execute(workers.database_url, "ALTER TABLE elsewhere RENAME TO chat_logs")
     assert {200, 503} == set(statuses)
     wait_until(lambda: all(mix.ask(client) == 200 for client in (1, 2, 3)), "rows are not kept again")
@@ -125,7 +127,7 @@ def test_requests_are_rows_and_refusals_and_every_signal_says_the_same(
     workers: Workers, groq: SimulatedGroq, collector: Collector, tmp_path: Path
 ) -> None:
     mix = Mix(workers, groq)
-    ask_in_every_way(mix, workers, tmp_path / "data" / "spool")
+    ask_in_every_way(mix, workers, tmp_path / "data" / "outbox")
     samples = counts_of_a_drain(mix, workers, groq, collector)
     assert total(samples, "chat_active_streams") == 0
     assert workers.program.wait() == 0

@@ -32,7 +32,7 @@ def started(
         "GROQ_RETRY_SLEEP_BUDGET_S": "0.1",
         "COMMIT_TIMEOUT_S": "0.5",
         "NAME_SERVER": str(folder / "name-server"),
-        "SPOOL_DIR": str(folder / "spool"),
+        "OUTBOX_DIR": str(folder / "outbox"),
     }
     with serving(folder, http, {**settings, **env}, database_url=database_url, workers=1, app=APP) as running:
         yield running
@@ -102,6 +102,6 @@ def test_chats_and_health_checks_need_none_of_the_threads_that_are_shared(
             assert workers.row(reply.id)["outcome"] == "completed"
             assert http.get(f"{workers.url}/page/chats/{reply.id}").json()["id"] == reply.id
         assert workers.chat(path=DROP_IN).status == 200
-        assert ready(workers) == {"status": "ready", "database": "up", "spooled_rows": 0}
+        assert ready(workers) == {"status": "ready", "database": "up", "outbox_rows": 0}
         for path in ("/healthz", "/v1/models", "/page/about", "/openapi.json", "/docs"):
             assert http.get(workers.url + path).status_code == 200

@@ -31,12 +31,14 @@ def test_nothing_that_was_written_is_anywhere(
         ids = stage.chats()
         found = stage.everything_else(ids)
         found["the database"] = stage.database()
-        with locked(stage.workers.database_url):
-            waiting = stage.ask()
-            assert waiting.done
-            found["the spool"] = stage.spool()
-            assert waiting.id in found["the spool"]
-        _ = stage.workers.row_in_time(waiting.id, 20)
+        if not database.embedded_database:
+            with locked(stage.workers.database_url):
+                waiting = stage.ask()
+                assert waiting.done
+                found["the outbox"] = stage.outbox()
+                assert waiting.id in found["the outbox"]
+            _ = stage.workers.row_in_time(waiting.id, 20)
+            ids.append(waiting.id)
         found["the database afterwards"] = stage.database()
         rows = stage.rows()
         assert all('"store"' not in sent and MARK in sent for sent in stage.upstream.requests)
@@ -46,8 +48,8 @@ def test_nothing_that_was_written_is_anywhere(
     for where, text in found.items():
         assert text, where
         assert MARK not in text, f"it is in {where}"
-    assert rows.keys() == {*ids, waiting.id}
-    assert sorted(row["outcome"] for row in rows.values()) == OUTCOMES
+    assert rows.keys() == set(ids)
+    assert sorted(row["outcome"] for row in rows.values()) == OUTCOMES[len(OUTCOMES) - len(ids) :]
     for row in rows.values():
         params = json.loads(row.pop("params"))
         assert params in (PLAIN | store, PLAIN | store | {"stream": False})
@@ -62,11 +64,12 @@ def test_with_content_the_same_search_finds_it_in_rows_and_in_no_signal(
         ids = stage.chats()
         found = stage.everything_else(ids)
         places = [stage.database(), found["make chats"], found["its JSON"]]
-        with locked(stage.workers.database_url):
-            assert stage.ask().done
-            places.append(stage.spool())
+        if not database.embedded_database:
+            with locked(stage.workers.database_url):
+                assert stage.ask().done
+                places.append(stage.outbox())
         assert all('"store"' not in sent for sent in stage.upstream.requests)
     lines = [line for line in stage.workers.program.lines if "RuntimeError" not in line]
     assert any("chat.finished" in line for line in lines)
     signals = [found["the page"], found["the metrics"], "".join(lines), (tmp_path / "traces.jsonl").read_text()]
-    assert [MARK in text for text in (*places, *signals)] == [True] * 4 + [False] * 4
+    assert [MARK in text for text in (*places, *signals)] == [True] * len(places) + [False] * 4

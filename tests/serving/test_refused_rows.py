@@ -1,6 +1,9 @@
 """Rows that the database does not take for what is in them, and those for which there is no place at all."""
 
+import shutil
+import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
@@ -8,9 +11,11 @@ import pytest
 
 from tests.serving.outage import ENV, all_are_rows_in_the_end, chat, ready
 from tests.support.database import execute, query
+from tests.support.http import client as http_client
 from tests.support.postgres import Postgres
+from tests.support.processes import run
 from tests.support.scrape import scrape, total
-from tests.support.service import HELLO, SimulatedGroq
+from tests.support.service import HELLO, PATH, SimulatedGroq
 from tests.support.serving import Workers, serving
 from tests.support.waiting import wait_until
 
@@ -30,11 +35,12 @@ def test_it_refuses_one_row_for_its_data(workers: Workers, tmp_path: Path) -> No
     samples = scrape(workers.http, *workers.ports)
     assert total(samples, "chat_log_rejected_rows_total") == 3
     assert ready(workers)["status"] == "ready"
-    aside = tmp_path / "data" / "spool" / "rejected"
-    assert {path.stem for path in aside.iterdir()} == set(refused)
+    env = {"DATABASE_URL": workers.database_url}
+    _, listed = run(["app", "outbox"], cwd=tmp_path, env=env)
+    assert all(row_id in listed for row_id in refused)
+    assert 'violates check constraint "polite"' in listed
     execute(workers.database_url, "ALTER TABLE chat_logs DROP CONSTRAINT polite")
-    for path in aside.iterdir():
-        path.rename(aside.parent / path.name)
+    assert run(["app", "outbox", "--retry"], cwd=tmp_path, env=env)[1] == "rows to be tried again: 3\n"
     all_are_rows_in_the_end(workers, [*ids, *refused])
 
 
@@ -45,11 +51,11 @@ def test_rows_with_characters_that_it_cannot_store(workers: Workers) -> None:
     assert prompt == "NUL \ufffd and \uffff"
 
 
-def test_until_the_spool_is_full(
+def test_until_the_outbox_is_full(
     hurt_postgres: Postgres, outage_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
 ) -> None:
     """Then new chats are refused, and nothing that was accepted is dropped."""
-    limits = {"MAX_BODY_BYTES": "20000", "CHAT_MAX_ANSWER_BYTES": "20000", "SPOOL_MAX_BYTES": "120000"}
+    limits = {"MAX_BODY_BYTES": "20000", "CHAT_MAX_ANSWER_BYTES": "20000", "OUTBOX_MAX_BYTES": "160000"}
     env = {**ENV, **limits, "GROQ_BASE_URL": groq.url}
     with serving(tmp_path, http, env, database_url=outage_database, workers=1) as workers:
         hurt_postgres.stop()
@@ -63,12 +69,40 @@ def test_until_the_spool_is_full(
             assert int(reply.headers["retry-after"]) >= 1
             answer = workers.http.get(f"{workers.url}/readyz")
             assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
-            assert sum(path.stat().st_size for path in (tmp_path / "data" / "spool").iterdir()) < 120_000
+            assert (tmp_path / "data" / "outbox" / "outbox.db").stat().st_size < 160_000
         finally:
             hurt_postgres.start()
         all_are_rows_in_the_end(workers, ids)
         ids.append(workers.chat(HELLO).id)
         all_are_rows_in_the_end(workers, ids)
+
+
+def test_space_is_reserved_over_all_workers_before_groq_is_paid_and_released_with_a_killed_one(
+    outage_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
+) -> None:
+    """While the database is healthy, and only running chats need space: it is enough for four of them."""
+    limits = {"MAX_BODY_BYTES": "20000", "CHAT_MAX_ANSWER_BYTES": "20000", "OUTBOX_MAX_BYTES": "110000"}
+    env = {**ENV, **limits, "GROQ_BASE_URL": groq.url}
+    with serving(tmp_path, http, env, database_url=outage_database) as workers, ExitStack() as running:
+        groq.fail({"tokens_per_s": 5, "words": 600})
+        for _ in range(4):
+            client = running.enter_context(http_client())
+            response = running.enter_context(client.stream("POST", workers.url + PATH, json=HELLO))
+            assert response.status_code == 200
+        active = {port: total(scrape(http, port), "chat_active_streams") for port in workers.ports}
+        assert sum(active.values()) == 4
+        paid_for = groq.seen()["requests"]
+        for _ in range(12):  # by both workers
+            with http_client() as client:
+                refused = client.post(workers.url + PATH, json=HELLO)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "rows_unavailable")
+        assert groq.seen()["requests"] == paid_for
+        busy = max(active, key=lambda port: active[port])
+        killed = workers.pid(busy)
+        workers.kill(busy, signal.SIGKILL)
+        workers.wait_for_pid(busy, other_than=killed)
+        groq.fail({"words": 1})
+        assert chat(workers)
 
 
 def test_neither_the_database_nor_the_disk(
@@ -78,10 +112,9 @@ def test_neither_the_database_nor_the_disk(
     with serving(
         tmp_path, http, {**ENV, "GROQ_BASE_URL": groq.url}, database_url=outage_database, workers=1
     ) as workers:
-        spool = tmp_path / "data" / "spool"
-        wait_until(lambda: not any(spool.iterdir()), "the worker's start leaves files")
-        spool.rmdir()
-        spool.touch()
+        folder = tmp_path / "data" / "outbox"
+        shutil.rmtree(folder)
+        folder.touch()
         hurt_postgres.stop()
         try:
             reply = workers.chat()
@@ -95,7 +128,7 @@ def test_neither_the_database_nor_the_disk(
             assert groq.seen()["requests"] == paid_for
         finally:
             hurt_postgres.start()
-        spool.unlink()
+        folder.unlink()
 
         def completed() -> str:
             reply = workers.chat()

@@ -16,8 +16,9 @@ SERVE = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py")]
         ({}, "GROQ_API_KEY is not set"),
         ({"GROQ_API_KEY": "k", "DRAIN_TIMEOUT_S": "long"}, "DRAIN_TIMEOUT_S: Input should be a valid number"),
         ({"GROQ_API_KEY": "k", "API_KEYS": "nameless"}, "API_KEYS: use name:secret"),
+        ({"GROQ_API_KEY": "k", "SPOOL_DIR": "/data"}, "SPOOL_DIR: its name is OUTBOX_DIR now; see CHANGELOG.md"),
         ({"GROQ_API_KEY": "k", "APP_ENV": "production", "API_KEYS": "me:secret"}, "DATABASE_URL: set it to a Post"),
-        ({"GROQ_API_KEY": "k", "SPOOL_MAX_BYTES": "9"}, "SPOOL_MAX_BYTES: the largest chat may need 17825792"),
+        ({"GROQ_API_KEY": "k", "OUTBOX_MAX_BYTES": "9"}, "OUTBOX_MAX_BYTES: the largest chat may need 17825792"),
     ],
 )
 def test_what_cannot_run_is_one_sentence_before_anything_is_forked(
@@ -29,10 +30,11 @@ def test_what_cannot_run_is_one_sentence_before_anything_is_forked(
     assert output.count("\n") == 1
 
 
-def test_a_spool_that_cannot_be_written_is_said_before_anything_is_forked(tmp_path: Path) -> None:
-    code, output = run(SERVE, cwd=tmp_path, env={"GROQ_API_KEY": "k", "SPOOL_DIR": "/dev/null", "HOME": str(tmp_path)})
+def test_an_outbox_that_cannot_be_written_is_said_before_anything_is_forked(tmp_path: Path) -> None:
+    env = {"GROQ_API_KEY": "k", "OUTBOX_DIR": "/dev/null", "HOME": str(tmp_path)}
+    code, output = run(SERVE, cwd=tmp_path, env=env | {"DATABASE_URL": "postgresql://me@127.0.0.1:9/chats"})
     assert code == 1
-    assert "SPOOL_DIR: no rows can be written to /dev/null (File exists); set it to a folder" in output
+    assert "OUTBOX_DIR: no rows can be written to /dev/null (File exists); set it to a folder" in output
     assert "Booting worker" not in output
 
 

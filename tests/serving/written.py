@@ -108,8 +108,9 @@ class Stage:
         command: list[str | Path] = [self.postgres.binaries / "pg_dump", url.replace("+asyncpg", "")]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
-    def spool(self) -> str:
-        return "".join(file.read_text() for file in (self.folder / "data" / "spool").rglob("*.jsonl"))
+    def outbox(self) -> str:
+        """All of its files, as they are on the disk."""
+        return "".join(file.read_bytes().decode("latin-1") for file in (self.folder / "data" / "outbox").iterdir())
 
     def everything_else(self, ids: list[str]) -> dict[str, str]:
         """All that can be read of these chats while the service runs."""

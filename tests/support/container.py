@@ -17,7 +17,7 @@ from tests.support.processes import PROJECT
 
 ENGINE = shlex.split(os.environ.get("ENGINE", ""))
 IMAGE = "groq-stream"
-SPOOL = "/var/lib/groq-stream/spool"
+OUTBOX = "/var/lib/groq-stream/outbox"
 _SHELLS = ("/usr/bin/dash", "/usr/bin/bash")
 _START_S = 60
 
@@ -53,14 +53,14 @@ class Container:
         return int(engine("wait", self.id).stdout)
 
 
-def confined(folder: Path, user: str, spool: Path | None) -> list[str]:
+def confined(folder: Path, user: str, outbox: Path | None) -> list[str]:
     """A root that cannot be written, no capability, no way to gain one, and no shell."""
     nothing = folder / "nothing"
     nothing.touch()
     flags = ["--network=host", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
     flags += [f"--volume={nothing}:{shell}:ro" for shell in _SHELLS]
-    if spool is not None:
-        flags.append(f"--volume={spool}:{SPOOL}")
+    if outbox is not None:
+        flags.append(f"--volume={outbox}:{OUTBOX}")
     return [*flags, f"--user={user}"]
 
 

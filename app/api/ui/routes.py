@@ -61,7 +61,7 @@ async def chat(chat_id: UUID, request: Request) -> Response:
     client = authenticate(request)
     try:
         if not state["store"].database_well:
-            raise ConnectionError("rows go to the spool")
+            raise ConnectionError("rows go to the outbox")
         async with asyncio.timeout(_DATABASE_TIMEOUT_S):
             row = await state["reader"].facts(chat_id)
     except Exception as exc:

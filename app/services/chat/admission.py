@@ -43,7 +43,6 @@ class Admission:
         self._drain = drain
         self._store = store
         self._queue: deque[asyncio.Future[None]] = deque()
-        self._reserved_bytes = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self.active = 0
@@ -66,22 +65,22 @@ class Admission:
             self._idle.clear()
         else:
             await self._wait_for_slot()
+        self._store.reserve(row_bytes)  # before the last check: other workers reserve at the same time
         try:
-            self._check_space(row_bytes)  # this may have changed during the wait
+            self._check_space(0)  # this may have changed during the wait
         except BaseException:
-            self._free_slot()
+            self.leave(row_bytes)
             raise
-        self._reserved_bytes += row_bytes
 
     def leave(self, row_bytes: int) -> None:
         """Frees the slot and the space: the row is durable, or could not be stored."""
-        self._reserved_bytes -= row_bytes
+        self._store.reserve(-row_bytes)
         self._free_slot()
 
     def _check_space(self, row_bytes: int) -> None:
         if self._drain.started:
             raise ServerStopping("this server is stopping; try again", retry_after=_RETRY_AFTER_S)
-        if self._reserved_bytes + row_bytes > self._store.room:
+        if row_bytes > self._store.free_bytes:
             raise RowsUnavailable("chats cannot be recorded at the moment; try again", retry_after=_RETRY_AFTER_S)
 
     async def _wait_for_slot(self) -> None:

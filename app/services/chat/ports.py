@@ -102,8 +102,12 @@ class RecordStore(Protocol):
     """Stores the records of chats."""
 
     @property
-    def room(self) -> int:
-        """The bytes of rows that can be stored now even if the database is unavailable."""
+    def free_bytes(self) -> int:
+        """The bytes of rows that can still be reserved, even if the database is unavailable. May be negative."""
+        ...
+
+    def reserve(self, row_bytes: int) -> None:
+        """Reserves space for a row, or releases it where `row_bytes` is negative."""
         ...
 
     def add(self, record: ChatRecord) -> Awaitable[Kept]:

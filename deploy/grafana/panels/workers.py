@@ -39,9 +39,9 @@ well = row(
             width=4,
         ),
         stat(
-            "Rows spooled",
+            "Rows in the outbox",
             "Rows on disk that wait for the database. They are safe there; look after the database.",
-            promql_now(f"sum(chat_log_spooled_rows{HOST})"),
+            promql_now(f"sum(max by (host) (chat_log_outbox_rows{HOST}))"),
             unit="short",
             levels=thresholds("green", (1, "orange"), (1000, "red")),
             width=4,

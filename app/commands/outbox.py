@@ -1,0 +1,105 @@
+"""`python -m app outbox`: the rows on this machine that wait for the database, and those that it refused.
+
+The service may run meanwhile. Prompts and answers are shown by `--export` alone.
+"""
+
+import argparse
+import sqlite3
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from app.core.config import Settings
+from app.core.printable import printable, printable_json
+from app.db.engine import database_identity
+from app.db.outbox_file import OutboxFile, decode
+
+_WAITING = "SELECT database, count(*), min(created_at) FROM chat_logs WHERE rejected_at IS NULL GROUP BY database"
+_REJECTED = "SELECT id, created_at, last_error FROM chat_logs WHERE rejected_at IS NOT NULL ORDER BY created_at"
+_RETRY = "UPDATE chat_logs SET rejected_at = NULL, attempts = 0 WHERE rejected_at IS NOT NULL"
+_CLAIM = "UPDATE chat_logs SET database = ? WHERE database != ?"
+_PAGE = "SELECT id, payload FROM chat_logs WHERE id > ? ORDER BY id LIMIT ?"
+_BATCH_ROWS = 200
+
+
+def outbox(settings: Settings, options: argparse.Namespace) -> int:
+    """Returns the exit code."""
+    database = database_identity(settings)
+    file = OutboxFile(settings.outbox_dir, database=database)
+    try:
+        if options.retry:
+            print(f"rows to be tried again: {file.run(lambda rows: rows.execute(_RETRY).rowcount)}")
+        elif options.claim:
+            count = file.run(lambda rows: rows.execute(_CLAIM, (database, database)).rowcount)
+            print(f"rows that are for {printable(database)} now: {count}")
+        elif options.export:
+            _export(file)
+        elif options.source:
+            return _import(file, options.source)
+        else:
+            _list(file, settings.outbox_dir, database)
+    except (OSError, sqlite3.Error) as exc:
+        sys.stderr.write(f"cannot use the outbox in {settings.outbox_dir}: {exc}\n")
+        return 1
+    finally:
+        file.close()
+    return 0
+
+
+def _list(file: OutboxFile, folder: Path, database: str) -> None:
+    waiting = file.run(lambda rows: rows.execute(_WAITING).fetchall())
+    rejected = file.run(lambda rows: rows.execute(_REJECTED).fetchall())
+    for name, count, oldest in waiting:
+        hint = "" if name == database else "; it is not DATABASE_URL, --claim assigns them to that"
+        print(f"rows that wait for {printable(name)}: {count}, the oldest since {_time(oldest)}{hint}")
+    if not waiting:
+        print("rows that wait: 0")
+    print(f"rows that were refused: {len(rejected)}{'; --retry tries them again' if rejected else ''}")
+    for row_id, created_at, error in rejected:
+        print(f"  {printable(row_id)}  {_time(created_at)}  {printable(error or '')}")
+    for path in sorted(folder.glob("damaged-*.db")):
+        print(f"{path} is damaged; deploy/runbook.md says how to read what is left of it")
+
+
+def _export(file: OutboxFile) -> None:
+    for payload in _payloads(file):
+        # A line end stands between the values of a row's JSON, never in them.
+        print(printable_json(payload.replace(b"\n", b" ").replace(b"\r", b" ").decode()))
+
+
+def _payloads(file: OutboxFile) -> Iterator[bytes]:
+    """A page at a time, so that the service is not kept waiting."""
+    last = ""
+    while page := file.run(partial(_page, after=last)):
+        last = page[-1][0]
+        yield from (payload for _, payload in page)
+
+
+def _page(rows: sqlite3.Connection, after: str) -> list[tuple[str, bytes]]:
+    return rows.execute(_PAGE, (after, _BATCH_ROWS)).fetchall()
+
+
+def _import(file: OutboxFile, source: Path) -> int:
+    """Repeating it is harmless: rows are known by their ids."""
+    records, unreadable = [], 0
+    for line in _lines(source):
+        try:
+            records.append(decode(line))
+        except ValueError:
+            unreadable += 1
+    for first in range(0, len(records), _BATCH_ROWS):
+        file.append(records[first : first + _BATCH_ROWS])
+    print(f"rows added: {len(records)}; lines that are no rows: {unreadable}")
+    return 1 if unreadable else 0
+
+
+def _lines(source: Path) -> Iterator[bytes]:
+    for path in sorted(source.rglob("*.jsonl")) if source.is_dir() else [source]:
+        with path.open("rb") as file:
+            yield from file
+
+
+def _time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,124 @@
+"""Moves rows from the outbox to the database once it is available: each once, because ids are unique there.
+
+Errors here are the replayer's alone: an old row neither delays the chats that end now nor sends them to the outbox.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Self
+
+import structlog
+
+from app.core.record import ChatRecord
+from app.db.commits import Commits
+from app.db.errors import DatabaseAway, RowsRefused
+from app.db.outbox import Outbox, OutboxUnavailable
+from app.db.outbox_file import decode
+
+_INTERVAL_S = 1
+_MAX_PAUSE_S = 16
+_MAX_ROWS = 200
+_MAX_BYTES = 4 * 2**20
+_FAILURES_OF_ONE_ROW = 3
+
+log = structlog.get_logger(__name__)
+
+
+class OutboxReplayer:
+    """One per process, of which one at a time moves the rows for a database. Runs while its context is open."""
+
+    def __init__(self, outbox: Outbox, commits: Commits) -> None:
+        self._outbox = outbox
+        self._file = outbox.file
+        self._commits = commits
+        self._batch_rows = _MAX_ROWS
+        self._pause_s: float = _INTERVAL_S
+        self._paused_until = 0.0
+        self._failed_alone: dict[str, tuple[int, int]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="outbox replayer")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._outbox.look()
+                if self._outbox.rows and self._commits.well and time.monotonic() >= self._paused_until:
+                    await self._replay()
+            except Exception as exc:
+                self._paused_until = time.monotonic() + self._pause_s
+                self._pause_s = min(2 * self._pause_s, _MAX_PAUSE_S)
+                if not isinstance(exc, DatabaseAway | OutboxUnavailable):  # both are in the log
+                    log.exception("outbox.replay_failed")
+            await asyncio.sleep(_INTERVAL_S)
+
+    async def _replay(self) -> None:
+        """A crash between the commit and the deletion is harmless: the database ignores ids that it has."""
+        lease = await self._outbox.run(self._file.lease)
+        if lease is None:
+            return
+        with lease:
+            moved = False
+            while self._commits.well and (rows := await self._next()):
+                await self._move([record for each in rows if (record := await self._decoded(*each))])
+                moved = True
+            if moved and await self._outbox.run(self._file.remove_if_empty):
+                self._failed_alone.clear()
+                log.info("outbox.drained")
+            await self._outbox.look()
+
+    async def _next(self) -> list[tuple[str, bytes]]:
+        max_bytes = _MAX_BYTES * self._batch_rows // _MAX_ROWS
+        return await self._outbox.run(self._file.next_rows, max_rows=self._batch_rows, max_bytes=max_bytes)
+
+    async def _decoded(self, row_id: str, payload: bytes) -> ChatRecord | None:
+        try:
+            return decode(payload)
+        except ValueError as error:
+            await self._outbox.reject(row_id, error)
+            return None
+
+    async def _move(self, records: Sequence[ChatRecord]) -> None:
+        """Commits rows and deletes them. Halves find the row that the database refuses."""
+        if not records:
+            return
+        try:
+            await self._commits.commit(records, live=False)
+        except RowsRefused as refused:
+            if len(records) == 1:
+                await self._outbox.reject(str(records[0].id), refused)
+                return
+            half = len(records) // 2
+            await self._move(records[:half])
+            await self._move(records[half:])
+            return
+        except DatabaseAway as error:
+            self._batch_rows = max(1, len(records) // 2)
+            if len(records) == 1:
+                await self._postpone(str(records[0].id), error)
+            raise
+        self._batch_rows = min(2 * self._batch_rows, _MAX_ROWS)
+        self._pause_s = _INTERVAL_S
+        await self._outbox.run(self._file.delete, [str(record.id) for record in records])
+
+    async def _postpone(self, row_id: str, error: DatabaseAway) -> None:
+        """A row that fails alone goes behind the others, and is rejected once it is clear that the cause is the row:
+        the database took others between its failures, again and again.
+        """
+        failures, made_then = self._failed_alone.pop(row_id, (0, self._commits.made))
+        failures += self._commits.made > made_then
+        if failures >= _FAILURES_OF_ONE_ROW:
+            await self._outbox.reject(row_id, error)
+        else:
+            self._failed_alone[row_id] = failures, self._commits.made
+            await self._outbox.run(self._file.postpone, row_id, str(error))

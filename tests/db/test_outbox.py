@@ -1,0 +1,144 @@
+"""The outbox of one process: it never blocks the event loop, and it says whether the disk takes rows."""
+
+import asyncio
+import shutil
+import threading
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import PersistenceFailed
+from app.core.record import Kept
+from app.db.errors import DatabaseAway
+from app.db.outbox import OutboxUnavailable
+from app.db.outbox_file import OutboxFile
+from app.db.reservations import Reservations
+from tests.db.keeping import GatedRows, keeping, outbox, prompts_in
+from tests.db.test_outbox_file import full_disk
+from tests.db.watch import Watch
+from tests.support.records import record
+
+
+def is_available(disk: object) -> bool:
+    return bool(getattr(disk, "available"))  # noqa: B009 - mypy would remember what it was
+
+
+async def test_what_is_stored_takes_space_and_is_reported(tmp_path: Path) -> None:
+    watch, row = Watch(), record()
+    async with outbox(tmp_path, max_bytes=100_000, watch=watch) as disk:
+        await disk.append([row, record()])
+        assert disk.rows == 2
+        assert disk.free_bytes(on_disk=False) == 100_000 - disk.used_bytes
+        assert 0 < disk.free_bytes(on_disk=True) <= 100_000 - disk.used_bytes
+        await disk.reject(record(), ValueError("no"))
+        await disk.reject(str(row.id), ValueError("no"))
+        await disk.look()
+        assert (disk.usage.rows, disk.usage.rejected_rows) == (1, 2)
+    assert (watch.outbox, watch.rejected) == ([(2, False)], 2)
+
+
+async def test_reserved_bytes_are_no_longer_free(tmp_path: Path) -> None:
+    async with outbox(tmp_path, max_bytes=10**6) as disk:
+        free = disk.free_bytes(on_disk=False)
+        disk.reserve(1000)
+        assert disk.free_bytes(on_disk=False) == disk.free_bytes(on_disk=True) == free - 1000
+        disk.reserve(-1000)
+        assert disk.free_bytes(on_disk=False) == free
+
+
+def test_reservations_hold_over_all_forked_workers_and_end_with_the_one_that_made_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Reservations, "_shared", None)
+    Reservations.share()
+    fork = get_context("fork")
+    workers = [fork.Process(target=_reserve, args=(slot, 1000 * slot)) for slot in (1, 2)]
+    for worker in workers:
+        worker.start()
+        worker.join()
+    here = Reservations(0)
+    here.add(10)
+    assert (here.reserved_bytes, here.used_bytes) == (3010, 7)
+    Reservations(2)  # its successor, or the master when a worker has died
+    assert here.reserved_bytes == 1010
+
+
+def _reserve(slot: int, row_bytes: int) -> None:
+    worker = Reservations(slot)
+    worker.add(row_bytes)
+    worker.used_bytes = 7
+
+
+async def test_a_disk_that_takes_rows_again_is_found_out(tmp_path: Path) -> None:
+    watch = Watch()
+    async with outbox(tmp_path, watch=watch) as disk:
+        await disk.append([record(prompt="before")])
+        with full_disk(100_000):
+            with pytest.raises(OutboxUnavailable):
+                await disk.append([record(prompt="x" * 10**6)])
+            with pytest.raises(OutboxUnavailable):
+                await disk.look()
+            assert not is_available(disk)
+            assert disk.free_bytes(on_disk=True) == 0
+        await disk.look()
+        assert is_available(disk)
+        await disk.append([record(prompt="after")])
+    assert prompts_in(tmp_path) == ["before", "after"]
+    assert watch.outbox == [(1, False), (1, True), (1, False)]
+
+
+async def test_a_file_in_place_of_the_folder_is_no_place_for_rows(tmp_path: Path) -> None:
+    folder = tmp_path / "outbox"
+    async with outbox(folder) as disk:
+        shutil.rmtree(folder)
+        folder.touch()
+        with pytest.raises(OutboxUnavailable, match="exists"):
+            await disk.append([record()])
+        folder.unlink()
+        await disk.append([record(prompt="here")])
+    assert prompts_in(folder) == ["here"]
+
+
+async def test_a_disk_that_hangs_blocks_neither_the_event_loop_nor_the_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chat that waits for it has its answer in time, later ones at once; afterwards all is as before."""
+    hung = threading.Event()
+    append = OutboxFile.append
+
+    def hang(*args: object, **kwargs: object) -> None:
+        hung.wait(30)
+        append(*args, **kwargs)  # type: ignore[arg-type]
+
+    async with outbox(tmp_path, timeout_s=0.1) as disk:
+        monkeypatch.setattr(OutboxFile, "append", hang)
+        with pytest.raises(OutboxUnavailable, match="not answered"):
+            await asyncio.wait_for(disk.append([record(prompt="first")]), 5)
+        assert not is_available(disk)
+        with pytest.raises(OutboxUnavailable, match="earlier call"):
+            await disk.append([record(prompt="second")])
+        hung.set()
+        async with asyncio.timeout(5):
+            while not is_available(disk):
+                try:
+                    await disk.append([record(prompt="third")])
+                except OutboxUnavailable:
+                    await asyncio.sleep(0.01)
+    assert prompts_in(tmp_path) == ["first", "third"]  # nobody was told that the first one is stored
+
+
+async def test_with_a_disk_that_hangs_the_database_still_takes_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung = threading.Event()
+    monkeypatch.setattr("tests.db.keeping.OUTBOX_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(OutboxFile, "append", lambda *_, **__: hung.wait(30))
+    rows = GatedRows()
+    rows.error = DatabaseAway("away")
+    async with keeping(rows, tmp_path) as log:
+        with pytest.raises(PersistenceFailed):
+            await asyncio.wait_for(log.add(record()), 5)
+        rows.error = None
+        assert await asyncio.wait_for(log.add(record()), 5) is Kept.DATABASE
+        hung.set()
