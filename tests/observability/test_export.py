@@ -107,3 +107,12 @@ def test_without_a_collector_traces_are_in_a_file(tmp_path: Path, groq: Simulate
     with service(tmp_path, groq, http) as (chats, _):
         reply = chats.chat()
     assert reply.id in (tmp_path / "data" / "traces.jsonl").read_text()
+
+
+def test_invalid_variable_of_opentelemetry_does_not_stop_the_service(
+    tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client, collector: Collector
+) -> None:
+    env = {"OTEL_BSP_MAX_QUEUE_SIZE": "many", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    with service(tmp_path, groq, http, **env) as (chats, _):
+        assert chats.chat().done
+        assert chats.program.wait_for("trace_export.failed")
