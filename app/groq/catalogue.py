@@ -1,6 +1,6 @@
-"""Groq's catalogue: which models exist and what they cost, asked at the start and every hour.
+"""Groq's catalogue: which models exist and what they cost, read at the start and every hour.
 
-It informs and never refuses: a request for a model that it lacks goes to Groq, which answers as it sees fit.
+It never refuses a request: one for an unknown model is sent to Groq, which refuses it or not.
 """
 
 import asyncio
@@ -15,61 +15,62 @@ import structlog
 
 from app.core.config import Settings
 from app.core.models import LAST_KNOWN_PRICES, RETIRED_MODELS, Model, ModelPrice
+from app.groq.http import read_body
 
 _TIMEOUT_S = 10
 _MAX_BYTES = 2**22
 _NO_CATALOGUE = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
-_PER_MILLION = 1_000_000
+_MILLION = 1_000_000
 
 log = structlog.get_logger(__name__)
 
 
 class Catalogue:
-    """One per process. Empty until Groq has answered, and for an upstream that has no `/models`."""
+    """One per process. Empty until Groq has answered, and where the upstream has no `/models`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._models: dict[str, Model] = {}
-        self._refreshing: asyncio.Task[None] | None = None
+        self._refresh_task: asyncio.Task[None] | None = None
 
     def start(self, session: aiohttp.ClientSession) -> None:
-        """Begins to ask Groq in the background: neither the start nor a chat waits for it."""
+        """Reads the catalogue in the background: neither the start nor a chat waits for it."""
         if self._settings.worker_slot == 0:
-            self._warn_of_mapped_defaults()
-        self._refreshing = asyncio.create_task(self._refresh(session), name="catalogue")
+            self._log_mapped_models()
+        self._refresh_task = asyncio.create_task(self._refresh(session), name="catalogue")
 
     async def stop(self) -> None:
-        """Ends the background task."""
-        if self._refreshing is not None:
-            self._refreshing.cancel()
+        """Stops the background task."""
+        if self._refresh_task is not None:
+            self._refresh_task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._refreshing
+                await self._refresh_task
 
     def models(self) -> Sequence[Model]:
-        """Every model that callers may ask for. Until Groq has answered: those that the settings and prices name."""
+        """Returns the models that callers may use. Until Groq has answered: those that settings and prices name."""
         names = self._settings.own_models | self._settings.model_prices.keys() | LAST_KNOWN_PRICES.keys()
         known = self._models or {name: Model(name) for name in names}
         return [known[name] for name in sorted(known) if self._settings.serves(name)]
 
     def find(self, name: str) -> Model | None:
-        """The model with this id or alias, if callers may ask for it."""
-        wanted = self._settings.groq_model(name)
-        return next((model for model in self.models() if model.id == wanted), None)
+        """Returns the model with this id or alias, if callers may use it."""
+        model_id = self._settings.groq_model(name)
+        return next((model for model in self.models() if model.id == model_id), None)
 
     def knows(self, model_id: str) -> bool:
-        """Whether Groq, or this version's last known prices, have a model with this id."""
+        """Whether Groq, or the last known prices of this version, have a model with this id."""
         return model_id in self._models or model_id in LAST_KNOWN_PRICES
 
     def price(self, model_id: str) -> ModelPrice | None:
-        """In US dollars per million tokens: of `MODEL_PRICES`, else of Groq's catalogue, else the last known one."""
-        if own := self._settings.model_prices.get(model_id):
-            return own
+        """Returns US dollars per million tokens: of `MODEL_PRICES`, else the catalogue, else the last known."""
+        if configured := self._settings.model_prices.get(model_id):
+            return configured
         model = self._models.get(model_id)
         return (model and model.price) or LAST_KNOWN_PRICES.get(model_id)
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """Models that the settings name and Groq's catalogue lacks, by setting."""
+        """The models that the settings name and the catalogue lacks, by setting."""
         if not self._models:
             return {}
         settings = self._settings
@@ -79,7 +80,7 @@ class Catalogue:
         ids = {setting: settings.groq_model(name) for setting, name in named.items() if name}
         return {setting: model_id for setting, model_id in ids.items() if model_id not in self._models}
 
-    def _warn_of_mapped_defaults(self) -> None:
+    def _log_mapped_models(self) -> None:
         for setting in ("groq_default_model", "groq_fallback_model"):
             name = getattr(self._settings, setting)
             if name in RETIRED_MODELS and (model := self._settings.groq_model(name)) != name:
@@ -100,45 +101,43 @@ class Catalogue:
             await asyncio.sleep(self._settings.groq_catalogue_refresh_s)
 
     async def _fetch(self, session: aiohttp.ClientSession) -> dict[str, Model]:
-        """Raises aiohttp's errors, TimeoutError, or ValueError for what is no list of models."""
+        """Raises aiohttp's errors, TimeoutError, or ValueError for what is not a list of models."""
         url = f"{self._settings.groq_endpoint[0]}/models"
         async with asyncio.timeout(_TIMEOUT_S), session.get(url, allow_redirects=False) as response:
             if response.status in _NO_CATALOGUE:
                 return {}
             if response.status != HTTPStatus.OK:
                 raise ValueError(f"Groq answered with status {response.status}")
-            body = bytearray()
-            async for piece in response.content.iter_any():
-                body += piece
-                if len(body) > _MAX_BYTES:
-                    raise ValueError(f"the catalogue is longer than {_MAX_BYTES} bytes")
-        return {model.id: model for model in parse(bytes(body))}
+            body = await read_body(response, max_bytes=_MAX_BYTES)
+        if len(body) > _MAX_BYTES:
+            raise ValueError(f"the catalogue is longer than {_MAX_BYTES} bytes")
+        return {model.id: model for model in parse_catalogue(body)}
 
 
-def parse(body: bytes) -> list[Model]:
-    """The models of a list as `GET /models` returns it; entries that make no sense are left out.
+def parse_catalogue(body: bytes) -> list[Model]:
+    """Returns the models of a response to `GET /models`, without invalid entries.
 
-    Raises ValueError for what is no such list.
+    Raises ValueError for what is not a list of models.
     """
     content = msgspec.json.decode(body)
     entries = content.get("data") if isinstance(content, dict) else None
     if not isinstance(entries, list):
-        raise ValueError("it is no list of models")  # noqa: TRY004 - what came is wrong, not a type of ours
+        raise ValueError("it is not a list of models")  # noqa: TRY004 - the response is invalid, not an argument
     usable = [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
     return [Model(entry["id"], entry, _price(entry.get("pricing"))) for entry in usable if entry.get("active", True)]
 
 
 def _price(pricing: Any) -> ModelPrice | None:
-    """From Groq's dollars per token, as strings. None where a part of it is missing or makes no sense."""
+    """Converts Groq's dollars per token, which are strings; None if a part is missing or invalid."""
     if not isinstance(pricing, dict):
         return None
     try:
         per_token = {name: float(pricing[name]) for name in ("prompt", "completion")}
         cached = pricing.get("input_cache_read")
         return ModelPrice(
-            input=round(per_token["prompt"] * _PER_MILLION, 9),
-            output=round(per_token["completion"] * _PER_MILLION, 9),
-            cached_input=None if cached is None else round(float(cached) * _PER_MILLION, 9),
+            input=round(per_token["prompt"] * _MILLION, 9),
+            output=round(per_token["completion"] * _MILLION, 9),
+            cached_input=None if cached is None else round(float(cached) * _MILLION, 9),
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -1,7 +1,7 @@
-"""The fields of Groq's chunks and completions that the service reads; every other field is relayed unread.
+"""Reads the facts of Groq's chunks and completions; fields that are not listed here are relayed unread.
 
-Observation never breaks an answer. A field whose type or range makes no sense leaves its fact unknown and its name in
-`Block.unexpected`. Only an error object, or more choices than any request may ask for, ends an answer.
+A field with an invalid type or value never ends an answer: its fact stays unknown, and `Block.unexpected` has its name.
+Only an error object, or more choices than a request may ask for, ends an answer.
 """
 
 import json
@@ -10,23 +10,23 @@ from typing import Any
 import msgspec
 
 from app.core.errors import UpstreamBroken
-from app.groq.errors import in_band_error
+from app.groq.errors import error_from_event
 from app.services.chat.block import Block
 from app.services.chat.usage import Usage
 
 MAX_CHOICES = 128
-"""Of one answer, and tool calls of one delta: OpenAI's limit for `n` and for tools."""
+"""Of one answer, and tool calls of one delta: OpenAI's limits for `n` and for tools."""
 _MAX_TOKENS = 10**8
-"""More than any request can use: the longest contexts have a hundredth of it."""
+"""A hundred times the longest context."""
 _MAX_SECONDS = 10**6
 _MAX_DEPTH = 64
-"""Of a tool call. Databases and JSON libraries refuse to store much deeper values; requests have the same limit."""
+"""Of a tool call. Databases and JSON libraries refuse much deeper values; requests have the same limit."""
 _LABELS = {"role": ("assistant",), "channel": ("analysis", "commentary", "final")}
-"""Values that label a delta and are no part of the answer: an opening delta has the role alone."""
+"""Values that describe a delta and are no part of the answer: the first delta has only a role."""
 
 
 class Chunk(msgspec.Struct, gc=False):
-    """One event of a stream, or one whole completion. `Any`: what a field holds is checked when it is read."""
+    """One event of a stream, or one completion. The type of a field is checked when it is read."""
 
     id: Any = None
     model: Any = None
@@ -39,24 +39,24 @@ class Chunk(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(Chunk).decode
 
 
-def parse(data: bytes) -> Chunk | None:
-    """The chunk in JSON text; None for JSON that is no object or too deep to read. Raises ValueError for no JSON."""
+def parse_chunk(data: bytes) -> Chunk | None:
+    """Returns None for JSON that is no object or nested too deeply. Raises ValueError for what is not JSON."""
     try:
         return _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:
-        content = json.loads(data.decode("utf-8", "replace"))  # unlike msgspec, it takes half of a surrogate pair
+        content = json.loads(data.decode("utf-8", "replace"))  # unlike msgspec, it accepts half a surrogate pair
     except RecursionError:
         return None
     return msgspec.convert(content, Chunk) if isinstance(content, dict) else None
 
 
-def note(chunk: Chunk, block: Block) -> None:
-    """Adds the facts of a chunk to the block that it came in."""
+def add_facts(chunk: Chunk, block: Block) -> None:
+    """Adds the facts of a chunk to its block."""
     if chunk.error:
         if isinstance(chunk.error, dict | list | str):
-            block.error = in_band_error(chunk.error)
+            block.error = error_from_event(chunk.error)
             return
         block.unexpected.add("error")
     block.chunks += 1
@@ -64,7 +64,7 @@ def note(chunk: Chunk, block: Block) -> None:
     block.upstream_response_id = block.upstream_response_id or response_id
     block.model = _typed("model", chunk.model, str, block) or block.model
     if chunk.choices:
-        _note_choices(_typed("choices", chunk.choices, list, block) or [], block)
+        _add_choices(_typed("choices", chunk.choices, list, block) or [], block)
     if chunk.x_groq is None and chunk.usage is None:
         return
     x_groq = _typed("x_groq", chunk.x_groq, dict, block) or {}
@@ -77,7 +77,7 @@ def note(chunk: Chunk, block: Block) -> None:
 # ── Choices ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _note_choices(choices: list[Any], block: Block) -> None:
+def _add_choices(choices: list[Any], block: Block) -> None:
     if len(choices) > MAX_CHOICES:
         block.error = UpstreamBroken(f"Groq sent an event with more than {MAX_CHOICES} choices")
         return
@@ -89,16 +89,16 @@ def _note_choices(choices: list[Any], block: Block) -> None:
             return
         block.choices = max(block.choices, index + 1)
         if delta := choice.get("delta"):
-            block.deltas += _note_delta(_typed("delta", delta, dict, block) or {}, block)
+            block.deltas += _add_delta(_typed("delta", delta, dict, block) or {}, block)
         elif message := choice.get("message"):  # of a whole answer, which has no first token
-            _note_delta(_typed("message", message, dict, block) or {}, block)
+            _add_delta(_typed("message", message, dict, block) or {}, block)
         if reason := choice.get("finish_reason"):
             block.finished.add(index)
             block.finish_reason = _typed("finish_reason", reason, str, block) or block.finish_reason
 
 
-def _note_delta(delta: dict[str, Any], block: Block) -> bool:
-    """True if it made progress: anything beyond the role does, but an empty text does not."""
+def _add_delta(delta: dict[str, Any], block: Block) -> bool:
+    """Returns whether the delta is progress: it has anything beyond the role, and not only an empty text."""
     progress = False
     for name, value in delta.items():
         if not value or (name in _LABELS and value in _LABELS[name]):
@@ -108,26 +108,26 @@ def _note_delta(delta: dict[str, Any], block: Block) -> bool:
         elif name in ("reasoning", "reasoning_content") and isinstance(value, str):
             block.reasoning.append(value)
         else:
-            _note_other(name, value, block)
+            _add_other(name, value, block)
         progress = progress or name != "role"
     return progress
 
 
-def _note_other(name: str, value: Any, block: Block) -> None:
-    """A refusal, tool calls, tools that Groq executed, or anything new."""
+def _add_other(name: str, value: Any, block: Block) -> None:
+    """Adds a refusal, tool calls, tools that Groq executed, or an unknown field."""
     try:
         block.other_bytes += len(msgspec.json.encode(value))
     except (RecursionError, ValueError):  # too deep, or half a surrogate pair
         block.other_bytes += len(str(value)) if isinstance(value, str) else len(block.data)
     if name == "refusal" and isinstance(value, str):
         block.refusal.append(value)
-    elif name == "tool_calls" and _are_calls(value):
+    elif name == "tool_calls" and _are_storable_calls(value):
         block.tool_calls += value
     elif name in ("content", "reasoning", "reasoning_content", "refusal", "tool_calls"):
         block.unexpected.add(name)
 
 
-def _are_calls(value: Any) -> bool:
+def _are_storable_calls(value: Any) -> bool:
     return isinstance(value, list) and len(value) <= MAX_CHOICES and not _is_deeper_than(value, _MAX_DEPTH)
 
 
@@ -145,7 +145,7 @@ def _is_deeper_than(value: Any, depth: int) -> bool:
 
 
 def _usage(usage: dict[str, Any] | None, block: Block) -> Usage | None:
-    """None if either of the two counts is unknown: both are estimated then."""
+    """Returns None if either of the two counts is unknown: both are estimated then."""
     usage = usage or {}
     prompt = _count("prompt_tokens", usage.get("prompt_tokens"), _MAX_TOKENS, block)
     completion = _count("completion_tokens", usage.get("completion_tokens"), _MAX_TOKENS, block)
@@ -168,7 +168,7 @@ def _usage(usage: dict[str, Any] | None, block: Block) -> Usage | None:
 
 
 def _typed(name: str, value: Any, kind: type, block: Block) -> Any:
-    """The value if it is of this type, else None."""
+    """Returns the value if it has this type, else None."""
     if value is None or isinstance(value, kind):
         return value
     block.unexpected.add(name)
@@ -176,7 +176,7 @@ def _typed(name: str, value: Any, kind: type, block: Block) -> Any:
 
 
 def _count(name: str, value: Any, most: int, block: Block) -> int | None:
-    """A whole number from 0 to `most`, also as a float: some servers write every number as one."""
+    """Returns a whole number from 0 to `most`. It may be written as a float: some servers write all numbers so."""
     number = _number(name, value, most, block)
     if number is None or number % 1 == 0:
         return None if number is None else int(number)
@@ -185,7 +185,7 @@ def _count(name: str, value: Any, most: int, block: Block) -> int | None:
 
 
 def _number(name: str, value: Any, most: int, block: Block) -> float | None:
-    """A number from 0 to `most`."""
+    """Returns a number from 0 to `most`."""
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most):
         return value
     block.unexpected.add(name)

@@ -1,13 +1,13 @@
-"""The pool of connections to Groq, and the proof that a reused one is silent."""
+"""The pool of connections to Groq, which reuses only those that received nothing while they were idle."""
 
 import asyncio
 import select
+import ssl
 from functools import partial
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import httpx2
 from yarl import URL
 
 from app.core.config import Settings
@@ -16,23 +16,23 @@ _KEEPALIVE_S = 60
 _DNS_CACHE_S = 60
 
 
-def create_connector() -> aiohttp.TCPConnector:
-    """A pool without a limit: admission bounds the chats, and a pool that queued them would hide that wait."""
+def create_connector(ssl_context: ssl.SSLContext) -> aiohttp.TCPConnector:
+    """A pool without a limit: admission bounds the chats, and waiting for a connection would not be measured."""
     return SilentPoolConnector(
         limit=0,
         keepalive_timeout=_KEEPALIVE_S,
         ttl_dns_cache=_DNS_CACHE_S,
         resolver=aiohttp.ThreadedResolver(),  # the event loop's own lookup: serving/event_loop.py
-        ssl=httpx2.create_ssl_context(),
+        ssl=ssl_context,
     )
 
 
 class SilentPoolConnector(aiohttp.TCPConnector):
-    """Reuses a connection only if nothing came on it while it was idle.
+    """Reuses a connection only if it received nothing while it was idle.
 
-    HTTP/1.1 has no request ids: whatever comes first on a connection is taken for the answer to the next request. A
-    second response, or the 408 that a load balancer sends before it closes an idle connection, would become another
-    caller's answer (response queue poisoning; https://portswigger.net/research/http-desync-attacks).
+    HTTP/1.1 has no request ids: what is received first counts as the response to the next request. A second response,
+    or the 408 that a load balancer sends before it closes an idle connection, would become another caller's answer
+    (response queue poisoning; https://portswigger.net/research/http-desync-attacks).
     """
 
     async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109 - the library's name
@@ -52,13 +52,13 @@ class SilentPoolConnector(aiohttp.TCPConnector):
 
 
 class _IdleGuard(asyncio.Protocol):
-    """Stands in for the protocol of an idle connection, and closes it when anything comes."""
+    """Replaces the protocol of an idle connection, and closes the connection when it receives anything."""
 
     def __init__(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
         self._transport = transport
         self._protocol = protocol
 
-    def data_received(self, data: bytes) -> None:  # noqa: ARG002 - whatever it is, nobody asked for it
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002 - whatever it is, no request was sent
         self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -66,21 +66,21 @@ class _IdleGuard(asyncio.Protocol):
 
 
 def _guard(connection: Any) -> None:
-    """Called by aiohttp when a connection is about to return to the pool, or to be closed."""
+    """For aiohttp to call before a connection returns to the pool or is closed."""
     transport = connection.transport
     if transport is not None and not transport.is_closing():
         transport.set_protocol(_IdleGuard(transport, connection.protocol))
 
 
 def _has_unread_bytes(transport: asyncio.Transport) -> bool:
-    """Whether something waits in the socket that the event loop has not read yet: data, or the end."""
+    """Whether the socket has data, or its end, that the event loop has not read yet."""
     poll = select.poll()
     poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
     return bool(poll.poll(0))
 
 
 def proxy_of(url: URL) -> str | None:
-    """The proxy that the environment names for Groq: `HTTPS_PROXY` or `ALL_PROXY`, unless `NO_PROXY` has its host.
+    """Returns `HTTPS_PROXY` or `ALL_PROXY` of the environment, unless `NO_PROXY` has Groq's host.
 
     aiohttp's own `trust_env` reads ~/.netrc for each request, in a thread.
     """
@@ -92,7 +92,7 @@ def proxy_of(url: URL) -> str | None:
 
 
 def proxy_problems(settings: Settings) -> list[str]:
-    """A sentence if the environment names a proxy for Groq that aiohttp cannot speak to."""
+    """Returns a sentence if the environment names a proxy for Groq that aiohttp does not support."""
     proxy = URL(proxy_of(URL(settings.groq_base_url)) or "")
     if settings.groq_api_key is None or proxy.scheme in ("", "http", "https"):
         return []

@@ -1,11 +1,11 @@
-"""Takes the service's own key out of what Groq sends about it: error messages go on to callers."""
+"""Removes the service's own key from what Groq sends about it: error messages are passed on to callers."""
 
 import msgspec
 
 from app.core.errors import ServiceError
 from app.services.chat.block import Block
 
-_SHORTEST_KEY = 12
+_MIN_KEY_LENGTH = 12
 """Shorter keys are a simulator's, and may be ordinary words of a message."""
 _REPLACEMENT = "(the key of this service)"
 
@@ -15,10 +15,10 @@ class Redactor:
 
     def __init__(self, key: str) -> None:
         self._key = key
-        self._is_secret = len(key) >= _SHORTEST_KEY
+        self._is_secret = len(key) >= _MIN_KEY_LENGTH
 
     def redact_error(self, error: ServiceError) -> None:
-        """In its message, and in Groq's own error object."""
+        """Replaces it in the message, and in Groq's own error object."""
         if self._is_secret:
             error.message = error.message.replace(self._key, _REPLACEMENT)
             error.args = (error.message,)
@@ -27,7 +27,7 @@ class Redactor:
                 error.upstream_error_body = msgspec.json.decode(redacted)
 
     def redact_block(self, block: Block) -> None:
-        """In its error, or in the reason for stopping early, which the client reads in the last chunk as well."""
+        """Replaces it in the error, and in the reason of an early stop, which the relayed bytes hold as well."""
         if block.error is not None:
             self.redact_error(block.error)
         if block.early_stop and self._is_secret:

@@ -1,4 +1,4 @@
-"""When a failed attempt is tried again, and when it is not: tenacity's policy for one chat, until its first token."""
+"""When a failed attempt is repeated, and after which wait: tenacity's policy for a chat, until its first token."""
 
 from tenacity import (
     AsyncRetrying,
@@ -18,12 +18,17 @@ _backoff = wait_random_exponential(multiplier=0.25, max=5)
 _jitter = wait_random(0, 0.1)
 
 
-def retrying(*, attempts: int, sleep_s: float, total_s: float) -> AsyncRetrying:
-    """Tries `attempts` times, sleeps `sleep_s` in all, begins nothing after `total_s`; then raises the last error."""
+def create_retry_policy(*, max_attempts: int, sleep_budget_s: float, deadline_s: float) -> AsyncRetrying:
+    """Allows `max_attempts` within `deadline_s`, and sleeps `sleep_budget_s` in all between them.
+
+    Raises the error of the last attempt.
+    """
     return AsyncRetrying(
         retry=retry_if_exception(_is_retryable),
-        wait=_wait,
-        stop=stop_any(stop_after_attempt(attempts), stop_before_delay(total_s), _StopBeforeSleeping(sleep_s)),
+        wait=_wait_s,
+        stop=stop_any(
+            stop_after_attempt(max_attempts), stop_before_delay(deadline_s), _StopAtSleepBudget(sleep_budget_s)
+        ),
         reraise=True,
     )
 
@@ -32,15 +37,15 @@ def _is_retryable(error: BaseException) -> bool:
     return isinstance(error, ServiceError) and error.retryable
 
 
-def _wait(state: RetryCallState) -> float:
-    """`Retry-After` where Groq sent one, and a little more so that clients do not return in step; else a backoff."""
+def _wait_s(state: RetryCallState) -> float:
+    """`Retry-After` if Groq sent one, with a jitter so that clients do not repeat in step; else a backoff."""
     error = state.outcome and state.outcome.exception()
     retry_after = error.retry_after if isinstance(error, ServiceError) else None
     return _backoff(state) if retry_after is None else retry_after + _jitter(state)
 
 
-class _StopBeforeSleeping(stop_base):
-    """A wait that does not fit the budget is not begun: the client is told at once how long it would have been."""
+class _StopAtSleepBudget(stop_base):
+    """A sleep that exceeds the budget is not begun: the client receives the error, and its `Retry-After`, at once."""
 
     def __init__(self, budget_s: float) -> None:
         self._budget_s = budget_s

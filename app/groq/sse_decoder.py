@@ -1,4 +1,4 @@
-"""Groq's server-sent events: bytes in, blocks out. Pure: what arrives may be split at any byte."""
+"""Decodes server-sent events: bytes, split anywhere, become blocks of whole events. It does no I/O."""
 
 import re
 from collections.abc import Iterator
@@ -7,87 +7,87 @@ from typing import Any
 import msgspec
 
 from app.core.errors import UpstreamBroken
-from app.groq.chunks import Chunk, note, parse
+from app.groq.chunks import Chunk, add_facts, parse_chunk
 from app.services.chat.block import Block
 
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-_decode_all = msgspec.json.Decoder(list[Chunk]).decode
-_START = b"data: {"
-_NOT_THE_USUAL_SHAPE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_JSON_START = b"data: {"
+_decode_chunks = msgspec.json.Decoder(list[Chunk]).decode
+_JSON_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class SseDecoder:
-    """Reads one stream. Between two calls it holds the unfinished last event, and nothing else."""
+    """Decodes one stream. Between two calls it holds the unfinished last event, and nothing else."""
 
     def __init__(self, *, max_event_bytes: int) -> None:
         self._max_event_bytes = max_event_bytes
-        self._tail = bytearray()
+        self._unfinished = bytearray()
 
     def feed(self, data: bytes) -> Block:
-        """The events that `data` completes. Groq's own `[DONE]` and its error event are read, but not relayed."""
+        """Returns the events that `data` completes, without Groq's own `[DONE]` and its error event."""
         block = Block()
-        if self._tail:
-            if not _has_boundary(bytes(self._tail[-3:]) + data):  # a long event is not searched from its start again
-                self._keep(data, block)
+        if self._unfinished:
+            if not _has_boundary(bytes(self._unfinished[-3:]) + data):  # a long event is searched once
+                self._buffer(data, block)
                 return block
-            data = bytes(self._tail) + data
-            self._tail.clear()
-        if whole := _read_together(data, block):
-            block.data = data[:whole]
-            self._keep(data[whole:], block)
+            data = bytes(self._unfinished) + data
+            self._unfinished.clear()
+        if end := _decode_batch(data, block):
+            block.data = data[:end]
+            self._buffer(data[end:], block)
             return block
         start = 0
         for event_end, next_start in _boundaries(data):
-            _read(data[start:event_end], block)
+            _decode_event(data[start:event_end], block)
             if block.ended or block.error:
                 block.data = data[:start]
                 return block
             start = next_start
         block.data = data[:start]
-        self._keep(data[start:], block)
+        self._buffer(data[start:], block)
         return block
 
-    def _keep(self, rest: bytes, block: Block) -> None:
-        self._tail += rest
-        if len(self._tail) > self._max_event_bytes:
+    def _buffer(self, rest: bytes, block: Block) -> None:
+        self._unfinished += rest
+        if len(self._unfinished) > self._max_event_bytes:
             block.error = UpstreamBroken(f"Groq sent an event of more than {self._max_event_bytes} bytes")
 
     def finish(self) -> Block:
-        """The connection has ended: an event that lacks only its blank line is read, half an event is not."""
-        block = self.feed(b"\n\n") if self._tail.strip() else Block()
+        """Returns what is left at the end of the body: an event that lacks only its blank line, or an error."""
+        block = self.feed(b"\n\n") if self._unfinished.strip() else Block()
         block.ended = block.error is None
         return block
 
 
-def _read_together(data: bytes, block: Block) -> int:
-    """Events of the usual shape, all at once, as that costs half; returns where they end.
+def _decode_batch(data: bytes, block: Block) -> int:
+    """Decodes events of Groq's usual form as one JSON array, for half the CPU, and returns where they end.
 
-    0 if anything is unusual: then nothing was noted, and they are to be read one by one. No JSON text holds a raw line
-    end, so that what looks like the start of an event is one.
+    Returns 0, and adds nothing to the block, if any event has another form. Valid JSON has no raw line end inside, so
+    that a line end followed by `data: {` is the start of an event.
     """
     end = data.rfind(b"\n\n")
-    if end <= 0 or data[end - 1] == ord("\n") or not data.startswith(_START):
+    if end <= 0 or data[end - 1] == ord("\n") or not data.startswith(_JSON_START):
         return 0
     try:
-        chunks = _decode_all(b"[" + data[6:end].replace(b"\n\ndata: {", b",{") + b"]")
-    except _NOT_THE_USUAL_SHAPE:
+        chunks = _decode_chunks(b"[" + data[6:end].replace(b"\n\ndata: {", b",{") + b"]")
+    except _JSON_ERRORS:
         return 0
     if any(chunk.error for chunk in chunks):
         return 0
     for chunk in chunks:
-        note(chunk, block)
+        add_facts(chunk, block)
     return end + 2
 
 
-def _read(event: bytes, block: Block) -> None:
-    """Any event that the standard allows: comments, names, data over several lines."""
-    name, data = ("", event[6:]) if event.startswith(_START) and _is_one_line(event) else _fields(event)
+def _decode_event(event: bytes, block: Block) -> None:
+    """Decodes any event that the standard allows: with comments, a name, data in several lines."""
+    name, data = ("", event[6:]) if event.startswith(_JSON_START) and _is_one_line(event) else _fields(event)
     if data.strip() == b"[DONE]":
         block.ended = True
     elif data:
         try:
-            chunk = parse(data)
+            chunk = parse_chunk(data)
         except ValueError as exc:
             block.error = UpstreamBroken("Groq sent an event that is not JSON")
             block.error.__cause__ = exc
@@ -95,7 +95,7 @@ def _read(event: bytes, block: Block) -> None:
         if name == "error":
             chunk = chunk if chunk and chunk.error else Chunk(error=_any_json(data))
         if chunk is not None:
-            note(chunk, block)
+            add_facts(chunk, block)
         else:
             block.unexpected.add("event")
             block.chunks += 1
@@ -107,10 +107,10 @@ def _is_one_line(event: bytes) -> bool:
 
 
 def _any_json(data: bytes) -> Any:
-    """The content of an error event that has no `error` field: it is the error itself."""
+    """The content of an error event that has no `error` field: the event is the error itself."""
     try:
         return msgspec.json.decode(data) or {"message": ""}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _JSON_ERRORS:
         return {"message": ""}
 
 
@@ -119,7 +119,7 @@ def _has_boundary(data: bytes) -> bool:
 
 
 def _boundaries(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where each whole event ends, and where the next one starts."""
+    """Yields where each whole event ends, and where the next one starts."""
     if b"\r" in data:
         yield from (match.span() for match in _BLANK_LINE.finditer(data))
         return
@@ -130,7 +130,7 @@ def _boundaries(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _fields(event: bytes) -> tuple[str, bytes]:
-    """The name of an event and its data, by the standard: `data` lines are joined, comments are dropped."""
+    """Returns the name of an event and its data: `data` lines are joined, comments are dropped."""
     name, data = "", []
     for line in _LINE_END.split(event):
         field, _, value = line.partition(b":")

@@ -7,7 +7,7 @@ import aiohttp
 
 from app.core.config import Settings
 from app.core.errors import UpstreamBroken, UpstreamBrokenEarly, UpstreamError, UpstreamUnreachable
-from app.groq.errors import cause_of
+from app.groq.errors import caused_by
 from app.groq.flush_scheduler import FlushScheduler
 from app.groq.redaction import Redactor
 from app.groq.sse_decoder import SseDecoder
@@ -164,7 +164,5 @@ class GroqStream:
         self._received_bytes += len(data)
         block = self._decoder.feed(data)
         if not (block.ended or block.error):
-            block.error = broken = UpstreamBroken("the connection to Groq broke off")
-            broken.cause = cause_of(exc)
-            broken.__cause__ = exc
+            block.error = caused_by(exc, UpstreamBroken("the connection to Groq broke off"))
         return self._process(block, at_end=True)

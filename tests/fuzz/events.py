@@ -86,7 +86,7 @@ def keeps_its_promises(pieces: list[bytes]) -> list[Block]:
             break
         if block.ended:
             break
-        assert len(decoder._tail) <= MAX_EVENT_BYTES, "what is held is bounded"
+        assert len(decoder._unfinished) <= MAX_EVENT_BYTES, "what is held is bounded"
     return blocks
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.core.models import LAST_KNOWN_PRICES, Model, ModelPrice
-from app.groq.catalogue import Catalogue, parse
+from app.groq.catalogue import Catalogue, parse_catalogue
 from app.groq.client import GroqClient
 from tests.groq.clients import settings
 from tests.support.service import SimulatedGroq
@@ -114,4 +114,6 @@ async def test_models_that_the_settings_name_and_groq_lacks_are_named(groq: Simu
     ],
 )
 def test_a_price_is_read_or_unknown(entry: dict[str, Any], price: ModelPrice | None) -> None:
-    assert parse(json.dumps({"data": [entry, 5, {}, {"id": 7}]}).encode()) == [Model(entry["id"], entry, price)]
+    assert parse_catalogue(json.dumps({"data": [entry, 5, {}, {"id": 7}]}).encode()) == [
+        Model(entry["id"], entry, price)
+    ]

@@ -13,7 +13,6 @@ from app.core.errors import (
     UpstreamUnreachable,
 )
 from app.groq.client import GroqClient
-from app.groq.sdk import Sdk
 from tests.groq.clients import open_stream, settings
 from tests.support.replay import replaying
 from tests.support.service import SimulatedGroq
@@ -108,10 +107,28 @@ async def test_success_without_an_answer_is_none() -> None:
                 await open_stream(client)
 
 
-async def test_the_sdk_says_what_a_request_looks_like() -> None:
-    url, headers = await Sdk(base_url="http://127.0.0.1:9/openai/v1", api_key="secret").request()
-    assert url == "http://127.0.0.1:9/openai/v1/chat/completions"
-    assert headers["authorization"] == "Bearer secret"
-    assert headers["accept"] == "application/json"
-    assert "openai" in headers["user-agent"].lower()
-    assert not {"host", "content-length"} & set(headers)
+async def test_a_request_has_the_url_and_the_headers_of_the_sdk() -> None:
+    received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"POST"):  # and not GET /models
+            received.set_result(head)
+        writer.close()
+
+    server = await asyncio.start_server(receive, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with GroqClient(settings(f"http://127.0.0.1:{port}/openai/v1/", groq_max_attempts=1)) as client:
+            with pytest.raises(UpstreamUnreachable):
+                await open_stream(client)
+    request_line, *lines = (await received).decode().rstrip().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    assert request_line == "POST /openai/v1/chat/completions HTTP/1.1"
+    assert len(headers) == len(lines), "each header once"
+    assert headers["authorization"] == "Bearer test"
+    assert headers["content-type"] == "application/json"
+    assert headers["accept-encoding"] == "identity"
+    assert headers["user-agent"].startswith("AsyncOpenAI/Python")
+    assert headers["x-stainless-async"] == "async:asyncio"
+    assert "openai-organization" not in headers

@@ -1,9 +1,11 @@
-"""What Groq's headers tell of its limits."""
+"""What Groq's headers say about its limits."""
+
+from datetime import UTC, datetime
 
 import pytest
 
 from app.core.attempt import RateLimit
-from app.groq.rate_limits import duration_s, rate_limits
+from app.groq.rate_limits import parse_duration, parse_rate_limits, parse_retry_after
 
 HEADERS = {
     "x-ratelimit-limit-requests": "14400",
@@ -16,7 +18,7 @@ HEADERS = {
 
 
 def test_both_limits_are_read() -> None:
-    assert rate_limits(HEADERS) == {
+    assert parse_rate_limits(HEADERS) == {
         "requests": RateLimit(limit=14400, remaining=14370, reset_s=179.56),
         "tokens": RateLimit(limit=18000, remaining=0, reset_s=7.66),
     }
@@ -26,7 +28,7 @@ def test_both_limits_are_read() -> None:
 @pytest.mark.parametrize("value", [None, "", "many", "-1"])
 def test_a_limit_that_makes_no_sense_is_as_good_as_none(name: str, value: str | None) -> None:
     headers = {key: text for key, text in (HEADERS | {name: value}).items() if text is not None}
-    assert set(rate_limits(headers)) == {"requests", "tokens"} - {name.rpartition("-")[2]}
+    assert set(parse_rate_limits(headers)) == {"requests", "tokens"} - {name.rpartition("-")[2]}
 
 
 @pytest.mark.parametrize(
@@ -48,4 +50,23 @@ def test_a_limit_that_makes_no_sense_is_as_good_as_none(name: str, value: str | 
     ],
 )
 def test_go_s_durations(text: str, seconds: float | None) -> None:
-    assert duration_s(text) == (None if seconds is None else pytest.approx(seconds))
+    assert parse_duration(text) == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("5", 5),
+        (" 0.25 ", 0.25),
+        ("Thu, 26 Nov 2026 18:00:30 GMT", 30),
+        ("Thu, 26 Nov 2026 18:00:30", 30),
+        ("Thu, 26 Nov 2026 17:00:00 GMT", 0),
+        ("Thu, 26 Nov 2099 18:00:00 GMT", None),
+        ("31622401", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
+    assert parse_retry_after(header, now=datetime(2026, 11, 26, 18, tzinfo=UTC)) == seconds

@@ -2,14 +2,14 @@
 
 from fastapi import FastAPI
 
+from app.groq.non_streaming import GroqCompletion
 from app.groq.stream import GroqStream
-from app.groq.whole import WholeAnswer
 from app.main import create_app as create_whole_app
 from app.services.chat.block import Block
 
 MODEL = "openai/gpt-oss-120b"
 
-_read_stream, _read_whole = GroqStream.read, WholeAnswer.read
+_read_stream, _read_whole = GroqStream.read, GroqCompletion.read
 
 
 def _checked(block: Block) -> Block:
@@ -22,12 +22,12 @@ async def _stream_with_a_bug(stream: GroqStream) -> Block:
     return _checked(await _read_stream(stream))
 
 
-async def _whole_with_a_bug(answer: WholeAnswer) -> Block:
+async def _whole_with_a_bug(answer: GroqCompletion) -> Block:
     return _checked(await _read_whole(answer))
 
 
 def create_app() -> FastAPI:
     """With the environment's settings."""
     GroqStream.read = _stream_with_a_bug  # type: ignore[assignment, method-assign]
-    WholeAnswer.read = _whole_with_a_bug  # type: ignore[assignment, method-assign]
+    GroqCompletion.read = _whole_with_a_bug  # type: ignore[assignment, method-assign]
     return create_whole_app()
