@@ -1,4 +1,4 @@
-"""Groq's catalogue: what it lists, what things cost, and what happens where there is none."""
+"""Groq's catalogue: models, prices, and what applies without a catalogue."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ async def read(client: GroqClient, done: Callable[[Catalogue], bool]) -> Catalog
     return client.catalogue
 
 
-async def test_models_and_prices_are_groq_s_own(groq: SimulatedGroq) -> None:
+async def test_models_and_prices_come_from_groq(groq: SimulatedGroq) -> None:
     listed = groq.http.get(f"{groq.url}/models", headers={"authorization": "Bearer x"}).json()["data"]
     async with GroqClient(settings(groq.url)) as client:
         catalogue = await read(client, lambda each: bool(each.models()[0].facts))
@@ -36,7 +36,7 @@ async def test_models_and_prices_are_groq_s_own(groq: SimulatedGroq) -> None:
         assert catalogue.missing == {}
 
 
-async def test_model_prices_win_over_groq_s_and_complete_them(groq: SimulatedGroq) -> None:
+async def test_model_prices_override_and_complete_the_catalogue(groq: SimulatedGroq) -> None:
     groq.fail({"endpoint": "models", "body": json.dumps({"data": [MINI, {"id": "free"}]})})
     mine = {"mini": {"input": 5, "output": 6}, "elsewhere": {"input": 1, "output": 1}}
     async with GroqClient(settings(groq.url, model_prices=mine)) as client:
@@ -50,7 +50,7 @@ async def test_model_prices_win_over_groq_s_and_complete_them(groq: SimulatedGro
         assert catalogue.price("openai/gpt-oss-20b") == LAST_KNOWN_PRICES["openai/gpt-oss-20b"]
 
 
-async def test_allowed_models_filter_it(groq: SimulatedGroq) -> None:
+async def test_allowed_models_filter_the_catalogue(groq: SimulatedGroq) -> None:
     allowed = {"allowed_models": "openai/gpt-oss-20b, llama-3.3-70b-versatile"}
     async with GroqClient(settings(groq.url, **allowed)) as client:
         catalogue = await read(client, lambda each: bool(each.models()[0].facts))
@@ -59,7 +59,7 @@ async def test_allowed_models_filter_it(groq: SimulatedGroq) -> None:
 
 
 @pytest.mark.parametrize("fault", [{"status": 404}, {"status": 500}, {"body": "<html>"}, {"body": '{"data": 5}'}])
-async def test_without_a_catalogue_it_has_the_models_of_the_settings(groq: SimulatedGroq, fault: Any) -> None:
+async def test_without_a_catalogue_the_settings_name_the_models(groq: SimulatedGroq, fault: Any) -> None:
     groq.fail({"endpoint": "models", **fault})
     async with GroqClient(settings(groq.url, groq_default_model="mine")) as client:
         async with asyncio.timeout(5):
@@ -72,20 +72,20 @@ async def test_without_a_catalogue_it_has_the_models_of_the_settings(groq: Simul
         assert client.catalogue.price("openai/gpt-oss-120b") == LAST_KNOWN_PRICES["openai/gpt-oss-120b"]
 
 
-async def test_a_catalogue_that_does_not_come_holds_nothing_up(groq: SimulatedGroq) -> None:
+async def test_neither_the_start_nor_the_stop_waits_for_the_catalogue(groq: SimulatedGroq) -> None:
     groq.fail({"endpoint": "models", "first_byte_delay_s": 600})
     async with asyncio.timeout(5), GroqClient(settings(groq.url)) as client:
         assert client.catalogue.models()
 
 
-async def test_it_is_read_again(groq: SimulatedGroq) -> None:
+async def test_the_catalogue_is_refreshed(groq: SimulatedGroq) -> None:
     groq.fail({"endpoint": "models", "body": json.dumps({"data": [MINI]}), "times": 1})
     async with GroqClient(settings(groq.url, groq_catalogue_refresh_s=0.05)) as client:
         await read(client, lambda each: each.knows("mini"))
         await read(client, lambda each: not each.knows("mini"))
 
 
-async def test_models_that_the_settings_name_and_groq_lacks_are_named(groq: SimulatedGroq) -> None:
+async def test_configured_models_that_groq_lacks_are_listed(groq: SimulatedGroq) -> None:
     groq.fail({"endpoint": "models", "body": json.dumps({"data": [MINI]})})
     named = {"groq_default_model": "mini", "groq_fallback_model": "llama-3.1-8b-instant"}
     async with GroqClient(settings(groq.url, **named)) as client:
@@ -113,7 +113,7 @@ async def test_models_that_the_settings_name_and_groq_lacks_are_named(groq: Simu
         ({"id": "m", "pricing": {"prompt": "0.1"}}, None),
     ],
 )
-def test_a_price_is_read_or_unknown(entry: dict[str, Any], price: ModelPrice | None) -> None:
+def test_an_invalid_price_is_unknown(entry: dict[str, Any], price: ModelPrice | None) -> None:
     assert parse_catalogue(json.dumps({"data": [entry, 5, {}, {"id": 7}]}).encode()) == [
         Model(entry["id"], entry, price)
     ]

@@ -1,4 +1,4 @@
-"""Why Groq could not be reached: told apart for the operator, never in what the client receives."""
+"""Why Groq could not be reached: recorded for the operator, and hidden from the client."""
 
 import socket
 import ssl
@@ -57,7 +57,9 @@ def untrusted(folder: Path) -> Iterator[str]:
         "connection_closed", "protocol_error",
     ],
 )  # fmt: skip
-async def test_each_cause_has_its_name(cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_cause_is_recorded_and_hidden_from_the_client(
+    cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with ExitStack() as stack:
         url = f"http://127.0.0.1:{free_port()}/v1"
         match cause:
@@ -88,7 +90,7 @@ async def test_each_cause_has_its_name(cause: str, tmp_path: Path, monkeypatch: 
         assert words not in str(caught.value.envelope()).lower()
 
 
-async def test_a_stream_that_breaks_has_its_cause_too() -> None:
+async def test_a_broken_stream_has_a_cause() -> None:
     with replaying([OK, *chunked(STREAM[:600], end=False)], reset=True, pause_s=0.05) as url:
         async with GroqClient(settings(url)) as client:
             stream = await open_stream(client)
@@ -100,7 +102,7 @@ async def test_a_stream_that_breaks_has_its_cause_too() -> None:
     assert block.error.cause in ("connection_reset", "connection_closed")
 
 
-def test_no_ssl_error_is_taken_for_a_refused_connection() -> None:
+def test_the_cause_of_an_os_error() -> None:
     assert cause_of(ssl.SSLError("x")) == "connection_failed"
     assert cause_of(ConnectionRefusedError()) == "connect_refused"
     assert cause_of(OSError(113, "no route")) == "connection_failed"

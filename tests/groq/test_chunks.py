@@ -1,4 +1,4 @@
-"""What a chunk may hold: a fact of an unexpected type is unknown, and the stream goes on."""
+"""The fields of a chunk: a fact of an unexpected type is unknown, and the stream goes on."""
 
 import json
 from typing import Any
@@ -48,7 +48,7 @@ ANYTHING = st.recursive(
 
 
 def with_field(path: tuple[Any, ...], value: Any) -> bytes:
-    """A last chunk with everything in it, and this value in one place."""
+    """A last chunk with all fields, one of which has this value."""
     event = chunk(
         {"content": "x", "tool_calls": [{"id": "1"}]}, "stop", usage=USAGE, x_groq={"id": "r", "usage": USAGE}
     )
@@ -98,13 +98,13 @@ def test_no_type_of_any_field_ends_a_stream(field: str, value: Any) -> None:
         ("x_groq", "x", {"x_groq"}),
     ],
 )
-def test_what_makes_no_sense_is_named(field: str, value: Any, unexpected: set[str]) -> None:
+def test_invalid_fields_are_listed(field: str, value: Any, unexpected: set[str]) -> None:
     block, _ = decode(with_field(FIELDS[field], value))
     assert block.error is None
     assert block.unexpected == unexpected
 
 
-def test_a_count_that_cannot_be_true_leaves_the_usage_unknown() -> None:
+def test_an_invalid_count_leaves_the_usage_unknown() -> None:
     for count in (-1, 2**63 - 1, "5", 1.5):
         assert decode(with_field(FIELDS["completion_tokens"], count))[0].usage is None
     usage = decode(with_field(FIELDS["completion_tokens"], 4.0))[0].usage
@@ -113,7 +113,7 @@ def test_a_count_that_cannot_be_true_leaves_the_usage_unknown() -> None:
 
 
 @pytest.mark.parametrize("data", [b"5", b'"text"', b"[1]", b"null", b"[" * 100_000 + b"]" * 100_000])
-def test_an_event_that_is_json_but_no_chunk_is_relayed(data: bytes) -> None:
+def test_json_that_is_no_chunk_is_relayed(data: bytes) -> None:
     event = b"data: " + data + b"\n\n"
     block, relayed = decode(event, chunk({"content": "x"}, "stop"), max_event_bytes=10**6)
     assert (block.error, block.unexpected, relayed[0]) == (None, {"event"}, event)
@@ -161,6 +161,6 @@ def test_every_value_of_a_delta_counts_as_answer(delta: dict[str, Any], least: i
     assert least <= block.answer_bytes <= least + 100
 
 
-def test_the_labels_of_a_delta_are_no_answer() -> None:
+def test_role_and_channel_do_not_count_as_answer() -> None:
     block, _ = decode(chunk({"role": "assistant", "content": ""}), chunk({"reasoning": "x", "channel": "analysis"}))
     assert (block.answer_bytes, block.deltas) == (1, 1)

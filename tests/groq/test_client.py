@@ -18,14 +18,14 @@ from tests.support.replay import replaying
 from tests.support.service import SimulatedGroq
 
 
-async def test_silence_before_the_first_byte_is_a_timeout(groq: SimulatedGroq) -> None:
+async def test_no_byte_within_the_first_token_timeout_is_a_timeout(groq: SimulatedGroq) -> None:
     groq.fail({"first_byte_delay_s": 10})
     async with GroqClient(settings(groq.url, groq_first_token_timeout_s=0.2, groq_max_attempts=1)) as client:
         with pytest.raises(UpstreamTimeout, match=r"no token within 0\.2 s"):
             await open_stream(client)
 
 
-async def test_nobody_at_the_address_is_unreachable_and_not_a_timeout() -> None:
+async def test_a_refused_connection_is_unreachable_and_not_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     async with GroqClient(settings(f"http://127.0.0.1:{port}/v1", groq_max_attempts=1)) as client:
@@ -33,7 +33,7 @@ async def test_nobody_at_the_address_is_unreachable_and_not_a_timeout() -> None:
             await open_stream(client)
 
 
-async def test_an_address_that_does_not_accept_is_a_timeout() -> None:
+async def test_a_connection_that_is_not_accepted_is_a_timeout() -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -45,7 +45,7 @@ async def test_an_address_that_does_not_accept_is_a_timeout() -> None:
                     await open_stream(client)
 
 
-async def test_an_answer_that_is_no_stream_is_not_relayed() -> None:
+async def test_another_content_type_is_not_relayed() -> None:
     page = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>"
     with replaying([page]) as url:
         async with GroqClient(settings(url)) as client:
@@ -54,7 +54,7 @@ async def test_an_answer_that_is_no_stream_is_not_relayed() -> None:
 
 
 @pytest.mark.parametrize("status", [302, 304])
-async def test_a_redirect_is_not_followed_and_not_passed_on(status: int) -> None:
+async def test_a_redirect_is_neither_followed_nor_passed_on(status: int) -> None:
     head = f"HTTP/1.1 {status} Elsewhere\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n".encode()
     with replaying([head]) as url:
         async with GroqClient(settings(url)) as client:
@@ -63,7 +63,7 @@ async def test_a_redirect_is_not_followed_and_not_passed_on(status: int) -> None
     assert caught.value.status == 502
 
 
-async def test_a_proxy_of_the_environment_is_for_groq_and_not_for_a_simulator(
+async def test_a_proxy_is_used_for_groq_and_not_for_a_simulator(
     groq: SimulatedGroq, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
@@ -75,8 +75,8 @@ async def test_a_proxy_of_the_environment_is_for_groq_and_not_for_a_simulator(
             await open_stream(client)
 
 
-async def test_streams_are_not_bounded_by_the_pool_of_connections(groq: SimulatedGroq) -> None:
-    """The hundred and first chat would wait for one of the others to end, and nobody would know why."""
+async def test_the_pool_does_not_limit_the_number_of_streams(groq: SimulatedGroq) -> None:
+    """With a limit, a chat would wait for another one to end, and no metric would show it."""
     groq.fail({"silence_s": 20, "after_tokens": 5})
     async with GroqClient(settings(groq.url, groq_max_attempts=1)) as client:
         async with asyncio.timeout(15):
@@ -93,14 +93,14 @@ async def test_streams_are_not_bounded_by_the_pool_of_connections(groq: Simulate
     ],
     ids=["a header that is not ASCII", "a body that is not what it says", "a body without end"],
 )
-async def test_a_refusal_is_one_whatever_comes_with_it(head: bytes) -> None:
+async def test_a_refusal_with_an_invalid_header_or_body(head: bytes) -> None:
     with replaying([head], pause_s=0.1) as url:
         async with GroqClient(settings(url, groq_max_attempts=1)) as client:
             with pytest.raises(UpstreamUnavailable):
                 await open_stream(client)
 
 
-async def test_success_without_an_answer_is_none() -> None:
+async def test_a_success_without_a_body_is_an_error() -> None:
     with replaying([b"HTTP/1.1 204 No Content\r\n\r\n"]) as url:
         async with GroqClient(settings(url)) as client:
             with pytest.raises(UpstreamBroken, match="204"):

@@ -1,4 +1,4 @@
-"""Groq's refusals in our words."""
+"""Groq's error responses as errors of the service."""
 
 from typing import Any
 
@@ -38,35 +38,33 @@ from app.groq.errors import error_from_event, error_from_status
         *((status, UpstreamUnavailable, 503, True) for status in range(520, 530)),
     ],
 )
-def test_every_status_of_groq_s_has_its_error(
-    status: int, kind: type[ServiceError], answered: int, *, retryable: bool
-) -> None:
-    error = error_from_status(status, {"message": "as said", "type": "t"})
+def test_every_status_has_an_error(status: int, kind: type[ServiceError], answered: int, *, retryable: bool) -> None:
+    error = error_from_status(status, {"message": "m", "type": "t"})
     assert type(error) is kind
     assert (error.status, error.retryable) == (answered, retryable)
 
 
-def test_what_groq_says_of_our_key_is_not_passed_on() -> None:
+def test_a_message_about_the_service_s_key_is_not_passed_on() -> None:
     error = error_from_status(401, {"message": "Invalid API Key gsk_123", "code": "invalid_api_key"})
     assert "gsk_123" not in str(error.envelope())
     assert error.envelope()["error"]["code"] == "upstream_refused_key"
 
 
-def test_what_groq_says_of_the_request_is_passed_on_whole() -> None:
-    said = {"message": "m", "type": "invalid_request_error", "code": "tool_use_failed", "failed_generation": "<f>"}
-    assert error_from_status(400, said).envelope()["error"] == {**said, "param": None}
+def test_an_error_about_the_request_is_passed_on_whole() -> None:
+    error = {"message": "m", "type": "invalid_request_error", "code": "tool_use_failed", "failed_generation": "<f>"}
+    assert error_from_status(400, error).envelope()["error"] == {**error, "param": None}
 
 
-def test_what_cannot_be_sent_does_not_cost_the_client_the_error() -> None:
+def test_an_error_that_cannot_be_encoded_is_passed_on_without_its_body() -> None:
     deep: dict[str, Any] = {}
     for _ in range(100_000):
         deep = {"x": deep}
-    for said in ({"message": "bad \ud800", "code": "\udfff"}, {"message": "m", "x": float("nan")}, deep):
-        msgspec.json.encode(error_from_status(400, said).envelope())
+    for error in ({"message": "bad \ud800", "code": "\udfff"}, {"message": "m", "x": float("nan")}, deep):
+        msgspec.json.encode(error_from_status(400, error).envelope())
     assert error_from_status(400, {"message": None}).envelope()["error"]["message"] == "Groq answered with status 400"
 
 
-def test_an_error_in_a_stream_may_be_just_a_text_or_lack_a_status() -> None:
+def test_an_error_in_a_stream_may_be_a_text_or_lack_a_status() -> None:
     assert error_from_event("over").message == "over"
     assert type(error_from_event({"message": "odd"})) is UpstreamBroken
     assert type(error_from_event({"message": "odd", "status_code": "500"})) is UpstreamBroken

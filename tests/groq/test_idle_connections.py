@@ -1,4 +1,4 @@
-"""No caller receives what came on a connection before the caller's own request was sent."""
+"""No caller receives what arrived on a connection before the caller's own request was sent."""
 
 import asyncio
 import ssl
@@ -84,7 +84,7 @@ IDLE = {
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("happens", IDLE)
-async def test_what_came_while_a_connection_was_idle_is_nobody_s_answer(
+async def test_what_a_connection_received_while_idle_is_not_an_answer(
     happens: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, secure: bool
 ) -> None:
     idle, last_connection = IDLE[happens]
@@ -104,7 +104,7 @@ async def test_what_came_while_a_connection_was_idle_is_nobody_s_answer(
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
-async def test_what_waits_in_the_socket_unread_counts_too(
+async def test_what_the_socket_received_and_the_loop_has_not_read_is_not_an_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, secure: bool
 ) -> None:
     """It came before the request, but the event loop, which was busy, has not read it yet."""

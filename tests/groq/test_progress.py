@@ -33,7 +33,7 @@ ERROR = b'event: error\ndata: {"error": {"message": "no", "code": "c", "status_c
     ],
     ids=["the body ends", "the connection ends", "[DONE]", "no JSON", "early stop", "no status", "503", "400"],
 )
-async def test_a_failure_after_the_role_is_one_before_the_first_token(
+async def test_a_failure_after_the_role_counts_as_before_the_first_token(
     writes: list[bytes], kind: type[UpstreamError], attempts: int
 ) -> None:
     made: list[Attempt] = []
@@ -44,7 +44,7 @@ async def test_a_failure_after_the_role_is_one_before_the_first_token(
     assert len(made) == attempts
 
 
-async def test_a_silence_after_the_role_is_retried() -> None:
+async def test_a_timeout_after_the_role_is_retried() -> None:
     made: list[Attempt] = []
     with replaying([OK, *chunked(ROLE, end=False)], pause_s=5) as url:
         async with GroqClient(settings(url, groq_first_token_timeout_s=0.2, groq_max_attempts=2)) as client:
@@ -86,7 +86,7 @@ async def test_anything_beyond_the_role_is_progress(delta: dict[str, Any]) -> No
 
 
 async def test_a_request_that_hides_the_reasoning_waits_longer_for_its_first_token() -> None:
-    """The model thinks in silence, so that a first token takes as long as all of its reasoning."""
+    """The model sends nothing while it reasons."""
     limits = {"groq_first_token_timeout_s": 0.1, "groq_hidden_reasoning_timeout_s": 5, "groq_max_attempts": 1}
     made: list[Attempt] = []
     with replaying([OK, *chunked(ROLE, WORD, END, DONE)], pause_s=0.25) as url:
@@ -101,7 +101,7 @@ async def test_a_request_that_hides_the_reasoning_waits_longer_for_its_first_tok
 
 @pytest.mark.parametrize("tail", [[], [chunk({}, usage={"prompt_tokens": 1, "completion_tokens": 2})]])
 async def test_a_missing_done_on_an_open_connection_ends_soon_after_the_last_finish_reason(tail: list[bytes]) -> None:
-    """A second choice that has not finished is waited for; without one, the answer is whole."""
+    """The answer is complete when every choice has finished."""
     with replaying([OK, *chunked(ROLE, WORD, END, *tail, end=False), b""], pause_s=0.01, hold_s=20) as url:
         async with GroqClient(settings(url, groq_end_timeout_s=0.2)) as client:
             async with asyncio.timeout(5):
@@ -110,7 +110,7 @@ async def test_a_missing_done_on_an_open_connection_ends_soon_after_the_last_fin
     assert read[-1].error is None
 
 
-async def test_a_choice_that_has_not_finished_is_waited_for() -> None:
+async def test_the_end_of_every_choice_is_awaited() -> None:
     second = json.loads(chunk({"content": "x"})[6:])
     second["choices"][0]["index"] = 1
     writes = chunked(ROLE, b"data: %s\n\n" % json.dumps(second).encode(), END, end=False)
@@ -123,7 +123,7 @@ async def test_a_choice_that_has_not_finished_is_waited_for() -> None:
             await stream.aclose()
 
 
-async def test_the_media_type_of_a_stream_has_no_case() -> None:
+async def test_the_content_type_is_case_insensitive() -> None:
     head = OK.replace(b"text/event-stream", b"Text/Event-Stream; charset=UTF-8")
     with replaying([head, *chunked(STREAM, DONE)]) as url:
         async with GroqClient(settings(url)) as client:

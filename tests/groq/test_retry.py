@@ -1,4 +1,4 @@
-"""What is tried again, how often, and how long it may take; over real sockets."""
+"""Which failures are retried, how often and for how long; over real sockets."""
 
 import time
 from typing import Any
@@ -21,7 +21,7 @@ from tests.support.service import SimulatedGroq
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 498, 500, 501, 502, 503, 504, 520, 529])
-async def test_groq_s_own_failures_are_tried_again(groq: SimulatedGroq, status: int) -> None:
+async def test_failures_of_groq_are_retried(groq: SimulatedGroq, status: int) -> None:
     groq.fail({"status": status, "times": 2})
     attempts: list[Attempt] = []
     async with GroqClient(settings(groq.url)) as client:
@@ -30,7 +30,7 @@ async def test_groq_s_own_failures_are_tried_again(groq: SimulatedGroq, status: 
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 422, 424])
-async def test_a_refusal_of_the_request_is_not_tried_again(groq: SimulatedGroq, status: int) -> None:
+async def test_a_rejected_request_is_not_retried(groq: SimulatedGroq, status: int) -> None:
     groq.fail({"status": status})
     attempts: list[Attempt] = []
     async with GroqClient(settings(groq.url)) as client:
@@ -43,7 +43,7 @@ async def test_a_refusal_of_the_request_is_not_tried_again(groq: SimulatedGroq, 
 
 
 @pytest.mark.parametrize("fallback", ["openai/gpt-oss-120b", "other"])
-async def test_when_the_attempts_are_spent_the_fallback_model_is_asked_once(groq: SimulatedGroq, fallback: str) -> None:
+async def test_the_fallback_model_gets_one_attempt_after_the_last(groq: SimulatedGroq, fallback: str) -> None:
     """By either of its names."""
     model = str(PAYLOAD["model"])
     groq.fail({"status": 503, "model": model})
@@ -59,7 +59,7 @@ async def test_when_the_attempts_are_spent_the_fallback_model_is_asked_once(groq
     ]
 
 
-async def test_a_limit_that_no_retry_can_wait_for_is_the_fallback_models_at_once(groq: SimulatedGroq) -> None:
+async def test_a_retry_after_beyond_the_budget_uses_the_fallback_model_at_once(groq: SimulatedGroq) -> None:
     groq.fail({"status": 429, "retry_after_s": 600, "model": str(PAYLOAD["model"])})
     attempts: list[Attempt] = []
     async with GroqClient(settings(groq.url, groq_fallback_model="openai/gpt-oss-120b")) as client:
@@ -67,7 +67,7 @@ async def test_a_limit_that_no_retry_can_wait_for_is_the_fallback_models_at_once
     assert [each.result for each in attempts] == ["rate_limit_exceeded", "ok"]
 
 
-async def test_when_the_fallback_fails_too_the_client_is_told_of_the_model_that_it_asked_for(
+async def test_if_the_fallback_fails_too_the_error_is_the_requested_model_s(
     groq: SimulatedGroq,
 ) -> None:
     groq.fail({"status": 429, "retry_after_s": 600, "times": 1}, {"status": 404})
@@ -87,7 +87,7 @@ async def test_when_the_fallback_fails_too_the_client_is_told_of_the_model_that_
         ({"status": 503}, "llama-3.3-8b-instant"),  # which is the same
     ],
 )
-async def test_a_refusal_of_the_request_and_the_model_itself_have_no_fallback(
+async def test_a_rejected_request_and_the_fallback_model_itself_have_no_fallback(
     groq: SimulatedGroq, fault: dict[str, Any], fallback: str
 ) -> None:
     groq.fail(fault)
@@ -107,7 +107,7 @@ async def test_attempts_are_bounded(groq: SimulatedGroq) -> None:
     assert len(attempts) == 3
 
 
-async def test_retry_after_is_obeyed_if_it_fits_and_passed_on_if_not(groq: SimulatedGroq) -> None:
+async def test_retry_after_is_respected_within_the_budget_and_passed_on_beyond(groq: SimulatedGroq) -> None:
     groq.fail({"status": 429, "retry_after_s": 1, "times": 1}, {"status": 429, "retry_after_s": 9})
     attempts: list[Attempt] = []
     async with GroqClient(settings(groq.url)) as client:
@@ -119,7 +119,7 @@ async def test_retry_after_is_obeyed_if_it_fits_and_passed_on_if_not(groq: Simul
     assert len(attempts) == 2
 
 
-async def test_an_error_that_comes_first_is_raised_and_may_be_tried_again() -> None:
+async def test_an_error_event_before_the_first_token_is_retried() -> None:
     event = b'event: error\ndata: {"error":{"message":"busy","status_code":503}}\n\n'
     attempts: list[Attempt] = []
     with replaying([OK, *chunked(event)]) as url:
@@ -139,7 +139,7 @@ async def test_an_error_that_comes_first_is_raised_and_may_be_tried_again() -> N
         [OK, b"0\r\n\r\n"],
     ],
 )
-async def test_a_connection_that_breaks_before_the_first_byte_is_tried_again(writes: list[bytes]) -> None:
+async def test_a_connection_that_breaks_before_the_first_byte_is_retried(writes: list[bytes]) -> None:
     attempts: list[Attempt] = []
     with replaying(writes) as url:
         async with GroqClient(settings(url)) as client:
@@ -148,7 +148,7 @@ async def test_a_connection_that_breaks_before_the_first_byte_is_tried_again(wri
     assert len(attempts) == 3
 
 
-async def test_all_attempts_together_are_bounded(groq: SimulatedGroq) -> None:
+async def test_all_attempts_share_one_deadline(groq: SimulatedGroq) -> None:
     groq.fail({"first_byte_delay_s": 10})
     async with GroqClient(settings(groq.url, groq_retry_deadline_s=0.3)) as client:
         started = time.monotonic()

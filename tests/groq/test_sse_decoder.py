@@ -39,7 +39,7 @@ def assert_is_the_stream(block: Block, data: bytes = STREAM) -> None:
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
-def test_split_in_two_at_every_byte_the_stream_means_the_same(line_end: bytes) -> None:
+def test_a_stream_split_at_any_byte_has_the_same_meaning(line_end: bytes) -> None:
     data = STREAM.replace(b"\n", line_end)
     whole = data + DONE.replace(b"\n", line_end)
     for at in range(len(whole) + 1):
@@ -50,7 +50,7 @@ def test_split_in_two_at_every_byte_the_stream_means_the_same(line_end: bytes) -
 
 
 @given(st.lists(st.integers(1, 400), max_size=40), st.sampled_from([b"\n", b"\r\n", b"\r"]))
-def test_however_it_is_split_every_byte_is_relayed_in_order(sizes: list[int], line_end: bytes) -> None:
+def test_a_stream_split_anywhere_is_relayed_in_order(sizes: list[int], line_end: bytes) -> None:
     whole, pieces = (STREAM + DONE).replace(b"\n", line_end), []
     for size in sizes:
         pieces.append(whole[:size])
@@ -60,7 +60,7 @@ def test_however_it_is_split_every_byte_is_relayed_in_order(sizes: list[int], li
 
 
 @given(st.lists(st.integers(1, 400), max_size=40))
-def test_what_is_relayed_ends_between_two_events(sizes: list[int]) -> None:
+def test_relayed_bytes_end_between_two_events(sizes: list[int]) -> None:
     """So that a comment, an error or the receipt can follow at any time."""
     whole, pieces = STREAM, []
     for size in sizes:
@@ -72,7 +72,7 @@ def test_what_is_relayed_ends_between_two_events(sizes: list[int]) -> None:
 
 
 @given(st.lists(st.binary(max_size=200), max_size=10))
-def test_no_bytes_make_it_raise(pieces: list[bytes]) -> None:
+def test_no_bytes_make_the_decoder_raise(pieces: list[bytes]) -> None:
     decode(*pieces)
 
 
@@ -80,12 +80,12 @@ SCRAPS = [b"data: ", b"{", b"}", b"\n", b"\r", b"[DONE]", b"event: error", b'"er
 
 
 @given(st.lists(st.sampled_from(SCRAPS)))
-def test_no_scraps_of_events_make_it_raise(pieces: list[bytes]) -> None:
+def test_no_parts_of_events_make_the_decoder_raise(pieces: list[bytes]) -> None:
     decode(b"".join(pieces))
     decode(*pieces)
 
 
-def test_groq_s_own_done_is_read_and_held_back() -> None:
+def test_groq_s_done_is_not_relayed() -> None:
     block, _ = decode(STREAM + DONE, end=False)
     assert_is_the_stream(block)
 
@@ -102,7 +102,7 @@ def test_a_last_event_that_lacks_its_blank_line_is_read_and_completed() -> None:
     assert relayed[-1].endswith(b"\n\n")
 
 
-def test_the_empty_opening_chunk_is_no_token() -> None:
+def test_the_empty_first_chunk_is_no_token() -> None:
     assert decode(chunk({"role": "assistant", "content": ""}))[0].deltas == 0
 
 

@@ -1,9 +1,17 @@
-"""The decoder, on what fails and on what nobody should send."""
+"""The decoder, on failures and on invalid streams."""
 
 import pytest
+from hypothesis import given
 
 from app.core.errors import UpstreamBroken, UpstreamRateLimited, UpstreamRejected
+from tests.fuzz.events import CUTS, STREAMS, means_the_same_however_cut
 from tests.groq.shapes import STREAM, chunk, decode
+
+
+@given(STREAMS, CUTS)
+def test_any_stream_is_relayed_in_whole_events_or_ends_with_an_error(stream: bytes, sizes: list[int]) -> None:
+    """However it is cut: nothing is raised, nothing is invented, and the buffer is bounded."""
+    means_the_same_however_cut(stream, sizes)
 
 
 def test_half_an_event_at_the_end_is_a_failure() -> None:
@@ -45,15 +53,15 @@ def test_an_event_that_is_not_json_ends_the_stream(data: bytes) -> None:
     assert isinstance(block.error, UpstreamBroken)
 
 
-def test_the_reason_of_an_early_stop_is_kept() -> None:
+def test_the_reason_of_an_early_stop_is_read() -> None:
     assert decode(chunk({}, x_groq={"id": "req_1", "error": "over capacity"}))[0].early_stop == "over capacity"
 
 
-def test_an_event_that_never_ends_is_bounded() -> None:
+def test_the_size_of_an_unfinished_event_is_limited() -> None:
     block, _ = decode(b"data: " + b"x" * 5000, b"x" * 6000, max_event_bytes=10_000)
     assert isinstance(block.error, UpstreamBroken)
     assert "10000 bytes" in block.error.message
 
 
-def test_an_error_event_without_an_error_is_one_all_the_same() -> None:
+def test_an_error_event_without_an_error_object_is_an_error() -> None:
     assert decode(b'event: error\ndata: {"error":null}\n\n')[0].error

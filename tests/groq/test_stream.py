@@ -1,4 +1,4 @@
-"""An answer as it arrives, over real sockets."""
+"""Streams over real sockets."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ from tests.support.replay import OK, chunked, replaying
 from tests.support.service import SimulatedGroq
 
 
-async def test_opening_waits_for_the_first_byte(groq: SimulatedGroq) -> None:
+async def test_opening_waits_for_the_first_token(groq: SimulatedGroq) -> None:
     async with GroqClient(settings(groq.url)) as client:
         stream = await open_stream(client)
         first = await asyncio.wait_for(stream.read(), 0.01)
@@ -24,7 +24,7 @@ async def test_opening_waits_for_the_first_byte(groq: SimulatedGroq) -> None:
         await stream.aclose()
 
 
-async def test_a_connection_serves_one_chat_after_the_other() -> None:
+async def test_a_connection_is_reused() -> None:
     """The end of the body is waited for, so that the connection goes back to the pool."""
     served: set[Any] = set()
 
@@ -66,7 +66,7 @@ async def test_a_connection_serves_one_chat_after_the_other() -> None:
     ],
 )
 @pytest.mark.parametrize("flush_ms", [0, 16, 1000])
-async def test_an_answer_that_said_why_it_stopped_is_whole_however_the_connection_ends(
+async def test_an_answer_with_a_finish_reason_is_complete_however_the_connection_ends(
     writes: list[bytes], flush_ms: float
 ) -> None:
     with replaying([OK, *writes], reset=True) as url:
@@ -79,7 +79,7 @@ async def test_an_answer_that_said_why_it_stopped_is_whole_however_the_connectio
     assert b"".join(block.data for block in read) == STREAM
 
 
-async def test_comments_before_the_first_chunk_do_not_stand_in_the_way_of_a_retry() -> None:
+async def test_comments_before_the_first_chunk_do_not_prevent_a_retry() -> None:
     comment = b": waking up\n\n"
     busy = b'event: error\ndata: {"error":{"message":"busy","status_code":503}}\n\n'
     attempts: list[Attempt] = []
