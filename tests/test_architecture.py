@@ -16,9 +16,9 @@ def test_every_contract_is_kept() -> None:
 
 
 def test_the_service_starts_without_the_simulator_and_the_tools_of_the_tests() -> None:
-    """What serves in production imports nothing that exists for demos and tests."""
+    """What serves in production imports nothing for demos and tests, and without quotas no client of Redis."""
     code = "import sys, app.main; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     modules = set(done.stdout.split())
     assert "app.services.chat_service" in modules
-    assert not {"app.simulator", "pytest", "hypothesis", "alembic"} & modules
+    assert not {"app.simulator", "pytest", "hypothesis", "alembic", "redis"} & modules

@@ -1,4 +1,4 @@
-"""What a newcomer reads first: where the service is, and what to try next."""
+"""Printed by `run` when the service listens: its address, and commands to try."""
 
 import shlex
 import socket
@@ -13,11 +13,11 @@ _BOLD, _DIM, _YELLOW, _PLAIN = "\033[1m", "\033[2m", "\033[33m", "\033[0m"
 def _metrics(settings: Settings) -> str:
     if settings.metrics_port:
         return f"{_url(settings.metrics_host, settings.metrics_port)}/metrics"
-    return "at the port that the log names"
+    return "at the port in the log"
 
 
 def _url(host: str, port: int) -> str:
-    """One that a browser opens: a server that listens on all addresses is reached on the loopback one."""
+    """A URL that a browser opens: where all addresses are listened on, the loopback address."""
     try:
         address = ip_address(host)
     except ValueError:
@@ -28,7 +28,7 @@ def _url(host: str, port: int) -> str:
 
 
 def banner(settings: Settings, listener: socket.socket) -> str:
-    """The greeting; with colours on a terminal."""
+    """Return the text, with colours on a terminal."""
     url = _url(settings.host, listener.getsockname()[1])
     body = '{"messages": [{"role": "user", "content": "Why is the sky blue?"}]}'
     curl = [f"curl -N {url}/api/v1/chat/stream", "-H 'content-type: application/json'", f"-d {shlex.quote(body)}"]

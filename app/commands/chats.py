@@ -19,10 +19,10 @@ _WIDTHS = {"id": 36, "created": 19, "model": 24, "outcome": 19, "tokens": 6, "tt
 
 
 def chats(settings: Settings, *, as_json: bool, limit: int) -> int:
-    """Newest first."""
+    """Print the last chats, newest first."""
     try:
         if settings.embedded_database and not settings.embedded_database.exists():
-            raise FileNotFoundError("there is no such file")  # aiosqlite's thread would complain in its own words
+            raise FileNotFoundError("there is no such file")  # aiosqlite would print a traceback of its thread
         rows = asyncio.run(_recent(settings, limit))
     except (OSError, SQLAlchemyError) as exc:
         cause = printable(str(getattr(exc, "orig", None) or exc).partition("\n")[0])

@@ -1,4 +1,4 @@
-"""`python -m app migrate`: the database, up to date."""
+"""`python -m app migrate`: applies the migrations that the database lacks."""
 
 import sys
 
@@ -11,7 +11,7 @@ from app.db.migrate import upgrade
 
 
 def migrate(settings: Settings, *, quiet: bool = False) -> int:
-    """Runs every migration that the database has not seen."""
+    """Return 0 if the database is up to date, 1 if it cannot be used."""
     try:
         upgrade(settings)
     except (OSError, SQLAlchemyError, CommandError) as exc:

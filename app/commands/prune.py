@@ -12,15 +12,12 @@ from app.core.printable import printable
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
 
-_AT_ONCE = 2_000
-"""A transaction of some hundredths of a second, so that a commit of the service's never waits for long."""
+_BATCH_ROWS = 2_000
+"""Rows of one transaction, which takes some hundredths of a second: commits of the service wait no longer."""
 
 
 def prune(settings: Settings, older_than: timedelta) -> int:
-    """It deletes for half of the time, and leaves the database to others for the other half.
-
-    Stopping it loses nothing: what it has deleted is deleted, and it can be run again.
-    """
+    """Delete in batches, with a pause after each as long as it took. It can be stopped and run again."""
     moment = datetime.now(UTC) - older_than
     try:
         deleted = asyncio.run(delete_before(settings, moment))
@@ -33,7 +30,7 @@ def prune(settings: Settings, older_than: timedelta) -> int:
 
 
 async def delete_before(settings: Settings, moment: datetime) -> int:
-    """Returns how many there were. Raises what the driver raises."""
+    """Return the number of rows. Raises what the driver raises."""
     if settings.embedded_database and not settings.embedded_database.exists():
         raise FileNotFoundError("there is no such file")
     engine, deleted = create_engine(settings), 0
@@ -41,9 +38,9 @@ async def delete_before(settings: Settings, moment: datetime) -> int:
         rows = ChatLogRepository(engine)
         while True:
             began = time.monotonic()
-            count = await rows.delete_older(moment, limit=_AT_ONCE)
+            count = await rows.delete_older(moment, limit=_BATCH_ROWS)
             deleted += count
-            if count < _AT_ONCE:
+            if count < _BATCH_ROWS:
                 return deleted
             await asyncio.sleep(time.monotonic() - began)
     finally:

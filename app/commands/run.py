@@ -1,4 +1,4 @@
-"""`python -m app run`: the service on this machine, with nothing else installed."""
+"""`python -m app run`: the service on this machine, without other programs."""
 
 import signal
 import socket
@@ -20,7 +20,7 @@ from app.serving.server import Server
 
 
 def run(settings: Settings) -> int:
-    """Migrates the database, stands a simulator in for Groq if there is no key, and serves until Ctrl-C."""
+    """Migrate the database, start a simulated Groq if there is no key, and serve until Ctrl-C."""
     settings = settings.model_copy(update=_for_one_machine(settings))
     listener = _listen(settings)
     if listener is None:
@@ -40,17 +40,17 @@ def run(settings: Settings) -> int:
             settings = settings.model_copy(update={"groq_simulator_url": stack.enter_context(running_beside())})
         app = create_app(settings)
         config = uvicorn.Config(app, loop=LOOP, log_config=None, access_log=False, server_header=False)
-        server = Server(config, app, on_started=lambda: _greet(settings, listener))
-        signal.signal(signal.SIGHUP, server.handle_exit)  # a terminal that is closed is a reason to stop in good order
-        # uvicorn stops in good order, and then passes the signal on to whoever had it before.
+        server = Server(config, app, on_started=lambda: _print_banner(settings, listener))
+        signal.signal(signal.SIGHUP, server.handle_exit)  # a closed terminal stops it gracefully
+        # uvicorn stops gracefully, and then raises the signal again for the handler before its own.
         signal.signal(signal.SIGTERM, lambda *_: None)
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
     return 0 if server.started else 1
 
 
-def _greet(settings: Settings, listener: socket.socket) -> None:
-    with suppress(OSError):  # whoever was to read it has gone
+def _print_banner(settings: Settings, listener: socket.socket) -> None:
+    with suppress(OSError):  # stdout is closed
         print(banner(settings, listener), flush=True)
 
 
@@ -59,7 +59,7 @@ def _for_one_machine(settings: Settings) -> dict[str, Any]:
 
 
 def _listen(settings: Settings) -> socket.socket | None:
-    """The ports are taken before anything else is begun, so that a port in use is the first thing said."""
+    """Take the ports before anything else, so that a port in use is reported first."""
     host, port = settings.host, settings.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

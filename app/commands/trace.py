@@ -1,4 +1,4 @@
-"""`python -m app trace`: the last chat's trace, drawn; or that of any id which a row, a line or a response gave."""
+"""`python -m app trace`: draws the trace of the last chat, or of an id from a row, a log line or a response."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -36,7 +36,7 @@ def trace(settings: Settings, wanted: str | None) -> int:
     chats = [span for span in spans if "chat.id" in span["attributes"]]
     found = [span for span in chats if wanted is None or wanted in (span["attributes"]["chat.id"], _trace_id(span))]
     if not found:
-        sys.stderr.write(_nothing(path, wanted))
+        sys.stderr.write(_not_found(path, wanted))
         return 1
     chat = found[-1]
     own = [span for span in spans if _trace_id(span) == _trace_id(chat)]
@@ -46,9 +46,9 @@ def trace(settings: Settings, wanted: str | None) -> int:
     return 0
 
 
-def _nothing(path: Path, wanted: str | None) -> str:
+def _not_found(path: Path, wanted: str | None) -> str:
     if wanted is not None:
-        return f"{path} has no trace of {printable(wanted)}: it keeps the last ones, and those of chats alone\n"
+        return f"{path} has no trace of {printable(wanted)}: it holds the last ones, of chats only\n"
     return f"no traces in {path}: `make run` keeps them there while OTEL_EXPORTER_OTLP_ENDPOINT is not set\n"
 
 
@@ -66,7 +66,7 @@ def _picture(spans: Sequence[_Span]) -> Iterable[str]:
 
 
 def _tree(spans: Sequence[_Span]) -> Iterable[tuple[int, _Span]]:
-    """Parents before their children and events, in the order of time; the commit is a trace of its own."""
+    """Spans and their depth: parents first, children and events by time. The commit is a trace of its own."""
     ids = {_span_id(span) for span in spans}
 
     def below(parent: str | None, depth: int) -> Iterable[tuple[int, _Span]]:
@@ -81,7 +81,7 @@ def _tree(spans: Sequence[_Span]) -> Iterable[tuple[int, _Span]]:
 
 
 def _parent(span: _Span, known: set[str]) -> str | None:
-    """None where the parent is the caller's own span, which is not ours to draw."""
+    """Return None if the parent is a span of the client, which is not in the file."""
     parent = _hex(span["parent_id"]) if span["parent_id"] else None
     return parent if parent in known else None
 

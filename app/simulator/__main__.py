@@ -12,11 +12,10 @@ from app.simulator.server import API_PATH, server
 
 
 def main() -> int:
-    """Serves until it is told to stop."""
-    parser = argparse.ArgumentParser(prog="python -m app.simulator", description="A Groq that fits in a process.")
+    """Serve until a signal stops it."""
+    parser = argparse.ArgumentParser(prog="python -m app.simulator", description="A Groq in one process.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9100, help="0 takes a free one (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same answers")
     parser.add_argument("--free-tier", action="store_true", help="with the rate limits of Groq's free plan")
     options = parser.parse_args()
     try:
@@ -25,13 +24,13 @@ def main() -> int:
         reason = os.strerror(exc.errno or 0)
         sys.stderr.write(f"port {options.port} cannot be used ({reason}): choose another with --port\n")
         return 1
-    app = create_simulator(seed=options.seed, limits=FREE_PLAN if options.free_tier else None)
+    app = create_simulator(FREE_PLAN if options.free_tier else None)
     port = listener.getsockname()[1]
     url = f"http://{options.host}:{port}{API_PATH}"
     sys.stdout.write(f"a simulated Groq: GROQ_API_KEY=any GROQ_BASE_URL={url}\n")
     sys.stdout.flush()
-    # A connection that is broken on purpose is an error to uvicorn, and not worth a line here.
-    with suppress(KeyboardInterrupt):  # uvicorn has stopped in good order, and passes the signal on
+    # uvicorn reports connections that are broken on purpose as errors.
+    with suppress(KeyboardInterrupt):  # raised by uvicorn once it has stopped
         server(app, log_level="critical").run(sockets=[listener])
     return 0
 

@@ -1,4 +1,4 @@
-"""What is answered. The same seed and the same request give the same answer."""
+"""What is answered: text, reasoning, tool calls and token counts. The same request has the same answer."""
 
 import json
 import random
@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import Any
 
+from app.simulator.faults import Fault
 from app.simulator.json_values import value_for
 from app.simulator.models import PREFILL_TOKENS_PER_S, Model
-from app.simulator.prompt_cache import count_tokens
 
-JSON_KINDS = ("json_object", "json_schema")
 _TOKEN = re.compile(r"\s*\S+")
 _REASONING = "The user wants an answer. I should keep it short, name the facts, and say what I do not know."
 _SENTENCES = (
@@ -29,51 +28,43 @@ _SENTENCES = (
 
 @dataclass(slots=True)
 class Answer:
-    """An answer before it is written down; `content`, `reasoning` and `refusal` are tokens."""
+    """`content`, `reasoning` and `refusal` are lists of tokens."""
 
     content: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     hidden: int = 0
-    """Tokens of reasoning that take their time and their price, and are not shown."""
+    """Tokens of reasoning that are paid for and not sent."""
     refusal: list[str] = field(default_factory=list)
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     finish_reason: str = "stop"
     usage: dict[str, Any] = field(default_factory=dict)
 
 
-def compose(
-    body: dict[str, Any],
-    model: Model,
-    seed: int,
-    words: int | None = None,
-    *,
-    reasoning_words: int | None = None,
-    refusal: str | None = None,
-    cached_tokens: int = 0,
-) -> Answer:
-    """The answer to a request body that has passed the checks. `words` and `reasoning_words` say how long each of the
-    two is, `refusal` is said instead of an answer, and `cached_tokens` of the prompt are known already.
-    """
+def compose(body: dict[str, Any], model: Model, fault: Fault, cached_tokens: int) -> Answer:
+    """Return the answer to a request body that was accepted."""
     prompt = _last_user_text(body)
-    rng = random.Random(f"{seed}:{body.get('seed')}:{prompt}")  # nosec B311
-    content = _words(_prose(prompt, rng))
-    if refusal is not None:
-        answer = Answer(refusal=_words(refusal))
+    rng = random.Random(f"{body.get('seed')}:{prompt}")  # nosec B311
+    content = _words(_prose(prompt, rng), fault.words)
+    if fault.refusal is not None:
+        answer = Answer(refusal=_words(fault.refusal))
     elif asks_for_json(body):
         answer = Answer(_words(json.dumps(_json_value(body, prompt, rng), ensure_ascii=False)))
     else:
-        content = list(islice(cycle(content), len(content) if words is None else words))
         answer = _tool_answer(body, rng) or Answer(content)
-    if model.reasons and body.get("reasoning_effort") != "none" and reasoning_words != 0:
-        _reason(answer, _shown_as(body, model), reasoning_words)
+    if model.reasons and body.get("reasoning_effort") != "none" and fault.reasoning_words != 0:
+        _reason(answer, _shown_as(body, model), _words(_REASONING, fault.reasoning_words))
     _cut_to(answer, body.get("max_completion_tokens") or body.get("max_tokens"))
     answer.usage = _usage(body, answer, model, rng, cached_tokens)
     return answer
 
 
 def asks_for_json(body: dict[str, Any]) -> bool:
-    """Whether the answer is to be JSON, in one of the two ways to ask for it."""
-    return (body.get("response_format") or {}).get("type") in JSON_KINDS
+    return (body.get("response_format") or {}).get("type") in ("json_object", "json_schema")
+
+
+def count_tokens(value: Any) -> int:
+    """About four characters a token."""
+    return len(json.dumps(value, ensure_ascii=False)) // 4 + 1
 
 
 def _prose(prompt: str, rng: random.Random) -> str:
@@ -81,8 +72,9 @@ def _prose(prompt: str, rng: random.Random) -> str:
     return f"You asked: “{prompt[:120]}”. " + " ".join(sentences)
 
 
-def _words(text: str) -> list[str]:
-    return _TOKEN.findall(text)
+def _words(text: str, length: int | None = None) -> list[str]:
+    words = _TOKEN.findall(text)
+    return words if length is None else list(islice(cycle(words), length))
 
 
 def _json_value(body: dict[str, Any], prompt: str, rng: random.Random) -> Any:
@@ -93,9 +85,7 @@ def _json_value(body: dict[str, Any], prompt: str, rng: random.Random) -> Any:
 
 
 def _shown_as(body: dict[str, Any], model: Model) -> str:
-    """`parsed`, `raw` or `hidden`. Qwen's default is `raw`, but where tools or JSON exclude it
-    (console.groq.com/docs/reasoning). That gpt-oss ignores `raw` is a guess: no source shows what it does.
-    """
+    """`parsed`, `raw` or `hidden`. Qwen's default is `raw` unless tools or JSON exclude it; gpt-oss has none."""
     if body.get("include_reasoning") is False:
         return "hidden"
     wanted = body.get("reasoning_format")
@@ -106,9 +96,7 @@ def _shown_as(body: dict[str, Any], model: Model) -> str:
     return str(wanted or "parsed")
 
 
-def _reason(answer: Answer, shown_as: str, words: int | None) -> None:
-    reasoning = _words(_REASONING)
-    reasoning = list(islice(cycle(reasoning), len(reasoning) if words is None else words))
+def _reason(answer: Answer, shown_as: str, reasoning: list[str]) -> None:
     match shown_as:
         case "hidden":
             answer.hidden = len(reasoning)
@@ -119,7 +107,7 @@ def _reason(answer: Answer, shown_as: str, words: int | None) -> None:
 
 
 def _tool_answer(body: dict[str, Any], rng: random.Random) -> Answer | None:
-    """A question with tools is answered with calls of them; their results are answered with words."""
+    """Calls of the tools that a question has; None for their results, which are answered with text."""
     choice = body.get("tool_choice", "auto")
     tools = [tool["function"] for tool in body.get("tools") or []]
     if not tools or choice == "none" or body["messages"][-1].get("role") == "tool":
@@ -127,13 +115,17 @@ def _tool_answer(body: dict[str, Any], rng: random.Random) -> Answer | None:
     if isinstance(choice, dict):
         tools = [tool for tool in tools if tool["name"] == choice["function"]["name"]]
     calls = tools[:2] if body.get("parallel_tool_calls", True) else tools[:1]
+
+    def arguments(tool: dict[str, Any]) -> Any:
+        return value_for({"type": "object"} | (tool.get("parameters") or {}), rng)
+
     return Answer(
         finish_reason="tool_calls",
         tool_calls=[
             {
                 "id": f"call_{rng.getrandbits(64):016x}",
                 "type": "function",
-                "function": {"name": tool["name"], "arguments": json.dumps(_arguments(tool, rng))},
+                "function": {"name": tool["name"], "arguments": json.dumps(arguments(tool))},
                 "index": index,
             }
             for index, tool in enumerate(calls)
@@ -141,20 +133,16 @@ def _tool_answer(body: dict[str, Any], rng: random.Random) -> Answer | None:
     )
 
 
-def _arguments(tool: dict[str, Any], rng: random.Random) -> Any:
-    return value_for({"type": "object"} | (tool.get("parameters") or {}), rng)
-
-
 def _cut_to(answer: Answer, budget: int | None) -> None:
-    """Reasoning is paid from the same budget: a small one can leave no answer at all."""
-    thought = answer.hidden + len(answer.reasoning)
-    if budget is None or budget >= thought + len(answer.content) + len(answer.refusal):
+    """Reasoning counts toward the budget too: a small one can leave no answer at all."""
+    reasoning = answer.hidden + len(answer.reasoning)
+    if budget is None or budget >= reasoning + len(answer.content) + len(answer.refusal):
         return
     answer.finish_reason = "length"
     answer.tool_calls = []
     answer.hidden = min(answer.hidden, budget)
     answer.reasoning = answer.reasoning[:budget]
-    rest = max(0, budget - thought)
+    rest = max(0, budget - reasoning)
     answer.content, answer.refusal = answer.content[:rest], answer.refusal[:rest]
 
 

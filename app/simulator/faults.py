@@ -1,10 +1,10 @@
 """The script of failures: `PUT /faults` with a list; each request takes the first fault that applies to it.
 
-PUT /faults     {"faults": [{"status": 503, "times": 2}]}: two requests fail, then all is well
+PUT /faults     {"faults": [{"status": 503, "times": 2}]}: two requests fail, then none
                 {"seed": 7, "faults": [{"ending": "truncate", "after_tokens": 5, "probability": 0.1}]}
                 {"faults": [{"endpoint": "models", "status": 404}]}: a Groq without a list of models
-GET /faults     the script, and how often each fault has struck
-DELETE /faults  all is well
+GET /faults     the script, and how often each fault was applied
+DELETE /faults  no faults
 """
 
 import random
@@ -18,7 +18,7 @@ _Delay = Annotated[float, Field(ge=0, le=3600)]
 
 
 class Fault(BaseModel):
-    """What goes wrong with one request. Fields that are not set go right."""
+    """What goes wrong with one request."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -26,25 +26,25 @@ class Fault(BaseModel):
     """For how many requests; without it, for all."""
     probability: float = Field(default=1, ge=0, le=1)
     endpoint: Literal["chat", "models"] = "chat"
-    """For which requests. A list of models has headers and a body, and nothing of what is said of tokens below."""
+    """For which requests. The fields about tokens do not apply to a list of models."""
     model: str | None = None
     """Only for chats with this model."""
 
     status: int | None = Field(default=None, ge=400, le=599)
-    """Answer with this HTTP status, and with the body that Groq sends with it."""
+    """Answer with this HTTP status and the body that Groq sends with it."""
     error: dict[str, Any] | None = None
     """The error object to send instead of Groq's usual one: with `status`, or with `ending: error_event`."""
     body: str | None = None
-    """The whole body, as it stands here, instead of Groq's: with `status`, or with 200."""
+    """The whole body instead of Groq's: with `status`, or with 200."""
     content_type: _HeaderText | None = None
-    """Of whatever is sent, instead of `application/json` or `text/event-stream`."""
+    """Instead of `application/json` or `text/event-stream`."""
     gzip: bool = False
-    """Compress what is sent, whether the client wants that or not."""
+    """Compress the body, whatever the client accepts."""
     retry_after_s: int | None = Field(default=None, ge=0)
     retry_after: _HeaderText | None = None
-    """The header as it stands here: a date, a decimal, nonsense."""
+    """The value of the header: a date, a decimal, nonsense."""
     rate_limit_headers: dict[_RateLimitHeader, _HeaderText] = {}
-    """These instead of the true ones; an empty text leaves one out."""
+    """Instead of the true ones; an empty value removes one."""
 
     first_byte_delay_s: _Delay = 0
     """Before the headers."""
@@ -52,38 +52,38 @@ class Fault(BaseModel):
     """Between the opening chunk and the first token."""
     tokens_per_s: float | None = Field(default=None, gt=0)
     words: int | None = Field(default=None, ge=1, le=1_000_000)
-    """Answer in so many words, but for JSON."""
+    """The length of the answer; not of JSON."""
     reasoning_words: int | None = Field(default=None, ge=0, le=1_000_000)
-    """Reason in so many words; with 0 not at all, whatever the model and the request say."""
+    """The length of the reasoning; with 0 there is none."""
     refusal: str | None = Field(default=None, min_length=1)
-    """Refuse to answer, in these words: `refusal` in the message, or in the deltas."""
+    """The text of a refusal to answer: `refusal` in the message, or in the deltas."""
     silence_s: _Delay = 0
-    """Say nothing for so long, after `after_tokens`; then go on."""
+    """Send nothing for so long after `after_tokens`, then continue."""
 
     after_tokens: int = Field(default=0, ge=0)
-    """How many tokens go out before the ending, or the silence: of the reasoning and of the answer. With 0 they come
-    right after the opening chunk. An answer in one object is cut where its body has come to the same share."""
+    """Tokens of the reasoning and the answer before the ending or the silence; with 0 it follows the opening chunk. A
+    whole answer is cut at the same share of its body."""
     ending: Literal["error_event", "early_stop", "truncate", "eof", "no_done", "garbage"] | None = None
-    """`error_event`: Groq's own error, in band; a 400 where the answer is one object. `early_stop`: a last chunk that
-    says why in `x_groq.error`. `truncate`: the connection breaks within an event. `eof`: the body ends cleanly, without
-    a finish_reason. `no_done`: all but `[DONE]`. `garbage`: an event, or a body, that is not JSON."""
+    """`error_event`: Groq's error, in band; a 400 for a whole answer. `early_stop`: a last chunk with the reason in
+    `x_groq.error`. `truncate`: the connection breaks within an event. `eof`: the body ends cleanly, without a
+    finish_reason. `no_done`: all but `[DONE]`. `garbage`: an event, or a body, that is not JSON."""
     hold_open_s: _Delay = 0
-    """Leave the connection open for so long after the last byte, before the body ends: with `no_done`, or without."""
+    """The time between the last byte and the end of the body."""
 
     patch: dict[str, Any] = {}
-    """Values to set in the chunk with the finish_reason, those after it, and an answer in one object. A name is a path:
-    `{"id": 123, "usage.prompt_tokens": 3.0, "x_groq.usage": [], "choices.0.delta.content": ["a"]}`. What is missing on
-    the way is made, but for items of lists: there the path is left."""
+    """Values to set in the chunk with the finish_reason, those after it, and a whole answer, by path:
+    `{"id": 123, "usage.prompt_tokens": 3.0, "x_groq.usage": [], "choices.0.delta.content": ["a"]}`. Missing objects are
+    created, missing items of lists are not."""
     patch_every: dict[str, Any] = {}
-    """The same, in every chunk."""
+    """The same for every chunk."""
 
     bytes_per_write: int | None = Field(default=None, ge=1)
-    """Split what is sent into writes of so many bytes, through events and characters alike."""
+    """Split the body into writes of so many bytes, within events and characters too."""
     line_end: Literal["\n", "\r\n", "\r"] = "\n"
 
 
 class FaultScript(BaseModel):
-    """The faults, in the order in which they are considered, and the seed of their chances."""
+    """The faults in order of precedence, and the seed of their probabilities."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -92,19 +92,19 @@ class FaultScript(BaseModel):
 
 
 class FaultPlan:
-    """Deals the faults of a script out to requests."""
+    """Applies the faults of a script to requests."""
 
     def __init__(self) -> None:
         self.load(FaultScript())
 
     def load(self, script: FaultScript) -> None:
-        """Starts a script from its beginning: the same script meets the same requests with the same faults."""
+        """Start a script. The same script applies the same faults to the same requests."""
         self._script = script
         self._struck = [0] * len(script.faults)
         self._rng = random.Random(script.seed)  # nosec B311
 
     def next(self, model: str | None, endpoint: str = "chat") -> Fault:
-        """What goes wrong with the next request; an empty fault if nothing does."""
+        """Return the fault of the next request, an empty one if nothing goes wrong."""
         for index, fault in enumerate(self._script.faults):
             if fault.endpoint != endpoint or fault.model not in (None, model):
                 continue
@@ -116,5 +116,5 @@ class FaultPlan:
         return Fault()
 
     def report(self) -> dict[str, Any]:
-        """The script as it was given, and how often each of its faults has struck."""
+        """Return the script, and how often each of its faults was applied."""
         return self._script.model_dump(exclude_unset=True) | {"struck": self._struck}

@@ -1,17 +1,24 @@
-"""Groq's rate limits: continuously refilled buckets, and the headers that tell what is left in them."""
+"""Groq's rate limits, continuously refilled buckets, and its prompt cache, whose tokens do not count toward them."""
 
+import hashlib
+import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.simulator.wire import Refused
+
 _MINUTE_S, _DAY_S = 60, 86_400
+_CACHE_BLOCK_TOKENS = 128
+_MAX_BEGINNINGS = 4096
 
 
 class Limits(BaseModel):
-    """The size of one model's buckets. The defaults are never reached."""
+    """The sizes of one model's buckets. The defaults are never reached."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -22,21 +29,11 @@ class Limits(BaseModel):
 
 
 FREE_PLAN = Limits(requests_per_minute=30, requests_per_day=1_000, tokens_per_minute=8_000, tokens_per_day=200_000)
-"""Of both gpt-oss (console.groq.com/docs/rate-limits). Other models have others, and since May 2026 some accounts have
-separate limits for input and output beside them (groq/groq-changelog#20): neither is simulated."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exhausted:
-    """A request that does not fit; `wait_s` is None where waiting does not help."""
-
-    kind: str
-    message: str
-    wait_s: float | None
+"""Of both gpt-oss."""
 
 
 class Bucket:
-    """Refills at `limit` per window, so that what was used comes back `window / limit` seconds a unit."""
+    """Refills at `limit` per window: each unit comes back `window / limit` seconds after it was used."""
 
     def __init__(self, limit: int, window_s: float, clock: Callable[[], float]) -> None:
         self.limit = limit
@@ -53,7 +50,7 @@ class Bucket:
 
     def reset_s(self) -> float:
         """When the bucket will be full again."""
-        return (self.limit - self.remaining()) * self._window_s / self.limit
+        return self.wait_s(self.limit)
 
     def wait_s(self, amount: float) -> float:
         """How long until `amount` fits; 0 if it fits now."""
@@ -77,45 +74,45 @@ class RateLimit:
             ("tokens", "tokens per day (TPD)", Bucket(limits.tokens_per_day, _DAY_S, clock)),
         ]
 
-    def take(self, tokens: int, *, cached: int = 0) -> Exhausted | None:
-        """Takes one request of so many tokens, or says why not. Cached tokens have to fit, and are not taken."""
+    def take(self, tokens: int, *, cached: int = 0) -> None:
+        """Take one request of so many tokens. Cached tokens have to fit, and are not taken.
+
+        Raises Refused: 413 for what can never fit, else 429 with the wait.
+        """
         for kind, unit, bucket in self._buckets:
             if kind == "tokens" and tokens > bucket.limit:
-                return Exhausted(kind, self._too_large(unit, bucket, tokens), None)
+                raise self._refused(
+                    413,
+                    f"Request too large for model {{}} on {unit}: Limit {bucket.limit}, Requested {tokens}, "
+                    "please reduce your message size and try again.",
+                    kind,
+                )
         for kind, unit, bucket in self._buckets:
             amount = tokens if kind == "tokens" else 1
             if wait_s := bucket.wait_s(amount):
-                return Exhausted(kind, self._exhausted(unit, bucket, amount, wait_s), wait_s)
+                used = math.ceil(bucket.limit - bucket.remaining())
+                raise self._refused(
+                    429,
+                    f"Rate limit reached for model {{}} on {unit}: Limit {bucket.limit}, Used {used}, "
+                    f"Requested {amount}. Please try again in {go_duration(wait_s)}.",
+                    kind,
+                    retry_after_s=math.ceil(wait_s),
+                )
         for kind, _, bucket in self._buckets:
             bucket.take(tokens - cached if kind == "tokens" else 1)
-        return None
 
     def headers(self) -> dict[str, str]:
         """`x-ratelimit-*`: requests are those of the day, tokens those of the minute; resets are Go durations."""
-        buckets = {"requests": self._requests, "tokens": self._tokens}
-        return {
-            f"x-ratelimit-{name}-{kind}": value
-            for kind, bucket in buckets.items()
-            for name, value in (
-                ("limit", str(bucket.limit)),
-                ("remaining", str(max(0, math.floor(bucket.remaining())))),
-                ("reset", go_duration(bucket.reset_s())),
-            )
-        }
+        headers: dict[str, str] = {}
+        for kind, bucket in (("requests", self._requests), ("tokens", self._tokens)):
+            headers[f"x-ratelimit-limit-{kind}"] = str(bucket.limit)
+            headers[f"x-ratelimit-remaining-{kind}"] = str(max(0, math.floor(bucket.remaining())))
+            headers[f"x-ratelimit-reset-{kind}"] = go_duration(bucket.reset_s())
+        return headers
 
-    def _too_large(self, unit: str, bucket: Bucket, tokens: int) -> str:
-        return (
-            f"Request too large for model `{self._model}` in organization `org_simulated` service tier `on_demand` on "
-            f"{unit}: Limit {bucket.limit}, Requested {tokens}, please reduce your message size and try again."
-        )
-
-    def _exhausted(self, unit: str, bucket: Bucket, amount: float, wait_s: float) -> str:
-        used = math.ceil(bucket.limit - bucket.remaining())
-        return (
-            f"Rate limit reached for model `{self._model}` in organization `org_simulated` service tier `on_demand` on "
-            f"{unit}: Limit {bucket.limit}, Used {used}, Requested {amount}. "
-            f"Please try again in {go_duration(wait_s)}."
-        )
+    def _refused(self, status: int, message: str, kind: str, retry_after_s: int | None = None) -> Refused:
+        model = f"`{self._model}` in organization `org_simulated` service tier `on_demand`"
+        return Refused(status, message.format(model), kind, retry_after_s, code="rate_limit_exceeded")
 
 
 def go_duration(seconds: float) -> str:
@@ -131,3 +128,41 @@ def go_duration(seconds: float) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+class PromptCache:
+    """Hashes of the beginnings of prompts: the tools, and the messages up to each of them.
+
+    Groq's own finds any common beginning, most of the time, for two hours. This one compares whole messages and always
+    finds them: the same requests in the same order have the same counts, in multiples of 128 as Groq's.
+    """
+
+    def __init__(self) -> None:
+        self._beginnings: OrderedDict[bytes, None] = OrderedDict()
+
+    def cached_tokens(self, body: dict[str, Any]) -> int:
+        """How many tokens of the prompt were read before, with the same beginning."""
+        cached = max((tokens for digest, tokens in _beginnings(body) if digest in self._beginnings), default=0)
+        return cached // _CACHE_BLOCK_TOKENS * _CACHE_BLOCK_TOKENS
+
+    def remember(self, body: dict[str, Any]) -> None:
+        for digest, _ in _beginnings(body):
+            self._beginnings[digest] = None
+            self._beginnings.move_to_end(digest)
+        while len(self._beginnings) > _MAX_BEGINNINGS:
+            self._beginnings.popitem(last=False)
+
+    def forget(self) -> None:
+        self._beginnings.clear()
+
+
+def _beginnings(body: dict[str, Any]) -> Iterator[tuple[bytes, int]]:
+    """Each beginning that is long enough to be cached: its hash, and the tokens of its messages."""
+    running = hashlib.blake2b(json.dumps([body["model"], body.get("tools")]).encode(), digest_size=16)
+    characters = 0
+    for message in body["messages"]:
+        text = json.dumps(message, ensure_ascii=False)
+        running.update(text.encode("utf-8", "surrogatepass") + b"\n")
+        characters += len(text) + 2
+        if (tokens := characters // 4 + 1) >= _CACHE_BLOCK_TOKENS:
+            yield running.digest(), tokens

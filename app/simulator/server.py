@@ -1,4 +1,4 @@
-"""Runs the simulator: as a process of its own, or in a thread beside the service."""
+"""Runs the simulator, as a process or in a thread beside the service."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ API_PATH = "/openai/v1"
 
 
 def server(app: Starlette, *, log_level: str | None = None) -> uvicorn.Server:
-    """A server for the simulator that does not wait for its streams when it is told to stop."""
+    """Return a server that does not wait for its streams when it is stopped."""
     return uvicorn.Server(
         uvicorn.Config(app, log_config=None, log_level=log_level, access_log=False, timeout_graceful_shutdown=1)
     )
@@ -22,7 +22,7 @@ def server(app: Starlette, *, log_level: str | None = None) -> uvicorn.Server:
 
 @contextmanager
 def running_beside(host: str = "127.0.0.1") -> Iterator[str]:
-    """A simulator in a thread of this process, on a free port, until the context is left; yields its base URL."""
+    """Run a simulator in a thread of this process, on a free port, and yield its base URL."""
     listener = socket.create_server((host, 0))
     simulator = server(create_simulator())
     thread = threading.Thread(target=simulator.run, kwargs={"sockets": [listener]}, name="simulator", daemon=True)

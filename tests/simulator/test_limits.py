@@ -3,6 +3,7 @@
 import pytest
 
 from app.simulator.limits import FREE_PLAN, Bucket, Limits, RateLimit, go_duration
+from app.simulator.wire import Refused
 from tests.simulator.test_wire import post
 from tests.support.service import SimulatedGroq
 
@@ -12,6 +13,12 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def refused(limit: RateLimit, tokens: int) -> Refused:
+    with pytest.raises(Refused) as refusal:
+        limit.take(tokens)
+    return refusal.value
 
 
 def test_a_bucket_refills_continuously() -> None:
@@ -48,15 +55,13 @@ def test_durations_read_as_go_prints_them(seconds: float, text: str) -> None:
 
 def test_tokens_that_can_never_fit_are_too_large_and_those_that_do_not_fit_now_must_wait() -> None:
     limit = RateLimit("m", Limits(tokens_per_minute=1000), Clock())
-    too_large = limit.take(1001)
-    assert too_large
-    assert too_large.wait_s is None
-    assert "Limit 1000, Requested 1001" in too_large.message
-    assert limit.take(900) is None
-    exhausted = limit.take(200)
-    assert exhausted
-    assert exhausted.wait_s == pytest.approx(6)
-    assert "Limit 1000, Used 900, Requested 200. Please try again in 6s." in exhausted.message
+    too_large = refused(limit, 1001)
+    assert (too_large.status, too_large.retry_after_s) == (413, None)
+    assert "Limit 1000, Requested 1001" in str(too_large)
+    limit.take(900)
+    exhausted = refused(limit, 200)
+    assert (exhausted.status, exhausted.retry_after_s) == (429, 6)
+    assert "Limit 1000, Used 900, Requested 200. Please try again in 6s." in str(exhausted)
 
 
 @pytest.mark.parametrize(
@@ -70,29 +75,30 @@ def test_tokens_that_can_never_fit_are_too_large_and_those_that_do_not_fit_now_m
 )
 def test_each_limit_is_named_when_it_is_reached(limits: dict[str, int], tokens: int, kind: str, words: str) -> None:
     limit = RateLimit("m", Limits(**limits), Clock())
-    assert [limit.take(tokens), limit.take(tokens)] == [None, None]
-    exhausted = limit.take(tokens)
-    assert exhausted
-    assert (exhausted.kind, words in exhausted.message) == (kind, True)
+    limit.take(tokens)
+    limit.take(tokens)
+    error = refused(limit, tokens).body["error"]
+    assert (error["type"], words in error["message"]) == (kind, True)
 
 
 def test_a_request_that_is_refused_takes_nothing() -> None:
     limit = RateLimit("m", Limits(requests_per_minute=1, tokens_per_day=100), Clock())
-    assert limit.take(10) is None
-    assert limit.take(10)
+    limit.take(10)
+    refused(limit, 10)
     assert limit.headers()["x-ratelimit-remaining-requests"] == "9999999"
 
 
 def test_cached_tokens_have_to_fit_and_are_not_taken() -> None:
     limit = RateLimit("m", Limits(tokens_per_minute=1000), Clock())
-    assert limit.take(800, cached=700) is None
+    limit.take(800, cached=700)
     assert limit.headers()["x-ratelimit-remaining-tokens"] == "900"
-    assert limit.take(950, cached=940)
+    with pytest.raises(Refused):
+        limit.take(950, cached=940)
 
 
 def test_the_headers_tell_of_requests_a_day_and_tokens_a_minute() -> None:
     limit = RateLimit("m", FREE_PLAN, Clock())
-    assert limit.take(300) is None
+    limit.take(300)
     headers = limit.headers()
     assert [headers[f"x-ratelimit-limit-{kind}"] for kind in ("requests", "tokens")] == ["1000", "8000"]
     assert [headers[f"x-ratelimit-remaining-{kind}"] for kind in ("requests", "tokens")] == ["999", "7700"]

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.core.models import LAST_KNOWN_PRICES, RETIRED_MODELS
+from app.core.models import LAST_KNOWN_PRICES, RETIRED_MODELS, ModelPrice
+from app.simulator.limits import PromptCache
 from app.simulator.models import MODELS
-from app.simulator.prompt_cache import PromptCache
 from tests.simulator.test_wire import AUTH, post, stream
 from tests.support.service import SimulatedGroq
 
@@ -34,18 +34,12 @@ def test_the_catalogue_has_what_groq_s_has(groq: SimulatedGroq) -> None:
     assert "pricing" not in entries["groq/compound"]
 
 
-@pytest.mark.parametrize("name", LAST_KNOWN_PRICES)
-def test_prices_are_dollars_per_token(groq: SimulatedGroq, name: str) -> None:
-    entry = groq.http.get(f"{groq.url}/models/{name}", headers=AUTH).json()
-    price = LAST_KNOWN_PRICES[name]
+@pytest.mark.parametrize(("name", "price"), LAST_KNOWN_PRICES.items())
+def test_prices_are_dollars_per_token(name: str, price: ModelPrice) -> None:
+    entry = MODELS[name].entry()
     assert float(entry["pricing"]["prompt"]) * 1e6 == pytest.approx(price.input)
     assert float(entry["pricing"]["completion"]) * 1e6 == pytest.approx(price.output)
     assert float(entry["pricing"]["input_cache_read"]) * 1e6 == pytest.approx(price.cached_input)
-
-
-def test_a_model_that_is_not_in_the_catalogue_is_not_found(groq: SimulatedGroq) -> None:
-    response = groq.http.get(f"{groq.url}/models/llama-3.1-8b-instant", headers=AUTH)
-    assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
 
 
 def conversation(*texts: str, system: str = "long " * 300) -> dict[str, Any]:
