@@ -113,7 +113,8 @@ class Telemetry:
             self.metrics.committed(len(records), took_s=took_s, failure=failure)
         with _never_raising():
             end_ns = began_ns + round(took_s * 1e9)
-            self._commit_span(records, database=self._database, start_ns=began_ns, end_ns=end_ns, failure=failure)
+            tracer, database = self.tracing.tracer, self._database
+            commit_span(tracer, records, database=database, start_ns=began_ns, end_ns=end_ns, failure=failure)
 
     def outbox_written(self, records: Sequence[ChatRecord], *, began_ns: int, failed: bool) -> None:
         """One batch of rows that was written to the outbox, or could not be."""
@@ -122,7 +123,8 @@ class Telemetry:
                 self.metrics.rows.outbox_failures.inc()
         with _never_raising():
             failure = "disk" if failed else None
-            self._commit_span(records, database=None, start_ns=began_ns, end_ns=time.time_ns(), failure=failure)
+            tracer, end_ns = self.tracing.tracer, time.time_ns()
+            commit_span(tracer, records, database=None, start_ns=began_ns, end_ns=end_ns, failure=failure)
 
     def row_rejected(self) -> None:
         """The database rejected a row because of its content."""
@@ -133,9 +135,6 @@ class Telemetry:
         """A caller's requests or tokens could not be counted."""
         with _never_raising():
             self.metrics.worker.quota_failures.labels(operation).inc()
-
-    def _commit_span(self, records: Sequence[ChatRecord], **facts: Any) -> None:
-        commit_span(self.tracing.tracer, records, **facts)
 
 
 class ChatTelemetry:
