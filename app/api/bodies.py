@@ -1,4 +1,4 @@
-"""The body of a chat request: read within its limits, and parsed where that keeps no stream waiting."""
+"""Reads and parses request bodies within their limits; large ones are parsed in a thread."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -12,70 +12,68 @@ from app.api.body_budget import BodyBudget, BodyLease
 from app.core.config import Settings
 from app.core.errors import InvalidRequest
 from app.schemas.chat import ChatRequest
-from app.schemas.skeleton import Skeleton
+from app.schemas.json_scan import JsonScan
 
-_ON_THE_LOOP_BYTES = 2**15
-"""Parsed within a fraction of a millisecond, which is what a thread costs."""
-_IPV6_PREFIX = 64  # of one customer: whoever has an address has all of these
+_THREAD_FROM_BYTES = 2**15
+"""Smaller bodies are parsed on the event loop, in the fraction of a millisecond that a thread would cost."""
+_IPV6_PREFIX = 64  # of one customer, who controls all of its addresses
 
 _Kind = TypeVar("_Kind", bound=ChatRequest)
 
 
 class BodyReader:
-    """One per process, with one thread of its own: nobody else's work waits for parsing, and two would not be faster,
-    as parsers hold Python's lock.
-    """
+    """One per process. It has one thread: parsers hold the GIL, so that two would not be faster."""
 
     def __init__(self, settings: Settings) -> None:
         self.budget = BodyBudget(settings.max_body_bytes_in_flight)
         self._max_bytes = settings.max_body_bytes
         self._max_values = settings.max_body_values
         self._parser = ThreadPoolExecutor(1, "body parser")
-        self._turn = asyncio.Lock()
+        self._scan_lock = asyncio.Lock()
 
     def close(self) -> None:
-        """What waits to be parsed is dropped."""
+        """Stops the thread; queued bodies are dropped."""
         self._parser.shutdown(wait=False, cancel_futures=True)
 
     def lease(self, client: str | None, scope: Scope) -> BodyLease:
-        """`client` is the name of a key. A caller without one is known by its address."""
+        """Returns an empty lease of the caller's memory. Callers are told apart by key, or by address without keys."""
         return self.budget.lease(f"key {client}" if client else f"address {_network(scope)}")
 
     async def read(self, request: Request, kind: type[_Kind], lease: BodyLease) -> tuple[bytes, _Kind]:
-        """The body as it came, and what it asks for. The middleware bounds its size and its time.
+        """Returns the body and the parsed request. The middleware limits size and time.
 
         Raises InvalidRequest, BodyTooLarge, BodyBytesExceeded or Overloaded.
         """
         if not _is_json(request.headers.get("content-type", "")):
             raise InvalidRequest("send a JSON object, with the header 'content-type: application/json'")
-        data, skeleton = await self._collect(request, lease)
-        if len(data) <= _ON_THE_LOOP_BYTES:
-            return data, kind.parse(data, skeleton)
+        data, scan = await self._collect(request, lease)
+        if len(data) <= _THREAD_FROM_BYTES:
+            return data, kind.parse(data, scan)
         loop = asyncio.get_running_loop()
-        return data, await loop.run_in_executor(self._parser, kind.parse, data, skeleton)
+        return data, await loop.run_in_executor(self._parser, kind.parse, data, scan)
 
-    async def _collect(self, request: Request, lease: BodyLease) -> tuple[bytes, Skeleton]:
-        announced = request.headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) <= self._max_bytes:
-            lease.grow(int(announced))  # it is refused now, or not for want of memory
-        pieces, size, skeleton = [], 0, Skeleton(self._max_values)
+    async def _collect(self, request: Request, lease: BodyLease) -> tuple[bytes, JsonScan]:
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and int(length) <= self._max_bytes:
+            lease.grow(int(length))  # refuses now, rather than in the middle of the upload
+        pieces, size, scan = [], 0, JsonScan(self._max_values)
         try:
             async for piece in request.stream():
                 size += len(piece)
                 lease.grow(size)
-                await self._feed(skeleton, piece)
+                await self._feed(scan, piece)
                 pieces.append(piece)
         except ClientDisconnect as exc:
-            raise InvalidRequest("the client left before its request was complete") from exc
-        return b"".join(pieces), skeleton
+            raise InvalidRequest("the client disconnected before its request was complete") from exc
+        return b"".join(pieces), scan
 
-    async def _feed(self, skeleton: Skeleton, piece: bytes) -> None:
-        """Of all uploads together, one large piece at a time: what else waits for the event loop comes in between."""
-        if len(piece) <= _ON_THE_LOOP_BYTES:
-            skeleton.feed(piece)
+    async def _feed(self, scan: JsonScan, piece: bytes) -> None:
+        """Scans one large piece of all uploads at a time, and lets other tasks run in between."""
+        if len(piece) <= _THREAD_FROM_BYTES:
+            scan.feed(piece)
             return
-        async with self._turn:
-            skeleton.feed(piece)
+        async with self._scan_lock:
+            scan.feed(piece)
             await asyncio.sleep(0)
 
 
@@ -85,7 +83,7 @@ def _is_json(content_type: str) -> bool:
 
 
 def _network(scope: Scope) -> str:
-    """A proxy whose `X-Forwarded-For` is not believed is one caller with all those behind it."""
+    """The caller's address, or its IPv6 network. All callers behind a proxy that is not trusted are one."""
     host = (scope.get("client") or ("unknown",))[0]
     try:
         address = ip_address(host)

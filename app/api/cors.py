@@ -1,4 +1,4 @@
-"""Which pages may ask from a browser: those that the settings name, and by default none."""
+"""CORS: which web pages may call the service from a browser."""
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -12,7 +12,7 @@ _EXPOSED = ["x-request-id", "traceresponse", "retry-after", "x-model-mapped-to",
 
 
 def install(app: FastAPI, settings: Settings) -> None:
-    """Outermost, so that a page can read refusals too. Nobody is known by a cookie here, so any header may be sent."""
+    """Adds the CORS middleware, outermost so that pages can read refusals. Without cookies any header is safe."""
     if settings.cors_allow_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -1,4 +1,4 @@
-"""Every error as OpenAI's envelope: `{"error": {"message", "type", "code", "param"}}`."""
+"""Renders errors as OpenAI's error object: `{"error": {"message", "type", "code", "param"}}`."""
 
 import math
 
@@ -16,7 +16,7 @@ from app.core.outcomes import REFUSALS
 from app.schemas.problems import invalid
 
 CHAT_TAG = "chat"
-"""Marks the endpoints that are asked for a chat."""
+"""The tag of chat endpoints."""
 
 _TEXT_OR_NULL = {"anyOf": [{"type": "string"}, {"type": "null"}]}
 ENVELOPE_SCHEMA = {
@@ -39,14 +39,14 @@ ENVELOPE_SCHEMA = {
 
 
 def install(app: FastAPI) -> None:
-    """One handler renders them all; the others translate what the framework raises."""
+    """Adds a handler for ServiceError, and handlers that translate the framework's exceptions."""
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
 
 
 def render(error: ServiceError) -> Response:
-    """The envelope, with `Retry-After` in whole seconds where waiting helps."""
+    """Returns the error object as a response, with `Retry-After` in whole seconds if the error has it."""
     headers = {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
     if error.status == Unauthorized.status:
         headers["www-authenticate"] = "Bearer"
@@ -69,40 +69,38 @@ async def _http_error(request: Request, exc: Exception) -> Response:
     if exc.status_code == BodyTooLarge.status:
         return _answer(request, BodyTooLarge(f"{exc.detail}; send less"))
     if exc.status_code == BodyTooSlow.status:
-        return _answer(request, BodyTooSlow("the request took too long to come; send it at once"))
+        return _answer(request, BodyTooSlow("the request took too long to arrive; send it without pauses"))
     if exc.status_code == ServerStopping.status:
         return _answer(request, ServerStopping("this server is stopping; try again", retry_after=1))
     message = f"{request.method} {request.url.path}: {exc.detail}"
-    if exc.status_code == 400:  # FastAPI could not read the body, and does not say why
+    if exc.status_code == 400:  # FastAPI could not parse the body, and gives no reason
         message = "there was an error parsing the body; send JSON in UTF-8, not too deep, its numbers not too long"
     if exc.status_code == 404:
-        there_is = "GET /docs lists what there is" if request.app.state.settings.shows_docs else "see its documentation"
-        message = f"there is no {request.method} {request.url.path}; {there_is}"
+        hint = "GET /docs lists the endpoints" if request.app.state.settings.shows_docs else "see its documentation"
+        message = f"there is no {request.method} {request.url.path}; {hint}"
     error = InvalidRequest(message)
     error.status = exc.status_code
     response = _answer(request, error)
     response.headers.update(exc.headers or {})
     if response.headers.get("allow") == "GET":
-        response.headers["allow"] = "GET, HEAD"  # middleware.py answers it
+        response.headers["allow"] = "GET, HEAD"  # served by LenientRouting
     return response
 
 
 def _answer(request: Request, error: ServiceError) -> Response:
     if error.outcome in REFUSALS:
-        tell_of_refusal(request.scope, error)
+        report_refusal(request.scope, error)
     return render(error)
 
 
-def tell_of_refusal(scope: Scope, error: ServiceError) -> None:
-    """Tells the probe of a request for a chat that none began for, because nobody else will; and of keys that are none,
-    whatever was asked for: somebody may be guessing.
-    """
+def report_refusal(scope: Scope, error: ServiceError) -> None:
+    """Reports refused chats, and invalid keys on any path, since those may be attempts to guess a key."""
     route = scope.get("route")
     if not isinstance(route, APIRoute):
         return
     state: RequestState = scope["state"]
     if CHAT_TAG in route.tags:
-        has_key = "client" in state  # the guard was passed
+        has_key = "client" in state  # GuardedRoute has authenticated the caller
         state["telemetry"].chat_refused(error, request_id=state["request_id"], route=route.path, has_key=has_key)
     elif isinstance(error, Unauthorized):
         state["telemetry"].key_refused(error, request_id=state["request_id"], route=route.path)

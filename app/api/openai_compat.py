@@ -18,7 +18,7 @@ models = APIRouter(prefix="/v1/models", tags=["models"])
 
 _COMPLETIONS = {
     200: {
-        "description": f"With `stream`: {RECEIPT} Without: Groq's JSON as it came, sent when the row is durable.",
+        "description": f"With `stream`: {RECEIPT} Without: Groq's JSON, unchanged, when the row is durable.",
         "content": COMPLETION | EVENTS,
     },
     **failures(),
@@ -27,11 +27,11 @@ _COMPLETIONS = {
 
 @chats.post("/completions", status_code=200, response_class=EventStream, responses=_COMPLETIONS)
 async def create_completion(body: ChatRequest, request: Request) -> EventStream:
-    """A chat completion in OpenAI's format, streamed or whole."""
+    """Creates a chat completion in OpenAI's format, streamed or whole."""
     app: AppState = request.scope["state"]
     kind = EventStream if body.streams else WholeAnswer
     answer = app["chats"].answer(body, caller_of(request, body.model))
-    return kind(answer, stall_timeout_s=app["settings"].client_write_timeout_s)
+    return kind(answer, write_timeout_s=app["settings"].client_write_timeout_s)
 
 
 @models.get("", responses=failures(401), response_model=ModelList)
@@ -47,4 +47,4 @@ async def retrieve_model(model: str, app: App, request: Request) -> dict[str, An
     authenticate(request)
     if found := app["catalogue"].find(model):
         return model_object(found.id, found.facts)
-    raise ModelNotFound(f"there is no model `{model}` here; GET /v1/models lists those that there are", param="model")
+    raise ModelNotFound(f"there is no model `{model}`; GET /v1/models lists the models", param="model")

@@ -1,4 +1,4 @@
-"""What the API's own description says of keys, and of answers to a chat."""
+"""The OpenAPI description: responses of a chat, errors and keys."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from app.api.errors import ENVELOPE_SCHEMA
 from app.core.config import Settings
 
-RECEIPT = "Groq's `chat.completion.chunk` events as they came, then `data: [DONE]`: the row is durable."
+RECEIPT = "Groq's `chat.completion.chunk` events, unchanged, then `data: [DONE]` when the chat's row is durable."
 _KEY = {"type": "http", "scheme": "bearer", "description": "A key of this service, as in API_KEYS."}
 _EVENT = {
     "type": "object",
@@ -35,20 +35,20 @@ _FAILURES: dict[int | str, str] = {
     400: "The request is not valid; `error.param` names the field.",
     401: "The key is missing or wrong.",
     404: "There is no such model.",
-    408: "The headers or the body took too long to come.",
+    408: "The headers or the body took too long to arrive.",
     413: "The body is too large.",
-    429: "Groq's rate limit, or the quota of the key; `Retry-After` says when to come back.",
+    429: "Groq's rate limit, or the quota of the key; `Retry-After` says when to try again.",
     431: "The headers are too large, or too many.",
-    500: "The chat ran, and could not be recorded; or a bug.",
+    500: "The chat ran, and its row could not be stored; or a bug.",
     502: "Groq failed.",
-    503: "No room for one more stream, or Groq is over capacity.",
+    503: "All streams are in use, rows cannot be stored, or Groq is over capacity.",
     504: "Groq did not answer in time.",
-    "4XX": "Groq's refusal of the request, as Groq said it.",
+    "4XX": "Groq refused the request; its error is passed on.",
 }
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The responses in OpenAI's envelope: of these statuses, or of all that a chat may end with."""
+    """The error responses with these statuses, or all that a chat can end with."""
     return {
         status: {"description": text, "content": {"application/json": {"schema": ENVELOPE_SCHEMA}}}
         for status, text in _FAILURES.items()
@@ -57,13 +57,13 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI, settings: Settings) -> None:
-    """Where keys are asked for, what may be refused with 401 says so, and the page at `/docs` has a place for one."""
+    """Describes the key, if the service has keys: `/docs` shows a field for it."""
     if not settings.api_keys:
         return
-    without_keys = app.openapi
+    describe = app.openapi
 
     def with_keys() -> dict[str, Any]:
-        described = without_keys()
+        described = describe()
         described["components"]["securitySchemes"] = {"key": _KEY}
         for operations in described["paths"].values():
             for operation in operations.values():
@@ -71,4 +71,4 @@ def install(app: FastAPI, settings: Settings) -> None:
                     operation["security"] = [{"key": []}]
         return described
 
-    app.openapi = with_keys  # type: ignore[method-assign] # FastAPI's own way of saying more
+    app.openapi = with_keys  # type: ignore[method-assign] # FastAPI's documented extension point

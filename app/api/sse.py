@@ -1,4 +1,4 @@
-"""A stream as an HTTP response: it starts with its first byte, and stops when the client leaves or takes nothing."""
+"""The HTTP response of a chat: starts with the first block, and ends when the client disconnects or accepts no data."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -14,9 +14,9 @@ from app.core.timeout import ReusableTimeout
 
 
 class EventStream(Response):
-    """Sends what the generator yields. What it raises before its first block gets its own HTTP status.
+    """Sends the blocks that the generator yields. An exception before the first block sets the HTTP status.
 
-    The generator runs and is closed in the request's own task: its clean-up happens now, not when it is collected.
+    The generator runs and is closed in the request's task, so that its clean-up does not wait for garbage collection.
     """
 
     media_type = "text/event-stream"
@@ -26,44 +26,44 @@ class EventStream(Response):
         (b"x-accel-buffering", b"no"),
     ]
 
-    def __init__(self, blocks: AsyncGenerator[bytes], *, stall_timeout_s: float) -> None:
-        # Response's own constructor renders a body and its length; there is neither.
+    def __init__(self, blocks: AsyncGenerator[bytes], *, write_timeout_s: float) -> None:
+        # Response's constructor would render a body and its length.
         self._blocks = blocks
-        self._stall_timeout_s = stall_timeout_s
+        self._write_timeout_s = write_timeout_s
         self.status_code = 200
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        async with _until_client_leaves(receive), aclosing(self._blocks) as blocks:
+        async with _until_disconnect(receive), aclosing(self._blocks) as blocks:
             first = await anext(blocks)
             await send({"type": "http.response.start", "status": 200, "headers": list(self.head)})
             await send({"type": "http.response.body", "body": first, "more_body": True})
             with closing(ReusableTimeout()) as timeout:
                 async for block in blocks:
                     try:
-                        with timeout.limit(self._stall_timeout_s):
+                        with timeout.limit(self._write_timeout_s):
                             await send({"type": "http.response.body", "body": block, "more_body": True})
                     except TimeoutError:
-                        await self._give_up()
+                        await self._end_stalled_chat()
                         return
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _give_up(self) -> None:
-        """What the generator would still say to its client has nobody to hear it."""
+    async def _end_stalled_chat(self) -> None:
+        """Raises ClientStalled in the generator; what it still yields is not sent."""
         with suppress(ClientStalled, StopAsyncIteration):
-            await self._blocks.athrow(ClientStalled(f"the client took nothing for {self._stall_timeout_s:g} s"))
+            await self._blocks.athrow(ClientStalled(f"the client accepted no data for {self._write_timeout_s:g} s"))
 
 
 class WholeAnswer(EventStream):
-    """The same for a generator that yields one JSON object, in pieces: its first byte comes when the row is durable."""
+    """The same for a generator that yields one JSON object in pieces, when the row is durable."""
 
     media_type = "application/json"
     head: ClassVar = [(b"content-type", b"application/json")]
 
 
 @asynccontextmanager
-async def _until_client_leaves(receive: Receive) -> AsyncIterator[None]:
-    """Cancels what happens inside once the client has gone; uvicorn's `send` would go on as if nothing were."""
+async def _until_disconnect(receive: Receive) -> AsyncIterator[None]:
+    """Cancels the block when the client disconnects; uvicorn's `send` ignores that."""
     scope = anyio.CancelScope()
 
     async def watch() -> None:

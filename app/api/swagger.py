@@ -1,4 +1,4 @@
-"""What people read in a browser: the page of the API's description."""
+"""Swagger UI at `/docs`, and the security headers of HTML pages."""
 
 import re
 from base64 import b64encode
@@ -10,12 +10,12 @@ from fastapi.responses import HTMLResponse
 
 router = APIRouter(include_in_schema=False)
 
-HEADERS = {
+SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
-"""Of every page that does not say otherwise: it loads nothing, sends nothing, and stands in nobody's frame."""
+"""The default for HTML pages: nothing is loaded, no form is sent, no other site can frame the page."""
 
 _SCRIPT = re.compile("<script>(.*?)</script>", re.DOTALL)
 _SCRIPT_FROM = re.compile('<script src="(.*?)">')
@@ -24,14 +24,14 @@ _STYLE_FROM = re.compile('<link [^>]*rel="stylesheet" href="(.*?)">')
 
 @router.get("/docs")
 async def docs(request: Request) -> HTMLResponse:
-    """Swagger's page. It comes from elsewhere, so that in production it is shown only where somebody wants it."""
+    """Swagger UI, which the browser loads from a CDN. Off in production by default."""
     page = get_swagger_ui_html(openapi_url="/openapi.json", title=request.app.title)
     page.headers["content-security-policy"] = _policy(bytes(page.body).decode())
     return page
 
 
 def _policy(page: str) -> str:
-    """Only its own script may run, and Swagger's: those files, as where they are from, everybody's packages are."""
+    """Allows the page's inline script and the files of Swagger UI by their URLs: the CDN hosts every npm package."""
     hashes = " ".join(
         f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in _SCRIPT.findall(page)
     )
@@ -41,4 +41,6 @@ def _policy(page: str) -> str:
         "img-src": "data: https://fastapi.tiangolo.com",
         "connect-src": "'self'",
     }
-    return "; ".join([HEADERS["content-security-policy"], *(f"{name} {value}" for name, value in allowed.items())])
+    return "; ".join(
+        [SECURITY_HEADERS["content-security-policy"], *(f"{name} {value}" for name, value in allowed.items())]
+    )

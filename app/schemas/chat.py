@@ -1,4 +1,4 @@
-"""The body of a chat request: known fields are validated, and all of them travel to Groq as the client wrote them."""
+"""The request of a chat: known fields are validated, and every field is sent to the provider as the client wrote it."""
 
 import codecs
 import json
@@ -20,36 +20,36 @@ from pydantic import (
 
 from app.core.errors import InvalidRequest
 from app.core.http_settings import MOST_MESSAGES
+from app.schemas.json_scan import JsonScan
 from app.schemas.problems import invalid
-from app.schemas.skeleton import Skeleton
 
 _INTEGERS = ("max_tokens", "max_completion_tokens", "seed")
 _NUMBERS = ("temperature", "top_p")
 
 
 def _whole(value: Any) -> Any:
-    """JSON knows one kind of number, and some languages write a whole one as 1.0; Groq takes it as 1 alone."""
+    """Converts 1.0 to 1: some languages write integers so, and Groq refuses them."""
     return int(value) if isinstance(value, float) and value % 1 == 0 else value
 
 
-_Unread = AfterValidator(lambda _: None)
-"""Validated, and then dropped: the body has it, as it came."""
+_Dropped = AfterValidator(lambda _: None)
+"""Validated and then dropped: the body has the value as it was sent."""
 _Objects = Annotated[list[dict[str, Any]], Field(fail_fast=True)]
 _Integer = Annotated[int, BeforeValidator(_whole)]
 _Positive = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
 
 
 class Message(BaseModel):
-    """One turn of the conversation; `content` is a text or a list of OpenAI's content parts."""
+    """One message. `content` is a text or a list of OpenAI's content parts."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: Annotated[str | _Objects | None, _Unread] = None
+    content: Annotated[str | _Objects | None, _Dropped] = None
 
 
 class ChatRequest(BaseModel):
-    """OpenAI's chat completion request: without `stream`, it is answered with one object."""
+    """OpenAI's chat completion request. Without `stream` the response is one object."""
 
     model_config = ConfigDict(
         extra="ignore",
@@ -64,83 +64,83 @@ class ChatRequest(BaseModel):
     top_p: float | None = Field(default=None, ge=0, le=1)
     max_tokens: _Positive | None = None
     max_completion_tokens: _Positive | None = None
-    stop: Annotated[str | Annotated[list[str], Field(max_length=4, fail_fast=True)] | None, _Unread] = None
+    stop: Annotated[str | Annotated[list[str], Field(max_length=4, fail_fast=True)] | None, _Dropped] = None
     seed: _Integer | None = None
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    tools: Annotated[Annotated[_Objects, Field(max_length=128)] | None, _Unread] = None
-    tool_choice: Annotated[str | dict[str, Any] | None, _Unread] = None
-    response_format: Annotated[dict[str, Any] | None, _Unread] = None
+    tools: Annotated[Annotated[_Objects, Field(max_length=128)] | None, _Dropped] = None
+    tool_choice: Annotated[str | dict[str, Any] | None, _Dropped] = None
+    response_format: Annotated[dict[str, Any] | None, _Dropped] = None
     reasoning_effort: str | None = None
     reasoning_format: str | None = None
     stream_options: dict[str, Any] | None = None
     user: str | None = None
     store: bool | None = None
-    """False: the row of this chat has no content."""
+    """If false, the row of the chat has no content."""
 
     _body: dict[str, Any] = PrivateAttr(default_factory=dict)
-    _asked: msgspec.Raw | None = PrivateAttr(default=None)
+    _last_user_message: msgspec.Raw | None = PrivateAttr(default=None)
 
     @field_validator("stream_options")
     @classmethod
-    def _is_of_a_stream(cls, options: dict[str, Any] | None, others: ValidationInfo) -> None:
+    def _needs_stream(cls, options: dict[str, Any] | None, others: ValidationInfo) -> None:
         if options is not None and not others.data.get("stream"):
-            raise ValueError("stream_options: they are for a stream; send 'stream': true with them")
+            raise ValueError("stream_options: only allowed with a stream; send 'stream': true")
 
     @classmethod
-    def parse(cls, data: bytes, skeleton: Skeleton) -> Self:
-        """`skeleton` has been fed the data. Raises InvalidRequest.
+    def parse(cls, data: bytes, scan: JsonScan) -> Self:
+        """Parses a body that `scan` has scanned. Raises InvalidRequest.
 
-        Nothing of the data is copied or kept as objects but what the service itself reads.
+        Only the values that the service itself needs are converted to objects; the rest stays JSON text.
         """
-        skeleton.check()
+        scan.check()
         data = data.removeprefix(codecs.BOM_UTF8)
         try:
             request = cls.model_validate_json(data)
-            request._read(data)  # noqa: SLF001 - its own
+            request._set_body(data)  # noqa: SLF001 - of this class
         except ValidationError as exc:
             problems = exc.errors(include_url=False, include_input=False)
-            raise _not_json(data) if problems[0]["type"] == "json_invalid" else invalid(problems) from exc
+            raise _json_error(data) if problems[0]["type"] == "json_invalid" else invalid(problems) from exc
         return request
 
-    def _read(self, data: bytes) -> None:
+    def _set_body(self, data: bytes) -> None:
         body: dict[str, Any] = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
         turns = (index for index in reversed(range(len(self.messages))) if self.messages[index].role == "user")
         if (last := next(turns, None)) is not None:
-            self._asked = msgspec.json.decode(body["messages"], type=list[msgspec.Raw])[last]
+            self._last_user_message = msgspec.json.decode(body["messages"], type=list[msgspec.Raw])[last]
         plain = {name: getattr(self, name) for name in ("model", "stream", *_INTEGERS) if name in body}
         plain |= {name: msgspec.json.decode(body[name]) for name in _NUMBERS if name in body}
         self._body = body | plain
 
     @property
     def streams(self) -> bool:
-        """Whether the client wants the answer as it comes."""
+        """Whether the client wants a stream."""
         return bool(self.stream)
 
     @property
     def body(self) -> Mapping[str, Any]:
-        """What the client sent, and nothing that it did not: each field is as it was written (`msgspec.Raw`), but for
-        the model, `stream`, and the numbers that telemetry names.
+        """What the client sent. Fields are unparsed JSON (`msgspec.Raw`), except the model, `stream`, and the numbers
+        that telemetry reports.
         """
         return self._body
 
     @property
     def upstream_body(self) -> dict[str, Any]:
-        """What Groq is sent of it: `store` is for this service, and Groq refuses it."""
+        """The body for the provider: without `store`, which is for this service and which Groq refuses."""
         return {name: value for name, value in self._body.items() if name != "store"}
 
     def prompt(self) -> str:
-        """The last user message, as text, without pictures and other parts; empty where there is none."""
-        if self._asked is None:
+        """The text of the last user message, without pictures and other parts; empty if there is none."""
+        if self._last_user_message is None:
             return ""
-        content = msgspec.json.decode(self._asked, type=_Turn).content
+        content = msgspec.json.decode(self._last_user_message, type=_Turn).content
         if isinstance(content, str):
             return content
         return "\n".join(part.text for part in content or [] if isinstance(part.text, str))
 
 
 class StreamRequest(ChatRequest):
-    """The same, for an endpoint that always streams."""
+    """The request of an endpoint that always streams."""
 
     stream: Literal[True] = True
 
@@ -153,8 +153,8 @@ class _Turn(msgspec.Struct):
     content: str | list[_Part] | None = None
 
 
-def _not_json(data: bytes) -> InvalidRequest:
-    """Says why, in the words of the standard library, whose parser knows where."""
+def _json_error(data: bytes) -> InvalidRequest:
+    """The reason and the position, from the standard library's parser."""
     try:
         json.loads(data.decode())
     except UnicodeDecodeError:
@@ -164,5 +164,5 @@ def _not_json(data: bytes) -> InvalidRequest:
             return InvalidRequest("send a JSON object, with the header 'content-type: application/json'")
         return InvalidRequest(f"the body is not JSON: {exc.msg} at character {exc.pos}")
     except RecursionError:
-        return InvalidRequest("the body is not JSON: it is nested too deep, and not closed")
-    return InvalidRequest("the body holds half of a surrogate pair (\\ud800 to \\udfff)")
+        return InvalidRequest("the body is not JSON: it is nested too deep and not closed")
+    return InvalidRequest("the body has an unpaired surrogate (\\ud800 to \\udfff)")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 class Model(BaseModel):
     """One model, with the fields that Groq's catalogue adds, such as `pricing` and `context_length`.
 
-    `created` is 0 where Groq's catalogue has not been read.
+    `created` is 0 if Groq's catalogue has not been read.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -21,12 +21,12 @@ class Model(BaseModel):
 
 
 class ModelList(BaseModel):
-    """All of them."""
+    """The list of models."""
 
     object: Literal["list"] = "list"
     data: list[Model]
 
 
 def model_object(model_id: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Groq's own object where there is one, completed with the fields that OpenAI's clients expect."""
+    """The provider's object, completed with the fields that OpenAI's clients expect."""
     return {"object": "model", "created": 0, "owned_by": "groq"} | dict(facts) | {"id": model_id}

@@ -1,4 +1,4 @@
-"""What pydantic complains of, as one sentence: the field, and the fix."""
+"""Turns pydantic's validation errors into one sentence: the field and the fix."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ _OF_ANOTHER_TYPE = {
 
 
 def invalid(problems: Sequence[Mapping[str, Any]]) -> InvalidRequest:
-    """The first problem as the sentence, with the field it is about as `param`."""
+    """Returns the first problem as an error, with its field as `param`."""
     if problems[0]["type"] == "json_invalid":
         return InvalidRequest(f"the body is not JSON: {problems[0]['ctx']['error']} at {problems[0]['loc'][-1]}")
     param = _param(problems[0])
@@ -20,15 +20,16 @@ def invalid(problems: Sequence[Mapping[str, Any]]) -> InvalidRequest:
         return InvalidRequest(problems[0]["msg"].removeprefix("Value error, "), param=param or None)
     if not param:
         return InvalidRequest("send a JSON object, with the header 'content-type: application/json'")
-    # Where a field may be a text or a list, each of the two has its complaint; the one about the content knows more.
-    complaints = [each for each in problems if _param(each) == param or _param(each).startswith(param + ".")]
-    of_content = [problem for problem in complaints if not problem["type"].endswith("_type")]
-    fix = _fix(of_content[0]) if of_content else " or ".join(dict.fromkeys(_fix(each) for each in complaints))
+    # A union (text or list) has an error for each branch; one about the content is more precise than one about the
+    # type.
+    candidates = [each for each in problems if _param(each) == param or _param(each).startswith(param + ".")]
+    of_content = [problem for problem in candidates if not problem["type"].endswith("_type")]
+    fix = _fix(of_content[0]) if of_content else " or ".join(dict.fromkeys(_fix(each) for each in candidates))
     return InvalidRequest(f"{param}: {fix}", param=param)
 
 
 def _param(problem: Mapping[str, Any]) -> str:
-    """As in `messages.0.role`. Pydantic's marks for the branches of a union (`str`, `list[str]`) are left out."""
+    """The field's path, such as `messages.0.role`, without pydantic's names for the branches of a union."""
     parts = [str(part) for part in problem["loc"]]
     return ".".join(part for part in parts if part != "str" and "[" not in part)
 

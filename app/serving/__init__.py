@@ -1,1 +1,1 @@
-"""How the service is served: uvicorn, in one process or as gunicorn's workers, and how it stops."""
+"""Serving: uvicorn in one process or as gunicorn's workers, its limits, checks before the start, and the drain."""

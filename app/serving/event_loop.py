@@ -1,7 +1,7 @@
-"""The event loop of a worker: uvloop, with lookups of names that cannot hold each other up.
+"""The event loop of a worker: uvloop, with a DNS lookup per name that cannot block other lookups.
 
-uvloop looks names up in four threads that all connections share. A name server that never answers for one name fills
-these in seconds, because a lookup goes on when its caller has given up. Then nothing connects to anything.
+libuv has four threads for all lookups of a process. Lookups of one name that its server never answers occupy them
+within seconds, since a lookup continues after its caller has timed out. No other name can be resolved then.
 """
 
 import asyncio
@@ -17,24 +17,24 @@ from typing import Any
 import uvloop
 
 LOOP = "app.serving.event_loop:Loop"
-"""As uvicorn's `loop` names it."""
+"""For uvicorn's setting `loop`."""
 _THREADS = 4
-"""Of the default executor, whose size would depend on the machine. Only the end of the metrics server uses it."""
+"""Of the default executor, which only the shutdown of the metrics server uses."""
 
-_Question = tuple[str, int | str | None, int, int, int, int]
+_Query = tuple[str, int | str | None, int, int, int, int]
 _Addresses = list[tuple[Any, ...]]
 
 
 class Loop(uvloop.Loop):
-    """Looks each name up in a thread of its own, one at a time: whoever asks meanwhile gets the same answer.
+    """Resolves each name in a thread of its own. Callers during a lookup share its result.
 
-    There are no more of these threads than names. They are daemons, so that a process can end while they wait. How long
-    they wait is the C library's matter (`timeout` and `attempts` in /etc/resolv.conf).
+    There are at most as many threads as names. They are daemons, so that the process can exit while they wait. The C
+    library limits a lookup (`timeout` and `attempts` in /etc/resolv.conf).
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._lookups: dict[_Question, asyncio.Future[_Addresses]] = {}
+        self._lookups: dict[_Query, asyncio.Future[_Addresses]] = {}
         self.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="default"))
 
     async def getaddrinfo(
@@ -47,11 +47,11 @@ class Loop(uvloop.Loop):
         proto: int = 0,
         flags: int = 0,
     ) -> _Addresses:
-        """Raises OSError, or UnicodeError for what cannot be a name."""
+        """Raises OSError, or UnicodeError for an invalid name."""
         if not _is_name(host):
             return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
-        question = (host, port, family, type, proto, flags)
-        lookup = self._lookups.get(question) or self._begin(question)
+        query = (host, port, family, type, proto, flags)
+        lookup = self._lookups.get(query) or self._start_lookup(query)
         return await asyncio.shield(lookup)
 
     async def create_connection(
@@ -61,7 +61,7 @@ class Loop(uvloop.Loop):
         port: Any = None,
         **options: Any,
     ) -> Any:
-        """To the first address of a name that takes it; raises what the last one raised."""
+        """Connects to the first address of a name that accepts; raises the error of the last address."""
         connect: Any = super().create_connection
         if not _is_name(host):
             return await connect(protocol_factory, host, port, **options)
@@ -74,34 +74,34 @@ class Loop(uvloop.Loop):
             try:
                 return await connect(protocol_factory, *address[:2], **options)
             except ssl.SSLError:
-                raise  # the server was reached: another of its addresses would say the same
+                raise  # the server was reached: its other addresses would fail too
             except OSError as exc:
                 failure = exc
         raise failure
 
-    def _begin(self, question: _Question) -> asyncio.Future[_Addresses]:
+    def _start_lookup(self, query: _Query) -> asyncio.Future[_Addresses]:
         lookup: asyncio.Future[_Addresses] = self.create_future()
 
-        def end(addresses: _Addresses, error: Exception | None) -> None:
-            del self._lookups[question]
+        def finish(addresses: _Addresses, error: Exception | None) -> None:
+            del self._lookups[query]
             if error is None:
                 lookup.set_result(addresses)
             else:
                 lookup.set_exception(error)
-                lookup.exception()  # seen, even if all who asked have left
+                lookup.exception()  # marks it as retrieved
 
-        def look_up() -> None:
+        def resolve() -> None:
             addresses: _Addresses = []
             error: Exception | None = None
             try:
-                addresses = socket.getaddrinfo(*question)
+                addresses = socket.getaddrinfo(*query)
             except Exception as exc:  # noqa: BLE001 - it is raised where somebody waits for it
                 error = exc
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any longer
-                self.call_soon_threadsafe(end, addresses, error)
+            with suppress(RuntimeError):  # the loop is closed
+                self.call_soon_threadsafe(finish, addresses, error)
 
-        Thread(target=look_up, name=f"lookup of {question[0]}", daemon=True).start()
-        self._lookups[question] = lookup
+        Thread(target=resolve, name=f"lookup of {query[0]}", daemon=True).start()
+        self._lookups[query] = lookup
         return lookup
 
 

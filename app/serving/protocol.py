@@ -1,6 +1,6 @@
-"""uvicorn's HTTP/1.1, with limits where it has none: on the time and the size of headers, and on what is sent unasked.
+"""uvicorn's HTTP/1.1 with limits on the time and size of headers and on pipelined requests.
 
-The limits on a body are the middleware's. Only answers behind which the connection is closed come by here (framing.py).
+The middleware limits bodies.
 """
 
 from asyncio import BaseTransport, TimerHandle, Transport
@@ -16,34 +16,33 @@ from app.api.errors import render
 from app.core.config import Settings
 from app.core.errors import HeadersTooLarge, HeadersTooSlow, InvalidRequest, ServiceError
 from app.observability.log_events import LineLimit
-from app.serving.framing import framed
-from app.serving.lingering import Lingering
+from app.serving.uvicorn_fixes import LingeringClose, with_framing
 
 _MAX_HEADERS = 100
-"""As many as Apache and gunicorn take."""
-_MAX_WAITING = 16
-"""Requests behind the one that is being answered. uvicorn parses all that one read brings, thousands, and reads on."""
-_FAREWELL_S = 2
-"""How long a client that still sends may take to read why. Closed at once, its connection would be reset before."""
+"""The default of Apache and gunicorn."""
+_MAX_PIPELINED = 16
+"""Requests waiting behind the running one. uvicorn has no limit, and one read can contain thousands."""
+_LINGER_S = 2
+"""How long a refused client has to read the response before the connection is closed."""
 
 log = structlog.get_logger(__name__)
 
 
-def limited(settings: Settings) -> Callable[..., "LimitedProtocol"]:
-    """The protocol as uvicorn's configuration takes it."""
+def limited_protocol(settings: Settings) -> Callable[..., "LimitedProtocol"]:
+    """Returns the protocol factory for uvicorn's configuration."""
     return partial(
         LimitedProtocol,
         header_timeout_s=settings.header_timeout_s,
         body_timeout_s=settings.body_timeout_s,
         max_header_bytes=settings.max_header_bytes,
-        refused_lines=LineLimit("connection.refused", per_s=settings.log_refusals_per_s),
+        refusal_log_limit=LineLimit("connection.refused", per_s=settings.log_refusals_per_s),
     )
 
 
-class LimitedProtocol(Lingering):
-    """One connection. Its client is timed while it owes something: headers, or the rest of a body already answered.
+class LimitedProtocol(LingeringClose):
+    """One connection. A timer runs while headers, or the rest of a body after its response, are expected.
 
-    While an answer is under way nobody is timed, and between two requests uvicorn's keep-alive is.
+    No timer runs during a response; uvicorn's keep-alive timeout applies between requests.
     """
 
     def __init__(
@@ -52,57 +51,57 @@ class LimitedProtocol(Lingering):
         header_timeout_s: float,
         body_timeout_s: float,
         max_header_bytes: int,
-        refused_lines: LineLimit,
-        **uvicorns: Any,
+        refusal_log_limit: LineLimit,
+        **uvicorn_options: Any,
     ) -> None:
-        super().__init__(**uvicorns)
-        self._refused_lines = refused_lines
+        super().__init__(**uvicorn_options)
+        self._refusal_log_limit = refusal_log_limit
         self._header_timeout_s = header_timeout_s
         self._body_timeout_s = body_timeout_s
         self._max_header_bytes = max_header_bytes
         self._header_bytes = 0
-        self._unreported = 0  # bytes since the parser last told of anything: a header that does not end is not told
+        self._unparsed_bytes = 0  # since the parser's last callback: it has none for a header that does not end
         self._in_headers = self._in_request = False
         self._running: RequestResponseCycle | None = None
-        self._patience: TimerHandle | None = None
+        self._timer: TimerHandle | None = None
         self._refusal: ServiceError | None = None
 
     # ── The connection ───────────────────────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(cast("Transport", transport))
-        self._be_patient()
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end_patience()
-        self._forsake()
+        self._stop_timer()
+        self._cancel_request()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_closing:
-            self._rest()
+        if self._closing:
+            self._pause_reading()
             return
-        self._unreported += len(data)
+        self._unparsed_bytes += len(data)
         super().data_received(data)
-        if self._unreported > self._max_header_bytes:
+        if self._unparsed_bytes > self._max_header_bytes:
             self._refuse(self._too_large())
-        elif not self._answering:
-            self._be_patient()
+        elif not self._responding:
+            self._start_timer()
             if self._in_request and not self._in_headers:
-                self._rest()
+                self._pause_reading()
 
     def send_400_response(self, msg: str) -> None:
-        """Where parsing ends up that has failed, or was ended by a limit."""
-        self._refuse(self._refusal or InvalidRequest(f"this is not a request in HTTP/1.1 ({msg}); check what sends it"))
+        """Called by uvicorn when parsing failed or was stopped by a limit."""
+        self._refuse(self._refusal or InvalidRequest(f"this is not a valid HTTP/1.1 request ({msg}); check its sender"))
 
-    # ── What the parser tells ────────────────────────────────────────────────────────────────────────────────────
+    # ── Callbacks of the parser ──────────────────────────────────────────────────────────────────────────────────
 
     def on_message_begin(self) -> None:
-        self._unreported = self._header_bytes = 0
+        self._unparsed_bytes = self._header_bytes = 0
         self._in_request = self._in_headers = True
         super().on_message_begin()
-        if len(self.pipeline) >= _MAX_WAITING:
-            self._stop_parsing(InvalidRequest("too many requests at once on one connection; wait for their answers"))
+        if len(self.pipeline) >= _MAX_PIPELINED:
+            self._stop_parsing(InvalidRequest("too many pipelined requests on one connection; await their responses"))
 
     def on_url(self, url: bytes) -> None:
         self._count(len(url))
@@ -110,30 +109,30 @@ class LimitedProtocol(Lingering):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value) + len(": \r\n"))
-        if self._in_headers:  # and not in the trailers of a body, which uvicorn would take for headers
+        if self._in_headers:  # not in the trailers of a body, which uvicorn would add to the headers
             super().on_header(name, value)
             if len(self.headers) > _MAX_HEADERS:
                 self._stop_parsing(self._too_large())
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
-        self._end_patience()
+        self._stop_timer()
         if self.parser.get_http_version() == "1.0":
-            self.expect_100_continue = False  # it knows no interim answers
+            self.expect_100_continue = False  # it has no interim responses
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        self._unreported = 0
+        self._unparsed_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._unreported = 0
+        self._unparsed_bytes = 0
         self._in_request = False
-        self._end_patience()
+        self._stop_timer()
         super().on_message_complete()
 
     def _count(self, count: int) -> None:
-        self._unreported = 0
+        self._unparsed_bytes = 0
         self._header_bytes += count
         if self._header_bytes > self._max_header_bytes:
             self._stop_parsing(self._too_large())
@@ -143,34 +142,34 @@ class LimitedProtocol(Lingering):
         raise error
 
     @property
-    def _answering(self) -> bool:
+    def _responding(self) -> bool:
         return self._running is not None and not self._running.response_complete
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
-        super()._start_asgi_task(cycle, app if cycle.keep_alive else framed(app, cycle, self._linger))
+        super()._start_asgi_task(cycle, app if cycle.keep_alive else with_framing(app, cycle, self._linger))
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._in_request and not self._answering:
-            self._be_patient(self._body_timeout_s)
+        if self._in_request and not self._responding:
+            self._start_timer(self._body_timeout_s)
 
     # ── Limits ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _be_patient(self, seconds: float | None = None) -> None:
-        if self._patience is None and not self.transport.is_closing():
-            self._patience = self.loop.call_later(seconds or self._header_timeout_s, self._lose_patience)
+    def _start_timer(self, seconds: float | None = None) -> None:
+        if self._timer is None and not self.transport.is_closing():
+            self._timer = self.loop.call_later(seconds or self._header_timeout_s, self._on_timeout)
 
-    def _end_patience(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _lose_patience(self) -> None:
+    def _on_timeout(self) -> None:
         if self._in_headers:
             seconds = f"{self._header_timeout_s:g} s"
-            self._refuse(HeadersTooSlow(f"the headers were not complete after {seconds}; send them at once"))
-        else:  # nothing was asked, or it was answered
+            self._refuse(HeadersTooSlow(f"the headers were not complete after {seconds}; send them without pauses"))
+        else:  # there is no request, or its response was sent
             self.transport.close()
 
     def _too_large(self) -> HeadersTooLarge:
@@ -178,31 +177,31 @@ class LimitedProtocol(Lingering):
         return HeadersTooLarge(f"the request's first line and headers are more than {limit}; send less")
 
     def _refuse(self, error: ServiceError) -> None:
-        """Says why, unless it would be in the middle of an answer, and hangs up."""
+        """Sends the error as the response, unless another response has started, and closes the connection."""
         self._refusal = error
-        self._unreported = 0
-        if self._refused_lines.allows():
+        self._unparsed_bytes = 0
+        if self._refusal_log_limit.allows():
             log.info("connection.refused", error_code=error.code, http_status=error.status, client=self.client)
-        self._end_patience()
-        if self._answering and self._running is not None and self._running.response_started:
+        self._stop_timer()
+        if self._responding and self._running is not None and self._running.response_started:
             self.transport.close()
             return
-        self._forsake()
+        self._cancel_request()
         response = render(error)
         headers = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
         lines = [STATUS_LINE[response.status_code], *(b"%s: %s\r\n" % header for header in headers)]
         self.transport.write(b"".join([*lines, b"\r\n", bytes(response.body)]))
-        self._close_within(_FAREWELL_S)
+        self._close_within(_LINGER_S)
 
     def _linger(self) -> None:
-        """The answer was given before the request had come, and may be read when all of it has been sent."""
-        self._end_patience()
+        """Closes the connection after a response that was sent before its request had arrived."""
+        self._stop_timer()
         self._close_within(self._body_timeout_s)
 
-    def _forsake(self) -> None:
-        """Tells the request that is being answered that nobody listens. uvicorn tells the last one that came."""
+    def _cancel_request(self) -> None:
+        """Signals the disconnect to the running request. uvicorn signals it to the last one that arrived."""
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
-            self._running.waiting_for_100_continue = False  # uvicorn would write it, after the end of what is sent
+            self._running.waiting_for_100_continue = False  # otherwise uvicorn would write it after the response
             self._running.message_event.set()

@@ -33,8 +33,8 @@ class Client:
         await self.left.wait()
         return {"type": "http.disconnect"}
 
-    async def read(self, blocks: AsyncGenerator[bytes], stall_timeout_s: float = 5) -> None:
-        await EventStream(blocks, stall_timeout_s=stall_timeout_s)({"type": "http"}, self.receive, self.send)
+    async def read(self, blocks: AsyncGenerator[bytes], write_timeout_s: float = 5) -> None:
+        await EventStream(blocks, write_timeout_s=write_timeout_s)({"type": "http"}, self.receive, self.send)
 
 
 class Source:
@@ -103,6 +103,6 @@ async def test_a_client_that_takes_nothing_is_thrown_out() -> None:
         client.taken.append(message)
 
     client.send = send  # type: ignore[method-assign]
-    await client.read(source.stream(), stall_timeout_s=0.05)
+    await client.read(source.stream(), write_timeout_s=0.05)
     assert isinstance(source.ended, ClientStalled)
     assert client.taken[-1]["body"] == b"one"

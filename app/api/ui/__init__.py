@@ -1,1 +1,1 @@
-"""The page at `/`: a chat in a browser, and what happened to it. Its own files alone, and no build step."""
+"""The page at `/`: a chat in a browser and its measurements. Static files without a build step."""

@@ -1,4 +1,4 @@
-"""The page's buttons that make the simulator fail, so that one sees retries and outcomes happen."""
+"""The page's buttons that inject a fault into the simulator, to show retries and outcomes."""
 
 from typing import Any, Literal
 from urllib.parse import urljoin
@@ -18,15 +18,15 @@ _SCRIPTS: dict[Fault, dict[str, Any]] = {
     "cut": {"ending": "truncate", "after_tokens": 40, "words": 120, "times": 1},
     "silent": {"silence_s": 2.5, "after_tokens": 40, "words": 120, "times": 1},
 }
-"""As the simulator's `PUT /faults` takes them."""
+"""In the format of the simulator's `PUT /faults`."""
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.put("/page/faults/{fault}", status_code=204)
-async def break_next(fault: Fault, request: Request) -> None:
-    """The next chat meets this fault, and those after it none; whoever asks next gets it."""
+async def inject_fault(fault: Fault, request: Request) -> None:
+    """Injects a fault into the next chat of any caller."""
     state: RequestState = request.scope["state"]
     authenticate(request)
     url = urljoin(state["settings"].groq_simulator_url or "", "/faults")
@@ -34,4 +34,4 @@ async def break_next(fault: Fault, request: Request) -> None:
         async with aiohttp.ClientSession(timeout=_TIMEOUT, raise_for_status=True) as simulator:
             await simulator.put(url, json={"faults": [_SCRIPTS[fault]]})
     except (aiohttp.ClientError, TimeoutError) as exc:
-        raise UpstreamUnreachable("the simulator does not answer, so that nothing fails") from exc
+        raise UpstreamUnreachable("the simulator does not answer; no fault was injected") from exc

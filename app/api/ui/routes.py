@@ -1,4 +1,4 @@
-"""The page's files, and what it asks beside the chat itself."""
+"""The page at `/`: its files, and the endpoints that it uses beside the chat."""
 
 import asyncio
 from pathlib import Path
@@ -11,14 +11,17 @@ from fastapi.staticfiles import StaticFiles
 
 from app.api.auth import authenticate
 from app.api.state import App, RequestState
-from app.api.swagger import HEADERS
+from app.api.swagger import SECURITY_HEADERS
 from app.api.ui import faults
 from app.core.config import Settings
 from app.core.errors import RowsUnavailable
 
 _STATIC = Path(__file__).parent / "static"
 _POLICY = "; ".join(
-    [HEADERS["content-security-policy"], *(f"{kind}-src 'self'" for kind in ("script", "style", "connect", "img"))]
+    [
+        SECURITY_HEADERS["content-security-policy"],
+        *(f"{kind}-src 'self'" for kind in ("script", "style", "connect", "img")),
+    ]
 )
 _DATABASE_TIMEOUT_S = 2
 
@@ -26,7 +29,7 @@ router = APIRouter(include_in_schema=False)
 
 
 def install(app: FastAPI, settings: Settings) -> None:
-    """The page, and where a simulator stands in for Groq, the buttons that make it fail."""
+    """Adds the page, and with a simulator the buttons that inject faults."""
     app.include_router(router)
     if settings.is_simulated:
         app.include_router(faults.router)
@@ -35,13 +38,13 @@ def install(app: FastAPI, settings: Settings) -> None:
 
 @router.get("/")
 async def page() -> FileResponse:
-    """It may load what comes from here, and nothing else."""
+    """Serves the page. Its content security policy allows only this origin."""
     return FileResponse(_STATIC / "index.html", headers={"content-security-policy": _POLICY})
 
 
 @router.get("/page/about")
 async def about(app: App) -> dict[str, Any]:
-    """What the page has to know of the service."""
+    """What the page shows of the settings."""
     settings = app["settings"]
     return {
         "model": settings.groq_default_model,
@@ -56,12 +59,12 @@ async def about(app: App) -> dict[str, Any]:
 
 @router.get("/page/chats/{chat_id}")
 async def chat(chat_id: UUID, request: Request) -> Response:
-    """The row of one of the caller's chats, without what was said in it; null where there is none."""
+    """The row of one of the caller's chats without its content; null if there is none."""
     state: RequestState = request.scope["state"]
     client = authenticate(request)
     try:
         if not state["store"].database_well:
-            raise ConnectionError("rows go to the outbox")
+            raise ConnectionError("the database is unavailable")
         async with asyncio.timeout(_DATABASE_TIMEOUT_S):
             row = await state["reader"].facts(chat_id)
     except Exception as exc:

@@ -20,5 +20,5 @@ async def stream_chat(body: StreamRequest, request: Request) -> EventStream:
     app: AppState = request.scope["state"]
     return EventStream(
         app["chats"].answer(body, caller_of(request, body.model)),
-        stall_timeout_s=app["settings"].client_write_timeout_s,
+        write_timeout_s=app["settings"].client_write_timeout_s,
     )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import BodyTooLarge, InvalidRequest
-from app.schemas.skeleton import MAX_DEPTH, Skeleton
+from app.schemas.json_scan import MAX_DEPTH, JsonScan
 from tests.fuzz.bodies import JSON
 
 _TRICKY = st.text(st.sampled_from('a"\\[{,}]:é😀\n'), max_size=20)
@@ -27,11 +27,11 @@ def count(value: Any) -> int:
 
 
 def is_let_in(data: bytes, max_values: int, cut: int = 0) -> bool:
-    skeleton = Skeleton(max_values)
+    scan = JsonScan(max_values)
     try:
         for piece in (data[:cut], data[cut:]):
-            skeleton.feed(piece)
-        skeleton.check()
+            scan.feed(piece)
+        scan.check()
     except InvalidRequest:
         return False
     return True
@@ -50,10 +50,10 @@ def test_values_are_counted_whatever_strings_hold_and_wherever_a_body_is_cut(
 @pytest.mark.parametrize("data", [rb'{"a\\":["\"[","\\\"{",1],"":{}}', rb'["\\","[\\\\","{"]'])
 def test_wherever_a_body_is_cut_the_same_is_outside_of_its_strings(data: bytes) -> None:
     def outside(*pieces: bytes) -> bytes:
-        skeleton = Skeleton(100)
+        scan = JsonScan(100)
         for piece in pieces:
-            skeleton.feed(piece)
-        return b"".join(skeleton._pieces)
+            scan.feed(piece)
+        return b"".join(scan._outside_strings)
 
     whole = outside(data)
     assert whole in {b"{:[,,1],:{}}", b"[,,]"}
@@ -91,9 +91,9 @@ def test_ten_thousand_messages_are_let_in_and_four_megabytes_of_anything_else_ar
 
 
 def test_too_many_values_are_refused_before_all_of_them_have_come() -> None:
-    skeleton = Skeleton(1000)
+    scan = JsonScan(1000)
     with pytest.raises(BodyTooLarge, match="more than 1000 JSON values"):
-        skeleton.feed(b'{"x":[' + b"1," * 1000)
+        scan.feed(b'{"x":[' + b"1," * 1000)
 
 
 def test_depth_is_that_of_the_brackets() -> None:

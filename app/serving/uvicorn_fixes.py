@@ -1,0 +1,120 @@
+"""Corrections of uvicorn's HTTP/1.1: declined upgrades, responses without a length, and early responses."""
+
+from asyncio import TimerHandle
+from collections.abc import Callable
+
+import httptools
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+_PAUSE_S = 0.01
+"""The pause after each read of up to 256 KiB that is dropped: 25 MB a second. Without it, 4 GB a second would keep the
+worker busy."""
+
+
+class DecliningUpgrades(HttpToolsProtocol):
+    """Declines `Upgrade` (`h2c`, which Java's HttpClient offers by default) by parsing the request without it.
+
+    httptools treats every offer as accepted: it drops the request's body and all that follows.
+    """
+
+    _upgrade_offered = False
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._upgrade_offered:
+                self._upgrade_offered = False
+                self._parse_without_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError as exc:
+            self.send_400_response(str(exc))
+
+    def on_headers_complete(self) -> None:
+        self._upgrade_offered = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if not self._upgrade_offered:
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if not self._upgrade_offered:
+            super().on_message_complete()
+
+    def _parse_without_upgrade(self, rest: bytes) -> None:
+        line = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        headers = [b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.data_received(b"".join([line, *headers, b"\r\n", rest]))
+
+
+class LingeringClose(DecliningUpgrades):
+    """Closes a connection so that a client that is still sending can read its response (RFC 9112, 9.6).
+
+    Closed at once, the connection would be reset by the client's next bytes, and the response lost.
+    """
+
+    _closing = False
+    _abort_timer: TimerHandle | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
+        super().connection_lost(exc)
+
+    def _close_within(self, seconds: float) -> None:
+        """Ends the response, drops further data, and closes the connection if the client has not by then."""
+        self._closing = True
+        self._unset_keepalive_if_required()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._abort_timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def _pause_reading(self) -> None:
+        """Pauses reading for a moment."""
+        self.flow.pause_reading()
+        self.loop.call_later(_PAUSE_S, self._resume_reading)
+
+    def _resume_reading(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+
+
+def with_framing(app: ASGI3Application, cycle: RequestResponseCycle, linger: Callable[[], None]) -> ASGI3Application:
+    """Wraps the application for a request after which the connection is closed; `linger` closes it slowly."""
+
+    async def framed_app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await app(scope, receive, _Framing(cycle, send, linger))
+
+    return framed_app
+
+
+class _Framing:
+    """Sends the messages of one response.
+
+    HTTP/1.0 has no chunked encoding (RFC 9112, 6.1): a response without a length ends with its connection. If the
+    request is still arriving at the end of the response, the connection is not closed at once (RFC 9112, 9.6).
+    """
+
+    def __init__(self, cycle: RequestResponseCycle, send: ASGISendCallable, linger: Callable[[], None]) -> None:
+        self._cycle = cycle
+        self._send = send
+        self._linger = linger
+        self._may_chunk = cycle.scope["http_version"] != "1.0"
+
+    async def __call__(self, message: ASGISendEvent) -> None:
+        is_early = False
+        if message["type"] == "http.response.start":
+            has_length = any(name.lower() == b"content-length" for name, _ in message.get("headers", []))
+            self._may_chunk |= has_length
+            if not self._may_chunk:
+                self._cycle.chunked_encoding = False
+        elif message["type"] == "http.response.body":
+            if not self._may_chunk:
+                self._cycle.expected_content_length = len(message.get("body", b""))  # uvicorn compares them
+            is_early = self._cycle.more_body and not message.get("more_body", False)
+        if is_early:
+            self._cycle.keep_alive = True  # otherwise uvicorn closes the connection
+        await self._send(message)
+        if is_early:
+            self._linger()
