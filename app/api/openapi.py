@@ -58,7 +58,7 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def install(app: FastAPI, settings: Settings) -> None:
     """Describes the key, if the service has keys: `/docs` shows a field for it."""
-    if not settings.api_keys:
+    if not settings.needs_key:
         return
     describe = app.openapi
 

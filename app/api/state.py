@@ -134,8 +134,8 @@ App = Annotated[AppState, Depends(_app_state)]
 def caller_of(request: Request, requested_model: str | None) -> Caller:
     """The sender of a request for a chat. Adds `x-model-mapped-to` to the response if the model is an alias."""
     state: RequestState = request.scope["state"]
-    name = requested_model or state["settings"].groq_default_model
-    if (model := state["settings"].groq_model(name)) != name:
+    name = requested_model or state["settings"].default_model
+    if (model := state["settings"].model_id(name)) != name:
         state["response_headers"] = {**state["response_headers"], "x-model-mapped-to": model}
     return Caller(
         state["request_id"],

@@ -9,17 +9,12 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from app.core.groq_settings import GroqSettings
 from app.core.http_settings import HttpSettings
-from app.core.models import RETIRED_MODELS, ModelPrice
 from app.core.setting_types import (
     Count,
     DatabaseUrl,
-    HeaderSecret,
-    HttpUrl,
-    JsonObject,
-    Names,
     Seconds,
-    SecondsOrNone,
 )
 from app.core.signal_settings import SignalSettings
 
@@ -31,7 +26,7 @@ def _row_bytes(body_bytes: int, answer_bytes: int) -> int:
     return 4 * body_bytes + answer_bytes
 
 
-class Settings(HttpSettings, SignalSettings):
+class Settings(GroqSettings, HttpSettings, SignalSettings):
     """Everything that may differ between deployments. Frozen: settings do not change while the service runs."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
@@ -51,41 +46,6 @@ class Settings(HttpSettings, SignalSettings):
     drain_timeout_s: Seconds = 20
     """How long running streams may take to finish after the signal to stop. uvicorn, gunicorn and the container wait
     five seconds longer each."""
-
-    # ── Groq ─────────────────────────────────────────────────────────────────────────────────────────────────────
-    groq_api_key: HeaderSecret | None = None
-    groq_base_url: HttpUrl = "https://api.groq.com/openai/v1"
-    groq_simulator_url: HttpUrl | None = None
-    """A simulator that is used while `GROQ_API_KEY` is not set."""
-    groq_default_model: str = "openai/gpt-oss-20b"
-    groq_model_aliases: Annotated[dict[str, str], *JsonObject] = Field(default=RETIRED_MODELS)
-    """Names that clients may use for a model, and its id at Groq. Set `{}` for an enterprise account, which still has
-    the retired models."""
-    groq_connect_timeout_s: Seconds = 2
-    groq_first_token_timeout_s: Seconds = 20
-    """From the request to the first progress of a stream, for each attempt. Groq streams reasoning within a second; 20
-    s is many times its longest queue, and leaves time for a retry."""
-    groq_hidden_reasoning_timeout_s: Seconds = 120
-    """The same for a request that hides the reasoning (`include_reasoning: false`, `reasoning_format: "hidden"`): the
-    model sends nothing while it reasons, and gpt-oss-120b needs 120 s for 60,000 tokens at 500 tokens a second."""
-    groq_end_timeout_s: Seconds = 0.9
-    """How long the `[DONE]` of a stream may take after its last finish_reason. The answer is complete without it."""
-    groq_max_attempts: int = Field(default=3, ge=1, le=5)
-    groq_retry_sleep_budget_s: SecondsOrNone = 15
-    """The total sleep between the attempts of one chat. A longer `Retry-After` ends the chat at once."""
-    groq_retry_deadline_s: Seconds = 45
-    """All attempts of one chat and the sleep between them, until the first token."""
-    groq_fallback_model: str | None = None
-    """The model of one more attempt after the last one failed, or if Groq has retired the requested model."""
-    groq_catalogue_refresh_s: Seconds = 3600
-    """How often the catalogue of models and prices is read from Groq."""
-    allowed_models: Annotated[tuple[str, ...], *Names] = Field(default=(), validate_default=True)
-    """The models that callers may use, as ids or aliases. By default all that Groq serves."""
-    groq_max_event_bytes: Count = 2**20
-    """1 MiB: a longer event ends the stream, so that memory is bounded."""
-    model_prices: Annotated[dict[str, ModelPrice], *JsonObject] = Field(default={})
-    """Prices in US dollars per million tokens. They override Groq's catalogue; `core/models.py` has the last known
-    prices for models without a price in either."""
 
     # ── One chat ─────────────────────────────────────────────────────────────────────────────────────────────────
     chat_timeout_s: Seconds = 300
@@ -136,32 +96,6 @@ class Settings(HttpSettings, SignalSettings):
             raise ValueError(f"the largest chat may need {least}, by MAX_BODY_BYTES and CHAT_MAX_ANSWER_BYTES")
         return limit
 
-    @field_validator("allowed_models")
-    @classmethod
-    def _have_the_default(cls, allowed: tuple[str, ...], others: ValidationInfo) -> tuple[str, ...]:
-        """Replaces aliases by ids."""
-        aliases = others.data.get("groq_model_aliases", {})
-        ids = tuple(dict.fromkeys(aliases.get(name, name) for name in allowed))
-        for setting in ("groq_default_model", "groq_fallback_model"):
-            model = others.data.get(setting)
-            if ids and model and aliases.get(model, model) not in ids:
-                raise ValueError(f"'{model}' has to be one of them, as {setting.upper()} names it")
-        return ids
-
-    @property
-    def own_models(self) -> frozenset[str]:
-        """The ids of the default, the fallback and the targets of aliases."""
-        named = {self.groq_default_model, self.groq_fallback_model or self.groq_default_model}
-        return frozenset(map(self.groq_model, named)) | frozenset(self.groq_model_aliases.values())
-
-    def groq_model(self, name: str) -> str:
-        """The id of a model at Groq, by its id or an alias."""
-        return self.groq_model_aliases.get(name, name)
-
-    def serves(self, name: str) -> bool:
-        """Whether callers may use this model, by its id or an alias."""
-        return not self.allowed_models or self.groq_model(name) in self.allowed_models
-
     @property
     def stores_content(self) -> bool:
         """Whether rows have content, unless a request has `"store": false`."""
@@ -177,23 +111,9 @@ class Settings(HttpSettings, SignalSettings):
         """Whether the page at `/` is served."""
         return self.app_env == "development" if self.page is None else self.page
 
-    @property
-    def is_simulated(self) -> bool:
-        """Whether a simulator is used instead of Groq."""
-        return self.groq_api_key is None and self.groq_simulator_url is not None
-
     def row_bytes(self, body_bytes: int) -> int:
         """The most bytes that the row of a chat with such a body can take."""
         return _row_bytes(body_bytes, self.chat_max_answer_bytes)
-
-    @property
-    def groq_endpoint(self) -> tuple[str, str]:
-        """The base URL and the key of Groq, or of the simulator if there is no key. Raises ValueError without both."""
-        if self.groq_api_key is not None:
-            return self.groq_base_url, self.groq_api_key.get_secret_value()
-        if self.groq_simulator_url is None:
-            raise ValueError("GROQ_API_KEY is not set, and GROQ_SIMULATOR_URL names no simulator")
-        return self.groq_simulator_url, "simulated"
 
     @property
     def embedded_database(self) -> Path | None:

@@ -109,6 +109,11 @@ class HttpSettings(BaseSettings):
         return limit
 
     @property
+    def needs_key(self) -> bool:
+        """Whether callers must authenticate."""
+        return bool(self.api_keys)
+
+    @property
     def has_quota(self) -> bool:
         """Whether any quota is set."""
         return any((self.quota_requests_per_minute, self.quota_tokens_per_minute, self.quota_streams))

@@ -54,7 +54,7 @@ class Catalogue:
 
     def find(self, name: str) -> Model | None:
         """Returns the model with this id or alias, if callers may use it."""
-        model_id = self._settings.groq_model(name)
+        model_id = self._settings.model_id(name)
         return next((model for model in self.models() if model.id == model_id), None)
 
     def knows(self, model_id: str) -> bool:
@@ -77,13 +77,13 @@ class Catalogue:
         named = {"GROQ_DEFAULT_MODEL": settings.groq_default_model, "GROQ_FALLBACK_MODEL": settings.groq_fallback_model}
         if settings.groq_model_aliases != RETIRED_MODELS:
             named |= {f"GROQ_MODEL_ALIASES ({name})": target for name, target in settings.groq_model_aliases.items()}
-        ids = {setting: settings.groq_model(name) for setting, name in named.items() if name}
+        ids = {setting: settings.model_id(name) for setting, name in named.items() if name}
         return {setting: model_id for setting, model_id in ids.items() if model_id not in self._models}
 
     def _log_mapped_models(self) -> None:
         for setting in ("groq_default_model", "groq_fallback_model"):
             name = getattr(self._settings, setting)
-            if name in RETIRED_MODELS and (model := self._settings.groq_model(name)) != name:
+            if name in RETIRED_MODELS and (model := self._settings.model_id(name)) != name:
                 hint = f"Groq has retired this model; set {setting.upper()} to its successor, which is used instead"
                 log.warning("model.mapped", setting=setting.upper(), requested_model=name, model=model, hint=hint)
 

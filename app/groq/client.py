@@ -35,7 +35,7 @@ class GroqClient:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.catalogue = Catalogue(settings)
-        self._fallback_model = settings.groq_fallback_model and settings.groq_model(settings.groq_fallback_model)
+        self._fallback_model = settings.groq_fallback_model and settings.model_id(settings.groq_fallback_model)
         self._flush_scheduler = FlushScheduler(settings.stream_flush_ms / 1000)
         self._redactor = Redactor(settings.groq_endpoint[1])
         self._http = GroqHttp(settings)

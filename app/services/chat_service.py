@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from app.services.chat.ports import (
     ChatTelemetry,
     Models,
     RecordStore,
+    RequestCheck,
     Upstream,
     UpstreamStream,
     UsageMeter,
@@ -46,6 +47,7 @@ class ChatService:
         telemetry: ChatTelemetry,
         meter: UsageMeter,
         drain: Drain,
+        checks: Sequence[RequestCheck] = (),
     ) -> None:
         self._settings = settings
         self._upstream = upstream
@@ -54,6 +56,7 @@ class ChatService:
         self._telemetry = telemetry
         self._meter = meter
         self._drain = drain
+        self._checks = checks
         self._admission = Admission(settings, drain=drain, store=store)
         self._background_tasks: set[asyncio.Task[None]] = set()
 
@@ -112,12 +115,15 @@ class ChatService:
             yield part
 
     async def _admit(self, request: ChatRequest, caller: Caller) -> tuple[ChatSession, ChatEvents]:
-        """Takes a slot and reserves space for the row; both are freed when the row is stored."""
+        """Takes a slot, reserves space for the row, and runs the checks. The row's end frees both."""
         models = resolve_model(request, self._settings)
         requested, row_bytes = time.monotonic(), self._settings.row_bytes(caller.body_bytes)
         await self._admission.enter(row_bytes)
         try:
-            timing = ChatTiming(arrived=caller.arrived, requested=requested, admitted=time.monotonic())
+            admitted = time.monotonic()
+            for check in self._checks:
+                await check(request, caller)
+            timing = ChatTiming(arrived=caller.arrived, requested=requested, admitted=admitted)
             session = ChatSession(request, caller, models=models, row_bytes=row_bytes, timing=timing)
             events = self._telemetry.chat_began(
                 session.request_id, session.payload, arrived=caller.arrived, queue_s=timing.queue_s
@@ -146,7 +152,7 @@ class ChatService:
         if not session.streamed:
             block = replace(block, data=b"")  # sent when the row is durable
         if session.answer_bytes > (limit := self._settings.chat_max_answer_bytes):
-            return replace(block, error=UpstreamBroken(f"Groq's answer is longer than {limit} bytes"))
+            return replace(block, error=UpstreamBroken(f"the answer is longer than {limit} bytes"))
         return block
 
     def _store_record(self, session: ChatSession, request: ChatRequest, events: ChatEvents) -> asyncio.Task[None]:

@@ -66,7 +66,7 @@ def missing_in_production(settings: Settings) -> list[str]:
         return []
     embedded = settings.embedded_database is not None
     sentences = {
-        "API_KEYS: set it, so that not everyone may ask; APP_ENV=development runs without": not settings.api_keys,
+        "API_KEYS: set it; only APP_ENV=development runs without authentication": not settings.needs_key,
         "GROQ_API_KEY: set it; a simulator is for development alone": settings.groq_api_key is None,
         "GROQ_BASE_URL: use https://, or the key and all prompts travel in clear": _is_in_clear(settings.groq_base_url),
         "DATABASE_URL: set it to a PostgreSQL; the embedded database is for development alone": embedded,

@@ -70,7 +70,7 @@ def test_half_a_surrogate_pair_is_refused_wherever_it_stands(service: Service) -
     for body in values + names:
         reply = service.chat(content=json.dumps(body).encode())
         assert reply.status == 400
-        assert "surrogate pair" in reply.error["message"]
+        assert "unpaired surrogate" in reply.error["message"]
 
 
 def test_numbers_of_any_size_travel_and_are_kept(service: Service) -> None:

@@ -58,7 +58,7 @@ def test_a_silence_is_bridged_with_comments_that_clients_skip(limited: Service, 
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ({"silence_s": 9, "after_tokens": 5}, "Groq sent no token for 3 s"),
+        ({"silence_s": 9, "after_tokens": 5}, "the model sent no token for 3 s"),
         ({"tokens_per_s": 5}, "the chat took longer than 4 s"),
     ],
 )

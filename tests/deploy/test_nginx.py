@@ -25,7 +25,7 @@ pytestmark = pytest.mark.needs("nginx")
 
 LIMIT = Settings.model_fields["max_body_bytes"].default
 FOR_EVER_S = 3600
-COMMENT = b": waiting for Groq"
+COMMENT = b": waiting"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 

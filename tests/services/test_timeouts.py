@@ -49,7 +49,7 @@ async def test_no_keepalive_before_the_first_block() -> None:
 async def test_comments_do_not_reset_the_inter_token_timeout() -> None:
     sut = ServiceUnderTest(WORD, COMMENT, asyncio.Event(), inter_token_timeout_s=0.06, stream_keepalive_s=0.02)
     *_, last = await sut.run()
-    assert message(last) == "Groq sent no token for 0.06 s"
+    assert message(last) == "the model sent no token for 0.06 s"
     assert (sut.record.outcome, sut.record.error_code) == (Outcome.UPSTREAM_TIMEOUT, "upstream_timeout")
     assert sut.record.details.longest_silence_ms >= 50
 
@@ -78,6 +78,6 @@ async def test_an_answer_that_is_too_long_is_ended() -> None:
     sut = ServiceUnderTest(*[WORD] * 100, END, chat_max_answer_bytes=20)
     *words, last = await sut.run()
     assert len(words) == 6
-    assert message(last) == "Groq's answer is longer than 20 bytes"
+    assert message(last) == "the answer is longer than 20 bytes"
     assert (sut.record.outcome, sut.record.response) == (Outcome.UPSTREAM_ERROR, "word" * 6)
     assert sut.upstream.closed

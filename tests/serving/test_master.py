@@ -42,7 +42,7 @@ def test_after_the_master_was_killed_a_new_one_starts_at_once_and_old_streams_en
             assert not [line for line in killed.program.lines if chat_id in line]  # its stream is not over
             assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
             assert killed.row(chat_id)["outcome"] == "completed"
-        assert killed.program.wait_for("has died: this worker finishes its streams and ends")
+        assert killed.program.wait_for("has died: this worker finishes its streams and exits")
 
 
 def test_a_second_master_is_refused_with_a_sentence_and_the_service_goes_on(workers: Workers) -> None:

@@ -29,7 +29,7 @@ _LIBRARIES = (
     "asyncpg",
     "fastapi",
     "httptools",
-    "limits.aio",
+    "redis.asyncio",
     "openai",
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "opentelemetry.sdk.trace.export",

@@ -47,9 +47,9 @@ async def about(app: App) -> dict[str, Any]:
     """What the page shows of the settings."""
     settings = app["settings"]
     return {
-        "model": settings.groq_default_model,
+        "model": settings.default_model,
         "models": [model.id for model in app["catalogue"].models()],
-        "needs_key": bool(settings.api_keys),
+        "needs_key": settings.needs_key,
         "simulated": settings.is_simulated,
         "trace_file": settings.trace_file is not None,
         "trace_url": settings.page_trace_url,

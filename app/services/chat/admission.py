@@ -22,11 +22,11 @@ def resolve_model(request: ChatRequest, settings: Settings) -> tuple[str, str]:
     if (count := len(request.messages)) > settings.max_messages:
         limit = settings.max_messages
         raise InvalidRequest(f"messages: {count} are more than {limit}; leave the oldest ones out", param="messages")
-    requested = request.model or settings.groq_default_model
+    requested = request.model or settings.default_model
     if not settings.serves(requested):
         message = f"The model `{requested}` does not exist or you do not have access to it."
         raise ModelNotFound(message, param="model")
-    return requested, settings.groq_model(requested)
+    return requested, settings.model_id(requested)
 
 
 class Admission:

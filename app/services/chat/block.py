@@ -11,7 +11,7 @@ from app.services.chat.usage import Usage
 DONE = b"data: [DONE]\n\n"
 """The receipt: the row of the chat is durable."""
 
-KEEPALIVE = b": waiting for Groq\n\n"
+KEEPALIVE = b": waiting\n\n"
 """A comment, which clients skip: proxies see traffic on the connection."""
 
 _LONGEST_ESCAPE = len("\\u0000")

@@ -10,6 +10,7 @@ from app.core.attempt import Attempt
 from app.core.errors import ServiceError
 from app.core.models import ModelPrice
 from app.core.record import ChatRecord, Kept
+from app.schemas.chat import ChatRequest
 from app.services.chat.block import Block
 
 # ── The caller ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -55,6 +56,14 @@ class Caller:
     body_bytes: int = 0
     lease: BodyLease = NO_LEASE
     arrived: float = field(default_factory=time.monotonic)
+
+
+class RequestCheck(Protocol):
+    """A step before the request is sent to the provider, such as moderation."""
+
+    async def __call__(self, request: ChatRequest, caller: Caller) -> None:
+        """Raises a ServiceError to refuse the request; a subclass of InvalidRequest needs no row."""
+        ...
 
 
 # ── The provider ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -89,7 +89,7 @@ class ChatSession:
     def complete(self, now: float) -> None:
         """The end of the answer has been read. Raises UpstreamBroken if there was no finish_reason."""
         if self.streamed and not self._answer.finished:
-            raise UpstreamBroken(self._answer.early_stop or "Groq's answer stopped before its end")
+            raise UpstreamBroken(self._answer.early_stop or "the answer stopped before its end")
         self._finish(Outcome.COMPLETED, now)
 
     def fail(self, error: ServiceError, now: float) -> None:

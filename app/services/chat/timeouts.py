@@ -62,7 +62,7 @@ class StreamTimeouts:
             return server_draining()
         if self._chat_left_s(now) <= self._token_left_s():
             return self._chat_timeout()
-        return UpstreamTimeout(f"Groq sent no token for {self._settings.inter_token_timeout_s:g} s")
+        return UpstreamTimeout(f"the model sent no token for {self._settings.inter_token_timeout_s:g} s")
 
     def _chat_timeout(self) -> UpstreamTimeout:
         return UpstreamTimeout(f"the chat took longer than {self._settings.chat_timeout_s:g} s")
