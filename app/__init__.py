@@ -1,31 +1,30 @@
-"""A streaming LLM API: Groq's chat completions over SSE, a durable row for every chat.
+"""A streaming LLM API: Groq's chat completions over SSE, and a durable row for every chat.
 
-The path of one chat, and the room each step lives in:
+The path of one chat:
 
-    client ──POST──▶ api/v1/endpoints/chat.py    parse, hand over
+    client ──POST──▶ api/v1/endpoints/chat.py    parses the request
                        │ ChatRequest
                        ▼
-                     services/chat_service.py             admit → open → first token → relay → save → [DONE]
-                       │            ▲ blocks of bytes         │ ChatRecord: what was asked, what came, how it ended
+                     services/chat_service.py    admit → open → relay → store the row → [DONE]
+                       │            ▲ blocks of bytes         │ ChatRecord
                        ▼            │                         ▼
-                     groq/client.py ── Groq                 db/writer.py ── PostgreSQL (or SQLite)
+                     GroqClient ─── Groq           db/writer.py ─── PostgreSQL (or SQLite)
 
-Groq's bytes are relayed in blocks, as they came; what they mean is read once, in passing. The last event is a
-receipt: a client that has read `data: [DONE]` knows that its chat is on disk. Clients of OpenAI's come in by
-api/openai_compat.py; without `stream`, Groq is asked for a whole answer, and its JSON is returned as it came.
+The provider's bytes are relayed in blocks, unchanged, and parsed once. The last event, `data: [DONE]`, is sent when the
+row is durable. Without `stream` the provider's JSON is returned unchanged (api/openai_compat.py).
 
-    main.py         create_app(settings): builds every long-lived thing, closes in reverse; it alone knows everyone
-    __main__.py     `python -m app`: the one-command run, and the commands beside it (commands/)
-    serving/        uvicorn and gunicorn: how the service is served, and how it stops
-    api/            HTTP: endpoints, the SSE response, errors rendered, health, the page at `/`
-    chat/           the story; it states the protocols that groq/ and db/ satisfy, and imports neither
-    groq/           Groq, as the openai SDK asks it: bytes and facts, retries; it knows no database
-    db/             engine, model, repository, and the writer that commits many chats at once
-    quota/          how much each caller may ask for, counted in memory or in Redis
-    observability/  traces, metrics and logs behind one facade; it imports none of the packages above
-    schemas/        the request, in OpenAI's field names
-    core/           settings, errors, outcomes, and the record of a chat: imported by all, imports none
-    simulator/      a Groq that fits in a process: for demos and tests, never imported by the serving path
+Packages, from the outermost layer to the innermost; each imports only those below it:
+
+    __main__.py, commands/   `python -m app`: the service, and commands beside it
+    main.py                  create_app(settings): builds the objects of the process, closes them in reverse
+    serving/                 uvicorn and gunicorn: limits of HTTP, checks before the start, the drain
+    api/                     endpoints, authentication, the SSE response, errors, the page at `/`
+    groq/ db/ quota/         the client of Groq; database and outbox; quotas in memory or Redis
+    simulator/               a Groq in one process, for demos and tests; the service never imports it
+    services/                ChatService, and what it needs of one chat; its protocols are in chat/ports.py
+    schemas/                 the request in OpenAI's format
+    observability/           traces, metrics and logs behind one facade
+    core/                    settings, errors, outcomes, the record of a chat
 """
 
 __version__ = "0.1.0"
