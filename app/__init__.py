@@ -19,9 +19,9 @@ Packages, from the outermost layer to the innermost; each imports only those bel
     main.py                  create_app(settings): builds the objects of the process, closes them in reverse
     serving/                 uvicorn and gunicorn: limits of HTTP, checks before the start, the drain
     api/                     endpoints, authentication, the SSE response, errors, the page at `/`
-    groq/ db/ quota/         the client of Groq; database and outbox; quotas in memory or Redis
+    db/ quota/               database and outbox; quotas in memory or Redis
     simulator/               a Groq in one process, for demos and tests; the service never imports it
-    services/                ChatService, and what it needs of one chat; its protocols are in chat/ports.py
+    services/                ChatService and GroqClient; chat/ports.py has the protocols between them
     schemas/                 the request in OpenAI's format
     observability/           traces, metrics and logs behind one facade
     core/                    settings, errors, outcomes, the record of a chat

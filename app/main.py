@@ -22,12 +22,12 @@ from app.db.outbox_file import OutboxFile
 from app.db.repositories.chat_log import ChatLogRepository
 from app.db.reservations import Reservations
 from app.db.writer import ChatLogWriter
-from app.groq.client import GroqClient
 from app.observability import logs
 from app.observability.telemetry import Telemetry
 from app.quota import create_quota
 from app.services.chat.drain import Drain
 from app.services.chat_service import ChatService
+from app.services.groq_client import GroqClient
 from app.serving.checks import settings_or_exit
 
 _LAST_STREAMS_S = 5

@@ -73,3 +73,14 @@ def test_every_setting_is_documented() -> None:
     for name, default in plain.items():
         shown = default.get_secret_value() if isinstance(default, SecretStr) else default
         assert documented[name.upper()] == ("" if shown in (None, ()) else str(shown)), name
+
+
+def test_links_in_documents_lead_to_files() -> None:
+    broken = []
+    for path in tracked():
+        if path.suffix == ".md":
+            links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text())
+            broken += [
+                f"{path.name}: {link}" for link in links if "://" not in link and not (path.parent / link).exists()
+            ]
+    assert broken == []

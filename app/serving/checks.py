@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from app.core.config import Settings
 from app.core.environment import explain, read_settings, renamed_settings, those_that_are_right, were_read, wrong
 from app.db.outbox_file import OutboxFile
-from app.groq.connector import proxy_problems
 from app.quota import redis_problems
+from app.services.groq.connector import proxy_problems
 
 _HIGH = 60_000
 _ORPHANS_END_S = 3

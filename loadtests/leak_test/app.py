@@ -7,9 +7,9 @@ from types import AsyncGeneratorType, CoroutineType
 
 from fastapi import FastAPI
 
-from app.groq.stream import GroqStream
 from app.main import create_app as create_whole_app
 from app.services.chat.session import ChatSession
+from app.services.groq.stream import GroqStream
 
 APP = "loadtests.leak_test.app:create_app()"
 PATH = "/inside"

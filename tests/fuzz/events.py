@@ -8,10 +8,10 @@ import msgspec
 from hypothesis import strategies as st
 
 from app.core.errors import ServiceError
-from app.groq.sse_decoder import SseDecoder
 from app.services.chat.block import Block
+from app.services.groq.sse_decoder import SseDecoder
 from tests.fuzz.bodies import JSON
-from tests.groq.shapes import DONE, STREAM
+from tests.services.groq.shapes import DONE, STREAM
 
 MAX_EVENT_BYTES = 2000
 _BOUNDARY = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)\Z")

@@ -2,8 +2,8 @@
 
 from fastapi import FastAPI
 
-from app.groq.stream import GroqStream
 from app.services.chat.block import Block
+from app.services.groq.stream import GroqStream
 from tests.serving import loudly
 
 MODEL = "buggy"

@@ -2,10 +2,10 @@
 
 from fastapi import FastAPI
 
-from app.groq.non_streaming import GroqCompletion
-from app.groq.stream import GroqStream
 from app.main import create_app as create_whole_app
 from app.services.chat.block import Block
+from app.services.groq.non_streaming import GroqCompletion
+from app.services.groq.stream import GroqStream
 
 MODEL = "openai/gpt-oss-120b"
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from app.core.errors import UpstreamBroken, UpstreamRejected
-from app.groq.client import GroqClient
 from app.services.chat.block import Block
-from tests.groq.clients import blocks, open_stream, settings
-from tests.groq.shapes import DONE, chunk
+from app.services.groq_client import GroqClient
+from tests.services.groq.clients import blocks, open_stream, settings
+from tests.services.groq.shapes import DONE, chunk
 from tests.support.replay import OK, chunked, replaying
 
 _WORDS = [chunk({"content": f"{number} "}) for number in range(20)]

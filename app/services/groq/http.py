@@ -15,9 +15,9 @@ from yarl import URL
 from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
-from app.groq.connector import create_connector, proxy_of
-from app.groq.errors import caused_by, error_from_response
-from app.groq.rate_limits import parse_rate_limits, parse_retry_after
+from app.services.groq.connector import create_connector, proxy_of
+from app.services.groq.errors import caused_by, error_from_response
+from app.services.groq.rate_limits import parse_rate_limits, parse_retry_after
 
 _DECODED_ENCODINGS = {"", "identity", "gzip", "deflate"}
 """Those that aiohttp decodes. The service asks for `identity`; a proxy may compress all the same."""

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.groq.sse_decoder import SseDecoder
 from app.services.chat.block import Block
 from app.services.chat.usage import Usage
-from tests.groq.shapes import CALL, DONE, STREAM, chunk, decode
+from app.services.groq.sse_decoder import SseDecoder
+from tests.services.groq.shapes import CALL, DONE, STREAM, chunk, decode
 
 USED = Usage(
     prompt_tokens=9,

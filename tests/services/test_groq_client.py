@@ -12,8 +12,8 @@ from app.core.errors import (
     UpstreamUnavailable,
     UpstreamUnreachable,
 )
-from app.groq.client import GroqClient
-from tests.groq.clients import open_stream, settings
+from app.services.groq_client import GroqClient
+from tests.services.groq.clients import open_stream, settings
 from tests.support.replay import replaying
 from tests.support.service import SimulatedGroq
 

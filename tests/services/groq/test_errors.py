@@ -13,7 +13,7 @@ from app.core.errors import (
     UpstreamRejected,
     UpstreamUnavailable,
 )
-from app.groq.errors import error_from_event, error_from_status
+from app.services.groq.errors import error_from_event, error_from_status
 
 
 @pytest.mark.parametrize(

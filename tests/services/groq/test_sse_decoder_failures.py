@@ -5,7 +5,7 @@ from hypothesis import given
 
 from app.core.errors import UpstreamBroken, UpstreamRateLimited, UpstreamRejected
 from tests.fuzz.events import CUTS, STREAMS, means_the_same_however_cut
-from tests.groq.shapes import STREAM, chunk, decode
+from tests.services.groq.shapes import STREAM, chunk, decode
 
 
 @given(STREAMS, CUTS)

@@ -7,11 +7,11 @@ import aiohttp
 
 from app.core.config import Settings
 from app.core.errors import UpstreamBroken, UpstreamBrokenEarly, UpstreamError, UpstreamUnreachable
-from app.groq.errors import caused_by
-from app.groq.flush_scheduler import FlushScheduler
-from app.groq.redaction import Redactor
-from app.groq.sse_decoder import SseDecoder
 from app.services.chat.block import Block
+from app.services.groq.errors import caused_by
+from app.services.groq.flush_scheduler import FlushScheduler
+from app.services.groq.redaction import Redactor
+from app.services.groq.sse_decoder import SseDecoder
 
 _END_OF_BODY_TIMEOUT_S = 0.05
 _CLOSE_TIMEOUT_S = 1

@@ -5,9 +5,9 @@ from typing import Any
 
 from app.core.attempt import Attempt
 from app.core.config import Settings
-from app.groq.client import GroqClient
-from app.groq.stream import GroqStream
 from app.services.chat.block import Block
+from app.services.groq.stream import GroqStream
+from app.services.groq_client import GroqClient
 
 PAYLOAD: dict[str, Any] = {
     "messages": [{"role": "user", "content": "Hi"}], "model": "openai/gpt-oss-20b", "stream": True

@@ -7,9 +7,9 @@ import pytest
 
 from app.core.attempt import Attempt
 from app.core.errors import UpstreamUnavailable
-from app.groq.client import GroqClient
-from tests.groq.clients import blocks, open_stream, settings
-from tests.groq.shapes import DONE, STREAM
+from app.services.groq_client import GroqClient
+from tests.services.groq.clients import blocks, open_stream, settings
+from tests.services.groq.shapes import DONE, STREAM
 from tests.support.replay import OK, chunked, replaying
 from tests.support.service import SimulatedGroq
 

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from app.core.errors import UpstreamBroken
-from app.groq.errors import error_from_event
 from app.services.chat.block import Block
 from app.services.chat.usage import Usage
+from app.services.groq.errors import error_from_event
 
 MAX_CHOICES = 128
 """Of one answer, and tool calls of one delta: OpenAI's limits for `n` and for tools."""

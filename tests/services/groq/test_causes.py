@@ -11,10 +11,10 @@ import pytest
 
 from app.core.attempt import Attempt
 from app.core.errors import CONNECTION_CAUSES, UpstreamError
-from app.groq.client import GroqClient
-from app.groq.errors import cause_of
-from tests.groq.clients import open_stream, settings
-from tests.groq.shapes import STREAM
+from app.services.groq.errors import cause_of
+from app.services.groq_client import GroqClient
+from tests.services.groq.clients import open_stream, settings
+from tests.services.groq.shapes import STREAM
 from tests.support.certificates import certificate
 from tests.support.ports import free_port
 from tests.support.replay import OK, chunked, replaying

@@ -3,11 +3,11 @@
 import aiohttp
 
 from app.core.errors import UpstreamBroken
-from app.groq.chunks import add_facts, parse_chunk
-from app.groq.errors import caused_by
-from app.groq.http import read_body
-from app.groq.redaction import Redactor
 from app.services.chat.block import Block
+from app.services.groq.chunks import add_facts, parse_chunk
+from app.services.groq.errors import caused_by
+from app.services.groq.http import read_body
+from app.services.groq.redaction import Redactor
 
 
 class GroqCompletion:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from app.core.errors import UpstreamBroken
 from app.core.record import ANSWER_FIELDS
-from app.groq.chunks import MAX_CHOICES
 from app.services.chat.block import Block
-from tests.groq.shapes import USAGE, chunk, decode
+from app.services.groq.chunks import MAX_CHOICES
+from tests.services.groq.shapes import USAGE, chunk, decode
 
 FIELDS = {
     "id": ("id",),

@@ -11,13 +11,13 @@ import msgspec
 from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import UpstreamError, UpstreamModelGone, UpstreamTimeout
-from app.groq.catalogue import Catalogue
-from app.groq.flush_scheduler import FlushScheduler
-from app.groq.http import GroqHttp
-from app.groq.non_streaming import GroqCompletion, read_completion
-from app.groq.redaction import Redactor
-from app.groq.retry import create_retry_policy
-from app.groq.stream import GroqStream
+from app.services.groq.catalogue import Catalogue
+from app.services.groq.flush_scheduler import FlushScheduler
+from app.services.groq.http import GroqHttp
+from app.services.groq.non_streaming import GroqCompletion, read_completion
+from app.services.groq.redaction import Redactor
+from app.services.groq.retry import create_retry_policy
+from app.services.groq.stream import GroqStream
 
 _ENVELOPE_BYTES = 2**16
 """What a whole answer has beside its text: ids, usage, quotes."""

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from app.groq.sse_decoder import SseDecoder
 from app.services.chat.block import Block
+from app.services.groq.sse_decoder import SseDecoder
 
 USAGE = {
     "queue_time": 0.02,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from app.core.models import LAST_KNOWN_PRICES, Model, ModelPrice
-from app.groq.catalogue import Catalogue, parse_catalogue
-from app.groq.client import GroqClient
-from tests.groq.clients import settings
+from app.services.groq.catalogue import Catalogue, parse_catalogue
+from app.services.groq_client import GroqClient
+from tests.services.groq.clients import settings
 from tests.support.service import SimulatedGroq
 
 MINI: dict[str, Any] = {"id": "mini", "pricing": {"prompt": "0.000001", "completion": "0.000002"}}

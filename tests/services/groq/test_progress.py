@@ -8,9 +8,9 @@ import pytest
 
 from app.core.attempt import Attempt
 from app.core.errors import UpstreamBrokenEarly, UpstreamError, UpstreamRejected, UpstreamTimeout
-from app.groq.client import GroqClient
-from tests.groq.clients import PAYLOAD, blocks, open_stream, read_all, settings
-from tests.groq.shapes import DONE, STREAM, chunk
+from app.services.groq_client import GroqClient
+from tests.services.groq.clients import PAYLOAD, blocks, open_stream, read_all, settings
+from tests.services.groq.shapes import DONE, STREAM, chunk
 from tests.support.replay import OK, chunked, replaying
 
 ROLE = chunk({"role": "assistant", "content": ""}, x_groq={"id": "req_1"})

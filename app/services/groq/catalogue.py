@@ -15,7 +15,7 @@ import structlog
 
 from app.core.config import Settings
 from app.core.models import LAST_KNOWN_PRICES, RETIRED_MODELS, Model, ModelPrice
-from app.groq.http import read_body
+from app.services.groq.http import read_body
 
 _TIMEOUT_S = 10
 _MAX_BYTES = 2**22

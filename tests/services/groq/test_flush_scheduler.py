@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.groq.flush_scheduler import FlushScheduler
+from app.services.groq.flush_scheduler import FlushScheduler
 from tests.support.virtual_time import VirtualClock
 
 

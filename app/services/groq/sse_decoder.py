@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from app.core.errors import UpstreamBroken
-from app.groq.chunks import Chunk, add_facts, parse_chunk
 from app.services.chat.block import Block
+from app.services.groq.chunks import Chunk, add_facts, parse_chunk
 
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.groq.client import GroqClient
-from tests.groq.clients import read_all, settings
-from tests.groq.shapes import DONE, chunk
+from app.services.groq_client import GroqClient
+from tests.services.groq.clients import read_all, settings
+from tests.services.groq.shapes import DONE, chunk
 from tests.support.certificates import certificate
 from tests.support.replay import OK, chunked
 

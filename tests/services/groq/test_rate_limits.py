@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.core.attempt import RateLimit
-from app.groq.rate_limits import parse_duration, parse_rate_limits, parse_retry_after
+from app.services.groq.rate_limits import parse_duration, parse_rate_limits, parse_retry_after
 
 HEADERS = {
     "x-ratelimit-limit-requests": "14400",
