@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def command(name: str, run: Callable[[dict[str, int], Path], tuple[str, bool]], **options: int) -> int:
-    """Runs with the options and an empty folder, and prints its report; the exit code is 0 if it says that all is well.
+    """Runs with the options and an empty folder, and prints its report; the exit code is 0 if nothing is wrong.
 
     `options` are the defaults. The folder can be entered by other users: root runs PostgreSQL as one of them.
     """

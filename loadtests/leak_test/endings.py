@@ -148,7 +148,7 @@ ENDINGS = [
 
 
 def choose(seed: int, number: int) -> Ending:
-    """The ending of a chat: its own, whoever asks for it and when. The first chats end in every way once."""
+    """The ending of a chat, by its number alone. The first chats end in every way once."""
     if number < len(ENDINGS):
         return ENDINGS[number]
     rng = random.Random(f"{seed}:ending {number}")

@@ -73,7 +73,7 @@ SHAPES = {
     "steady": Shape("all users start within the first seconds, and stay", _steady),
     "spike": Shape("a fifth of the users, all at once for the middle third, and a fifth again", _spike),
     "overload": Shape(
-        "a fifteenth of the users, then three for each place of the service, and nobody stops to read",
+        "a fifteenth of the users, then three for each place of the service, without a pause to read",
         _overload,
         reads=False,
         calm=_CALM,
