@@ -17,8 +17,7 @@ from tests.support.processes import PROJECT, program
 _QUESTION = "What did this chat go through?"
 """The simulator answers it in characters that every machine has a font for."""
 _FAULT = "503 twice, then well"
-_VIEWPORT = {"width": 1180, "height": 760}
-_SCALE = 1.5
+_LOOK = {"viewport": {"width": 1180, "height": 760}, "device_scale_factor": 1.5, "color_scheme": "light"}
 _TIMEOUT_MS = 20_000
 
 
@@ -37,11 +36,10 @@ def main() -> int:
 def take(folder: Path, file: Path) -> None:
     """Writes the picture to `file`; the service keeps its database and its log in `folder`."""
     env = {"DATABASE_URL": f"sqlite+aiosqlite:///{folder}/page.db", "PORT": "0"}
-    look = {"viewport": _VIEWPORT, "device_scale_factor": _SCALE, "color_scheme": "light"}
     with (
         program(["app"], cwd=folder, env=env, show=(folder / "page.log").write_text) as running,
         chromium() as browser,
-        opened(browser, running.url(), **look) as (page, _),
+        opened(browser, running.url(), **_LOOK) as (page, _),
     ):
         page.get_by_role("textbox").first.fill(_QUESTION)
         page.get_by_role("button", name=_FAULT).click()

@@ -60,8 +60,7 @@ def report(evidence: Evidence, broken: Broken) -> str:
         "streams": history.streams,
         "receipts": ends[End.RECEIPT],
         "rows": f"{len(evidence.rows)}: {_counts(Counter(row.outcome for row in evidence.rows))}",
-        "workers killed": f"{happened[Kind.KILL]} x -9, {happened[Kind.TERM]} x -TERM",
-        "reloads": happened[Kind.RELOAD],
+        "workers": f"killed {happened[Kind.KILL]} x -9, {happened[Kind.TERM]} x -TERM; {happened[Kind.RELOAD]} reloads",
         "database outages": f"{happened[Kind.STOP]} stops, {happened[Kind.HANG]} hangs",
         "receipts meanwhile": receipts_in_outages(history),
         "Groq's faults": _counts(history.faults),
@@ -69,8 +68,7 @@ def report(evidence: Evidence, broken: Broken) -> str:
         "clients cut": f"{ends[End.LEFT]} disconnected, {ends[End.STALLED]} stopped reading and were disconnected",
         "ended with an error": f"{ends[End.ERROR]} events, {ends[End.FAILED]} statuses",
         "cut by kills": ends[End.CUT],
-        "refused with 503": ends[End.REFUSED],
-        "without an answer": ends[End.UNANSWERED],
+        "not accepted": f"{ends[End.REFUSED]} with 503, {ends[End.UNANSWERED]} without an answer",
         "outbox at the end": f"{left}, emptied by one more start" if left else 0,
     }
     return "\n".join([*_lines(facts), "", *_lines({name: _some(ids) for name, ids in broken.items()})])
