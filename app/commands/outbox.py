@@ -14,7 +14,8 @@ from pathlib import Path
 from app.core.config import Settings
 from app.core.printable import printable, printable_json
 from app.db.engine import database_identity
-from app.db.outbox_file import OutboxFile, decode
+from app.db.outbox_file import OutboxFile
+from app.db.replay import decode
 
 _WAITING = "SELECT database, count(*), min(created_at) FROM chat_logs WHERE rejected_at IS NULL GROUP BY database"
 _REJECTED = "SELECT id, created_at, last_error FROM chat_logs WHERE rejected_at IS NOT NULL ORDER BY created_at"

@@ -1,8 +1,9 @@
-"""Rows: one model, one repository, one writer, on PostgreSQL and on SQLite. It satisfies `chat.ports.ChatLog`.
+"""Rows: one model, one repository, one writer, on PostgreSQL and on SQLite. It satisfies `services.chat.ports.RecordStore`.
 
 writer.py          the group commit
 commits.py         one commit within its timeout; availability.py: whether the database takes rows
-outbox.py          rows that wait for PostgreSQL, off the event loop; outbox_file.py: their SQLite file
+outbox.py          rows that wait for PostgreSQL, off the event loop
+outbox_file.py     their SQLite file; outbox_folder.py: its locks
 reservations.py    what running chats may still need of the outbox
 replay.py          moves rows from the outbox to the database
 """

@@ -55,7 +55,7 @@ class Outbox:
         self._events = events
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox")
         self._overdue: Future[Any] | None = None
-        self.usage = Usage(0, None, 0, 0, 0)
+        self.usage = Usage()
         self.available = True
 
     async def __aenter__(self) -> Self:

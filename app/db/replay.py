@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
 
+import msgspec
 import structlog
 
 from app.core.record import ChatRecord
 from app.db.commits import Commits
 from app.db.errors import DatabaseAway, RowsRefused
 from app.db.outbox import Outbox, OutboxUnavailable
-from app.db.outbox_file import decode
 
 _INTERVAL_S = 1
 _MAX_PAUSE_S = 16
@@ -122,3 +122,11 @@ class OutboxReplayer:
         else:
             self._failed_alone[row_id] = failures, self._commits.made
             await self._outbox.run(self._file.postpone, row_id, str(error))
+
+
+def decode(payload: bytes) -> ChatRecord:
+    """Raises ValueError for what is no row: something else has written it."""
+    try:
+        return msgspec.json.decode(payload, type=ChatRecord)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise ValueError(f"the payload cannot be read: {exc}") from exc

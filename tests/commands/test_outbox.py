@@ -3,9 +3,11 @@
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
+
 from app.core.config import Settings
 from app.db.engine import database_identity
-from app.db.outbox_file import decode, encode
+from app.db.replay import decode
 from tests.db.keeping import leave, outbox_file, prompts_in
 from tests.support.processes import run
 from tests.support.records import record
@@ -74,7 +76,7 @@ def test_an_export_can_be_imported_on_another_machine(tmp_path: Path) -> None:
 def test_the_files_of_an_old_spool_are_imported_torn_lines_left_out(tmp_path: Path) -> None:
     old = tmp_path / "spool"
     (old / "rejected").mkdir(parents=True)
-    lines = [encode(record(prompt=prompt)) + b"\n" for prompt in ("one", "two", "refused")]
+    lines = [msgspec.json.encode(record(prompt=prompt)) + b"\n" for prompt in ("one", "two", "refused")]
     (old / "a.jsonl").write_bytes(lines[0] + lines[1] + b'{"torn')
     (old / "rejected" / "b.jsonl").write_bytes(lines[2])
     code, output = run(["app", "outbox", "--import", "spool"], cwd=tmp_path, env=ENV)

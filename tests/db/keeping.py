@@ -11,7 +11,8 @@ from app.core.record import ChatRecord
 from app.db.commits import Commits, Rows
 from app.db.errors import RowsRefused
 from app.db.outbox import Outbox
-from app.db.outbox_file import OutboxFile, decode
+from app.db.outbox_file import OutboxFile
+from app.db.replay import decode
 from app.db.reservations import Reservations
 from app.db.writer import ChatLogWriter
 from tests.db.watch import Watch

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.record import ChatRecord
-from app.db.outbox_file import decode, encode
-from app.db.private_folder import file_system
+from app.db.outbox_folder import file_system
+from app.db.replay import decode
 from app.db.reservations import Reservations
 from tests.db.keeping import leave, outbox_file, prompts_in, stored
 from tests.support.processes import PROJECT
@@ -74,14 +75,14 @@ def child(code: str, *args: object) -> subprocess.Popen[str]:
 @given(st.text(), st.text())
 def test_any_text_survives(prompt: str, response: str) -> None:
     written = record(prompt=prompt, response=response).storable()
-    assert decode(encode(written)) == written
+    assert decode(msgspec.json.encode(written)) == written
 
 
 def test_a_row_of_a_version_that_had_more_fields_can_be_read_and_anything_else_is_an_error() -> None:
     odd = record(params={"seed": 10**30, "x": [1.5, None, "\n\u2028"]}, response='quotes " \n', reasoning=None)
-    assert decode(encode(odd)) == odd
-    assert decode(encode(odd).replace(b"{", b'{"from_the_future":1,', 1)) == odd
-    for payload in (b"", b"null", b"{}", b'{"id": 5}', b"\xff", encode(odd)[:-9]):
+    assert decode(msgspec.json.encode(odd)) == odd
+    assert decode(msgspec.json.encode(odd).replace(b"{", b'{"from_the_future":1,', 1)) == odd
+    for payload in (b"", b"null", b"{}", b'{"id": 5}', b"\xff", msgspec.json.encode(odd)[:-9]):
         with pytest.raises(ValueError, match="cannot be read"):
             decode(payload)
 
@@ -162,7 +163,7 @@ def test_the_type_of_a_file_system_is_that_of_the_last_mount_above(tmp_path: Pat
 def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(f"nas:/chats {tmp_path} nfs4 rw 0 0\n")
-    monkeypatch.setattr("app.db.private_folder._MOUNTS", mounts)
+    monkeypatch.setattr("app.db.outbox_folder._MOUNTS", mounts)
     with pytest.raises(OSError, match="nfs4"):
         outbox_file(tmp_path / "outbox").check()
 
@@ -315,6 +316,19 @@ def test_a_batch_that_does_not_fit_leaves_nothing_and_what_is_stored_can_be_read
             file.delete([str(kept[0].id)])
         file.append(records("after"))
     assert prompts_in(tmp_path) == ["also kept", "after"]
+
+
+def test_a_disk_that_is_read_only_takes_nothing_until_it_can_be_written_again(small_disk: Path) -> None:
+    with closing(outbox_file(small_disk)) as file:
+        file.append(records("before"))
+        file.close()  # the kernel would not change a disk with files that are open for writing
+        subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+        for _ in range(2):
+            with pytest.raises(OSError, match="Read-only"):
+                file.append(records("lost"))
+        subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+        file.append(records("after"))
+    assert prompts_in(small_disk) == ["before", "after"]
 
 
 def test_on_a_disk_without_a_free_byte_rows_can_be_deleted_and_rejected(small_disk: Path) -> None:

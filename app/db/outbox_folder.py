@@ -1,0 +1,123 @@
+"""The outbox's folder: private, on a disk of this machine, with the locks that all workers and commands take."""
+
+import errno
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+_MOUNTS = Path("/proc/self/mounts")
+_NETWORK_FILE_SYSTEMS = frozenset({
+    "9p", "afs", "beegfs", "ceph", "cifs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "glusterfs",
+    "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs",
+})  # fmt: skip
+_BALLAST_BYTES = 2 * 2**20
+"""What the journal of a deletion may need."""
+
+
+class OutboxFolder:
+    """No file behind a symbolic link is opened. Each method raises OSError if the disk refuses."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._ballast = path / "outbox.ballast"
+
+    def prepare(self) -> None:
+        """Creates the folder for this user alone. Raises OSError for a symbolic link or a network file system."""
+        if self.path.is_symlink():
+            raise OSError(errno.ELOOP, "it is a symbolic link")
+        if not self.path.is_dir():
+            self.path.mkdir(mode=0o700, parents=True)
+            _sync(self.path.parent)
+        kind = file_system(self.path.resolve(), _MOUNTS.read_text() if _MOUNTS.exists() else "")
+        if kind in _NETWORK_FILE_SYSTEMS:
+            raise OSError(errno.ENOTSUP, f"its file system is {kind}, where SQLite's locks are not reliable")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One process at a time. The lock is opened each time: the folder may have been removed and created again."""
+        if self.path.is_symlink() or not self.path.is_dir():
+            self.prepare()
+        descriptor = self.open("outbox.lock", os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def lease(self, name: str) -> BinaryIO | None:
+        """The right to do something, until the file is closed; None if another process has it."""
+        file = os.fdopen(self.open(f"{name}.lock", os.O_CREAT | os.O_RDWR), "r+b", buffering=0)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return None
+        return file
+
+    def open(self, name: str, flags: int) -> int:
+        """A file of this user alone, as a descriptor."""
+        return os.open(self.path / name, flags | os.O_NOFOLLOW, 0o600)
+
+    def inode(self, name: str) -> int | None:
+        """None if there is no such file. Raises OSError for a symbolic link, or anything else that is no file."""
+        try:
+            facts = (self.path / name).lstat()
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.ELOOP, "it is a symbolic link or no regular file", name)
+        return facts.st_ino
+
+    def sync(self) -> None:
+        """Makes the names of new, renamed and removed files durable."""
+        _sync(self.path)
+
+    def free_bytes(self) -> int:
+        """What the disk has. Renews the ballast if that is enough."""
+        free = shutil.disk_usage(self.path).free
+        if not self._ballast.exists() and free > 4 * _BALLAST_BYTES:
+            self.renew_ballast()
+        return free
+
+    def renew_ballast(self) -> None:
+        """Writes a file that can be given up when the disk is full."""
+        name = f"ballast-{os.getpid()}"
+        try:
+            with os.fdopen(self.open(name, os.O_CREAT | os.O_WRONLY), "wb") as file:
+                file.write(os.urandom(_BALLAST_BYTES))  # some file systems store zeros without taking space
+                file.flush()
+                os.fsync(file.fileno())
+            (self.path / name).rename(self._ballast)
+        except OSError:
+            (self.path / name).unlink(missing_ok=True)
+            raise
+
+    def drop_ballast(self) -> bool:
+        """Whether that has freed any space."""
+        existed = self._ballast.exists()
+        self._ballast.unlink(missing_ok=True)
+        return existed
+
+
+def file_system(folder: Path, mounts: str) -> str:
+    """The type of a folder's file system; the last mount on the longest path decides. `mounts` is `/proc/mounts`."""
+    depth, found = -1, ""
+    for line in mounts.splitlines():
+        _, point, kind, *_ = line.split(" ")
+        mounted = Path(point.encode().decode("unicode_escape"))  # a space is \040
+        if folder.is_relative_to(mounted) and len(mounted.parts) >= depth:
+            depth, found = len(mounted.parts), kind
+    return found
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
