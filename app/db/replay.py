@@ -83,7 +83,10 @@ class OutboxReplayer:
 
     async def _decoded(self, row_id: str, payload: bytes) -> ChatRecord | None:
         try:
-            return decode(payload)
+            record = decode(payload)
+            if str(record.id) != row_id:
+                raise ValueError(f"the payload is that of another row, {record.id}")
+            return record
         except ValueError as error:
             await self._outbox.reject(row_id, error)
             return None

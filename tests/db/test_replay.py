@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from app.core.config import Settings
@@ -63,15 +64,16 @@ async def test_what_a_dead_process_left_comes_back_at_the_next_start(tmp_path: P
     """A payload that is no row and a row that the database refuses delay nothing else."""
     bad = record(prompt="poison")
     leave_payload(tmp_path, "torn", b'{"torn')
+    leave_payload(tmp_path, "another's", msgspec.json.encode(record(prompt="other")))
     leave(tmp_path, [record(prompt="one"), bad, record(prompt="two")])
     rows, watch = GatedRows(), Watch()
     async with keeping(rows, tmp_path, watch=watch) as log:
         await until_drained(log)
         assert log.outbox_rows == 0
     assert sorted(rows.kept) == ["one", "two"]
-    assert watch.rejected == 2
+    assert watch.rejected == 3
     rejected = {row["id"]: row["last_error"] for row in stored(tmp_path)}
-    assert rejected.keys() == {str(bad.id), "torn"}
+    assert rejected.keys() == {str(bad.id), "torn", "another's"}
     assert rejected[str(bad.id)] == "refused for its data"
 
 
