@@ -1,4 +1,4 @@
-"""Rows: one model, one repository, one writer, on PostgreSQL and on SQLite. It satisfies `services.chat.ports.RecordStore`.
+"""Rows on PostgreSQL and on SQLite; the writer satisfies `services.chat.ports.RecordStore`.
 
 writer.py          the group commit
 commits.py         one commit within its timeout; availability.py: whether the database takes rows
