@@ -93,7 +93,7 @@ class RedisScripts:
 
     def _report(self, *, available: bool, error: str | None = None) -> None:
         if available and not self._available:
-            log.info("quota.store_recovered")
+            log.info("quota_store.recovered")
         elif self._available and not available:
-            log.warning("quota.store_unavailable", error=error)
+            log.warning("quota_store.failed", error=error)
         self._available = available

@@ -84,7 +84,7 @@ def test_the_name_of_redis_has_no_answer(
     with started(tmp_path, http, groq, chats_database, env) as workers:
         ids = chats_in_time(workers)
         assert workers.finished_line(ids[-1])["kept"] == "database"
-        assert "quota.store_unavailable" in workers.program.output
+        assert "quota_store.failed" in workers.program.output
         assert workers.program.stop(signal.SIGTERM) == 0
 
 

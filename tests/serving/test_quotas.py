@@ -161,8 +161,8 @@ def test_redis_that_is_killed_costs_no_chat_and_counts_again_when_it_is_back(
         statuses = [ask(workers).status for _ in range(12)]
         assert statuses.count(200) in range(5, 8)  # a worker's first one may find that its connection broke
         assert statuses.count(429) >= 5
-        assert workers.program.wait_for("quota.store_unavailable")
-        assert workers.program.wait_for("quota.store_recovered")
+        assert workers.program.wait_for("quota_store.failed")
+        assert workers.program.wait_for("quota_store.recovered")
 
 
 def test_where_quotas_fail_closed_chats_wait_for_redis(served: Serves, redis: RedisServer) -> None:
