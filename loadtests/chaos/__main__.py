@@ -14,12 +14,12 @@ from pathlib import Path
 from loadtests.chaos.clients import Client
 from loadtests.chaos.faults import DatabaseFaults, GroqFaults, WorkerFaults
 from loadtests.chaos.history import SERVICE, History, Kind, Plan
+from loadtests.chaos.idle_bytes import sending_idle_bytes
 from loadtests.chaos.verdict import Evidence, judge, progress, report
 from loadtests.harness import outbox
 from loadtests.harness.command import command
 from loadtests.harness.environment import Environment, environment
 from loadtests.harness.rows import read_rows
-from tests.support.idle_bytes import sending_idle_bytes
 from tests.support.waiting import wait_until
 
 Injecting = Callable[[asyncio.Event], Coroutine[None, None, None]]

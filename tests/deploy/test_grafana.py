@@ -13,7 +13,7 @@ import pytest
 from app.core.outcomes import WITHOUT_ROW, Outcome
 from app.observability.conventions import ATTEMPT_RESULTS
 from app.observability.metrics import Metrics
-from tests.support.grafana import FOLDER, Json, dashboards, expressions, load_yaml, panels, variables
+from tests.deploy.grafana import FOLDER, Json, dashboards, expressions, load_yaml, panels, variables
 from tests.support.processes import PROJECT
 
 TYPES = {"bargauge", "heatmap", "stat", "table", "timeseries", "traces"}

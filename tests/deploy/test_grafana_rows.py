@@ -17,8 +17,8 @@ from app.core.outcomes import WITHOUT_ROW, Outcome
 from app.core.record import without_content
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
+from tests.deploy.grafana import Statement, as_sent, statements
 from tests.support.database import execute, query
-from tests.support.grafana import Statement, as_sent, statements
 from tests.support.processes import PROJECT
 from tests.support.records import record
 from tests.support.shared import SharedResources

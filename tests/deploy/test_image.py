@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from app.core.config import Settings
-from tests.support.container import ENGINE, IMAGE, Container, confined, engine, inspected, once, serving
+from tests.deploy.container import ENGINE, IMAGE, Container, confined, engine, inspected, once, serving
 from tests.support.database import query
 from tests.support.ports import free_port, free_ports
 from tests.support.service import HELLO, PATH, SimulatedGroq

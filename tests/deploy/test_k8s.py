@@ -7,7 +7,7 @@ from starlette.routing import Route
 
 from app.api.health import router
 from app.core.config import Settings
-from tests.support.k8s import BASE, PRODUCTION, base, build, container, environment, only, pod, read, secrets, selects
+from tests.deploy.k8s import BASE, PRODUCTION, base, build, container, environment, only, pod, read, secrets, selects
 from tests.support.processes import PROJECT
 
 SETTINGS = Settings(_env_file=None)

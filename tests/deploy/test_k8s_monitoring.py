@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.k8s import FOLDER, container, read
+from tests.deploy.k8s import FOLDER, container, read
 from tests.support.prometheus import FOLDER as PROMETHEUS
 from tests.support.prometheus import parse, promtool
 

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from app.core.config import Settings
-from tests.support.k8s import base, environment, only, pod, selects
+from tests.deploy.k8s import base, environment, only, pod, selects
 
 SERVER = pod("StatefulSet")["metadata"]["labels"]
 MIGRATION = pod("Job")["metadata"]["labels"]

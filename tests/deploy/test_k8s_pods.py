@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.k8s import container, environment, pod, secrets
+from tests.deploy.k8s import container, environment, pod, secrets
 from tests.support.ports import free_port, free_ports
 from tests.support.processes import PROJECT, run
 from tests.support.service import SimulatedGroq

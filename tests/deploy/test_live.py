@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.deploy.grafana import expressions
 from tests.support.database import query
-from tests.support.grafana import expressions
 from tests.support.http import client as http_client
 from tests.support.otlp import Collector, collecting
 from tests.support.prometheus import Prometheus, prometheus, rules

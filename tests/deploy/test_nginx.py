@@ -12,8 +12,8 @@ import httpx2
 import pytest
 
 from app.core.config import Settings
+from tests.deploy.nginx import SITE, Nginx, nginx
 from tests.support.database import query
-from tests.support.nginx import SITE, Nginx, nginx
 from tests.support.otlp import Collector, collecting
 from tests.support.ports import free_port
 from tests.support.processes import PROJECT, program
