@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the dashboards' JSON; with --check it only says whether they are what `panels/` describes."""
+"""Writes the dashboards' JSON from `panels/`; with --check it only reports files that are out of date."""
 
 import json
 import sys
@@ -17,17 +17,18 @@ DASHBOARDS = {
 
 
 def main(arguments: list[str]) -> None:
-    wanted = {f"{name}.json": json.dumps(page, indent=2, ensure_ascii=False) for name, page in DASHBOARDS.items()}
+    current = {
+        f"{name}.json": json.dumps(page, indent=2, ensure_ascii=False) + "\n" for name, page in DASHBOARDS.items()
+    }
     found = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
-    wanted = {name: text + "\n" for name, text in wanted.items()}
     if arguments == ["--check"]:
-        stale = sorted(name for name in wanted | found if wanted.get(name) != found.get(name))
+        stale = sorted(name for name in current | found if current.get(name) != found.get(name))
         if stale:
-            sys.exit(f"Not what deploy/grafana/panels says: {', '.join(stale)}. Run: python deploy/grafana/build.py")
+            sys.exit(f"Out of date with deploy/grafana/panels: {', '.join(stale)}. Run: make dashboards")
     elif arguments:
         sys.exit("usage: build.py [--check]")
     else:
-        for name, text in wanted.items():
+        for name, text in current.items():
             (FOLDER / name).write_text(text, encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The dashboards: current, sound, and asking for nothing that does not exist."""
+"""The dashboards are up to date and valid, and query existing metrics and labels."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tests.support.processes import PROJECT
 TYPES = {"bargauge", "heatmap", "stat", "table", "timeseries", "traces"}
 WITHOUT_UNIT = {"table", "traces"}
 BUILTIN = {"up", "ALERTS"}
-# Not on every system that the tests run on.
+# Not exported on every system that runs the tests.
 PROCESS = {"process_cpu_seconds_total", "process_open_fds", "process_resident_memory_bytes"}
 WORDS = {"and", "bool", "by", "group", "group_left", "ignoring", "on", "or", "unless", "without"}
 AGGREGATIONS = {"avg", "count", "max", "min", "sum"}
@@ -57,12 +57,12 @@ def known_metrics() -> set[str]:
         for rule in group["rules"]
         if "record" in rule
     }
-    families = {family.name for family in registry.collect()}  # some have no sample before Groq has said something
+    families = {family.name for family in registry.collect()}  # some have no samples before Groq's first response
     return {sample.name for sample in samples()} | families | recorded | BUILTIN | PROCESS
 
 
 def metrics_in(expr: str) -> set[str]:
-    """The names that select series: not those of functions, labels or durations."""
+    """Names of metrics, without functions, labels and durations."""
     bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^]]*\]', " ", expr)
     bare = re.sub(r"\b(by|on|ignoring|without|group_left)\s*\([^)]*\)", " ", bare)
     names = set(re.findall(r"(?<![\w:.])([a-zA-Z_:][\w:]*)(?![\w:]|\s*\()", bare))
@@ -74,31 +74,31 @@ def build(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_the_json_is_what_the_panels_say() -> None:
+def test_dashboards_are_up_to_date() -> None:
     checked = build(FOLDER)
     assert checked.returncode == 0, checked.stderr
 
 
-def test_a_json_that_is_not_current_is_told_from_one_that_is(tmp_path: Path) -> None:
+def test_check_names_changed_and_unknown_dashboards(tmp_path: Path) -> None:
     copy = shutil.copytree(FOLDER, tmp_path / "grafana")
     altered = copy / "dashboards" / "groq.json"
-    altered.write_text(altered.read_text().replace("Headroom", "Legroom"))
-    (copy / "dashboards" / "nobodys.json").write_text("{}")
+    altered.write_text(altered.read_text().replace("Rate-limit headroom", "Changed"))
+    (copy / "dashboards" / "unknown.json").write_text("{}")
     checked = build(copy)
     assert checked.returncode == 1
-    assert "groq.json, nobodys.json" in checked.stderr
+    assert "groq.json, unknown.json" in checked.stderr
     assert "overview.json" not in checked.stderr
 
 
 @pytest.mark.parametrize("expression", expressions(), ids=lambda each: f"{each.dashboard}: {each.panel}")
-def test_every_metric_that_is_asked_for_exists(expression: Any) -> None:
-    asked = metrics_in(expression.expr)
-    assert asked
-    assert asked <= known_metrics()
+def test_queried_metrics_exist(expression: Any) -> None:
+    names = metrics_in(expression.expr)
+    assert names
+    assert names <= known_metrics()
 
 
-def test_every_label_s_value_that_is_asked_for_exists() -> None:
-    """A misspelt outcome selects nothing, and looks like peace."""
+def test_selected_label_values_exist() -> None:
+    """A misspelt outcome would select nothing, which looks like an absence of errors."""
     known: dict[str, set[str]] = {}
     for sample in samples():
         for label, value in sample.labels.items():
@@ -111,7 +111,7 @@ def test_every_label_s_value_that_is_asked_for_exists() -> None:
 
 
 @pytest.mark.parametrize("uid", PAGES)
-def test_a_page_is_one_that_grafana_takes(uid: str) -> None:
+def test_dashboard_is_valid_for_grafana(uid: str) -> None:
     page = PAGES[uid]
     assert page["schemaVersion"] in (41, 42)
     assert page["refresh"] == "10s"
@@ -125,7 +125,7 @@ def test_a_page_is_one_that_grafana_takes(uid: str) -> None:
 
 
 @pytest.mark.parametrize("uid", PAGES)
-def test_panels_fill_the_page_and_do_not_overlap(uid: str) -> None:
+def test_panels_fill_the_grid_without_overlap(uid: str) -> None:
     taken: set[tuple[int, int]] = set()
     height = 0
     for each in PAGES[uid]["panels"]:
@@ -139,7 +139,7 @@ def test_panels_fill_the_page_and_do_not_overlap(uid: str) -> None:
 
 
 @pytest.mark.parametrize(("uid", "shown"), PANELS, ids=[f"{uid}: {shown['title']}" for uid, shown in PANELS])
-def test_a_panel_says_what_it_means_and_names_its_source(uid: str, shown: Json) -> None:
+def test_panel_has_a_description_a_unit_and_a_known_data_source(uid: str, shown: Json) -> None:
     assert shown["type"] in TYPES
     assert shown["title"]
     assert shown["description"].endswith(".")
@@ -150,7 +150,7 @@ def test_a_panel_says_what_it_means_and_names_its_source(uid: str, shown: Json) 
     assert all(target["datasource"] == shown["datasource"] for target in shown["targets"])
 
 
-def test_a_link_leads_to_a_page_that_exists() -> None:
+def test_links_point_to_existing_dashboards() -> None:
     texts = [json.dumps(page) for page in PAGES.values()]
     texts += [path.read_text() for path in (FOLDER / "provisioning").rglob("*.yml")]
     linked = {uid for text in texts for uid in re.findall(r"/d/([\w-]+)", text)}
@@ -159,8 +159,8 @@ def test_a_link_leads_to_a_page_that_exists() -> None:
         assert {link["url"] for link in page["links"]} == {f"/d/{other}" for other in PAGES if other != uid}
 
 
-def test_a_dot_leads_to_its_trace_and_to_its_row() -> None:
-    """The name of the destination is the exemplar's label; any other name makes no link, and no error."""
+def test_exemplars_link_to_the_trace_and_the_row() -> None:
+    """A destination's name is the exemplar's label. Grafana ignores other names without an error."""
     destinations = provisioned()["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
     assert {destination["name"] for destination in destinations} == {"trace_id"}
     assert [destination.get("datasourceUid") for destination in destinations] == ["jaeger", None]
@@ -168,25 +168,25 @@ def test_a_dot_leads_to_its_trace_and_to_its_row() -> None:
         assert any(target["exemplar"] for target in panel("chat-overview", title)["targets"])
 
 
-def test_nothing_of_a_password_is_in_a_file() -> None:
+def test_data_sources_contain_no_password() -> None:
     assert provisioned()["postgres"]["secureJsonData"] == {"password": "$CHAT_READER_PASSWORD"}
 
 
-def test_every_outcome_and_result_has_its_colour() -> None:
-    assert set(colours(panel("chat-overview", "Requests, by how they ended"))) == set(Outcome)
-    assert set(colours(panel("chat-groq", "Attempts, by result"))) == set(ATTEMPT_RESULTS)
+def test_every_outcome_and_result_has_a_colour() -> None:
+    assert set(colours(panel("chat-overview", "Requests by outcome"))) == set(Outcome)
+    assert set(colours(panel("chat-groq", "Attempts by result"))) == set(ATTEMPT_RESULTS)
     (listed,) = [each for each in variables(PAGES["chat-chats"]) if each["name"] == "outcome"]
     assert set(listed["query"].split(",")) == set(Outcome) - WITHOUT_ROW
 
 
-def test_everything_but_success_has_one_who_is_to_blame() -> None:
-    targets = panel("chat-overview", "Who left, and who failed")["targets"]
-    blamed = [name for target in targets for name in re.findall(r'outcome=~"([^"]*)"', target["expr"])[0].split("|")]
-    assert sorted([*blamed, "completed"]) == sorted(Outcome)
+def test_every_outcome_except_completed_has_one_cause() -> None:
+    targets = panel("chat-overview", "Share of requests by cause")["targets"]
+    found = [name for target in targets for name in re.findall(r'outcome=~"([^"]*)"', target["expr"])[0].split("|")]
+    assert sorted([*found, "completed"]) == sorted(Outcome)
 
 
-def test_the_overview_and_the_rules_agree_on_what_is_bad() -> None:
-    (target,) = panel("chat-overview", "Available")["targets"]
+def test_overview_and_rules_count_the_same_outcomes_as_failures() -> None:
+    (target,) = panel("chat-overview", "Availability")["targets"]
     bad = set(re.findall(r'outcome=~"([^"]*)"', target["expr"])[0].split("|"))
     assert bad == {
         "upstream_error",

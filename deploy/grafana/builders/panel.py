@@ -1,4 +1,4 @@
-"""The kinds of panels, as Grafana's JSON. Where a panel stands is its page's business."""
+"""Panels as Grafana's JSON, one function for each kind; dashboard.py positions them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ NO_DATA = {"type": "special", "options": {"match": "null+nan", "result": {"text"
 
 
 def thresholds(first: str, *steps: tuple[float, str]) -> Json:
-    """The colour at the bottom, then from which value on there is another."""
+    """The lowest colour, and steps of (value from which it applies, colour)."""
     levels = [{"color": first, "value": None}, *({"color": colour, "value": value} for value, colour in steps)]
     return {"mode": "absolute", "steps": levels}
 
@@ -23,7 +23,7 @@ def stat(
     width: int = 0,
     **more: object,
 ) -> Json:
-    """One big number, or a few; its colour comes from `levels`."""
+    """One large number for each series, coloured by `levels`."""
     defaults = {"unit": unit, "color": {"mode": "thresholds"}, "thresholds": levels or thresholds("text")}
     options = {
         "colorMode": "value",
@@ -53,7 +53,7 @@ def timeseries(
     width: int = 0,
     **more: object,
 ) -> Json:
-    """Curves; `limit` draws the line that they should stay under, or above."""
+    """Lines or bars over time; `limit` draws a dashed threshold."""
     custom = {
         "drawStyle": "bars" if bars else "line",
         "fillOpacity": 70 if bars else 30 if stacked else 8,
@@ -85,7 +85,7 @@ def timeseries(
 def percentiles(
     title: str, description: str, histogram: str, selector: str = "", *, limit: float | None = None, width: int = 0
 ) -> Json:
-    """The median and the slow ones; each dot is an observation, with its trace."""
+    """p50, p95 and p99 of a histogram; each dot is an exemplar with a link to its trace."""
     named = (("p50", 0.5, "green"), ("p95", 0.95, "yellow"), ("p99", 0.99, "orange"))
     curves = (
         promql(percentile(quantile, histogram, selector), name, exemplars=name == "p99") for name, quantile, _ in named
@@ -95,7 +95,7 @@ def percentiles(
 
 
 def heatmap(title: str, description: str, target: Json, *, unit: str, width: int = 0) -> Json:
-    """How many were how long, when."""
+    """The distribution of a histogram over time."""
     options = {
         "calculate": False,
         "cellGap": 1,
@@ -136,7 +136,7 @@ def table(
     width: int = 0,
     **more: object,
 ) -> Json:
-    """`columns` are overrides, for the columns that are more than text."""
+    """A table; `columns` are overrides for columns that need a unit, a link or a colour."""
     defaults = {"custom": {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "inspect": False}}
     options = {"cellHeight": "sm", "showHeader": True}
     panel = _panel("table", title, description, targets, defaults | more, options, columns, width=width)
@@ -148,7 +148,7 @@ def traces(title: str, description: str, target: Json, *, width: int = 0) -> Jso
 
 
 def override(column: str, **properties: object) -> Json:
-    """What one column or curve does differently; `custom__width` is Grafana's `custom.width`."""
+    """Properties of one column or series; `custom__width` sets Grafana's `custom.width`."""
     listed = [{"id": name.replace("__", "."), "value": value} for name, value in properties.items()]
     return {"matcher": {"id": "byName", "options": column}, "properties": listed}
 
@@ -158,16 +158,16 @@ def link(title: str, url: str, *, new_tab: bool = False) -> Json:
 
 
 def coloured(colours: Mapping[str, str]) -> Json:
-    """A column's words in their colours."""
-    words = {word: {"color": colour, "index": index} for index, (word, colour) in enumerate(colours.items())}
-    return {"mappings": [{"type": "value", "options": words}], "custom__cellOptions": {"type": "color-text"}}
+    """Properties of a column whose values have colours."""
+    values = {value: {"color": colour, "index": index} for index, (value, colour) in enumerate(colours.items())}
+    return {"mappings": [{"type": "value", "options": values}], "custom__cellOptions": {"type": "color-text"}}
 
 
 def _fixed(colour: str) -> Json:
     return {"mode": "fixed", "fixedColor": colour}
 
 
-def _panel(  # noqa: PLR0917 - what every panel has, in Grafana's order
+def _panel(  # noqa: PLR0917 - the properties of every panel, in Grafana's order
     kind: str,
     title: str,
     description: str,
@@ -178,7 +178,7 @@ def _panel(  # noqa: PLR0917 - what every panel has, in Grafana's order
     *,
     width: int,
 ) -> Json:
-    """`may_be_empty` says why there may be nothing to see, and is what a person then reads."""
+    """`may_be_empty` is the text that a panel without data shows."""
     if reason := defaults.pop("may_be_empty", None):
         defaults["noValue"] = reason
     return {

@@ -1,4 +1,4 @@
-"""The data sources, by the uids that provisioning gives them, and what panels ask them."""
+"""Data sources, by the uids in provisioning/, and queries of them."""
 
 from typing import Any
 
@@ -10,28 +10,28 @@ POSTGRES: Json = {"type": "grafana-postgresql-datasource", "uid": "postgres"}
 
 
 def promql(expr: str, legend: str = "", *, exemplars: bool = False) -> Json:
-    """A curve, or several; `legend` names them, with {{label}} in it."""
+    """A range query; `legend` names its series and may contain {{label}}."""
     return _prometheus(expr, legend, "time_series") | {"range": True, "instant": False, "exemplar": exemplars}
 
 
 def promql_now(expr: str, legend: str = "", *, table: bool = False) -> Json:
-    """What is true at the end of the time range."""
+    """An instant query at the end of the time range."""
     return _prometheus(expr, legend, "table" if table else "time_series") | {"range": False, "instant": True}
 
 
 def promql_heatmap(expr: str) -> Json:
-    """A histogram's buckets over time."""
+    """A range query of a histogram's buckets."""
     return _prometheus(expr, "{{le}}", "heatmap") | {"range": True, "instant": False, "exemplar": True}
 
 
 def percentile(quantile: float, histogram: str, selector: str = "", *, by: str = "") -> str:
-    """PromQL: a percentile over all workers, or for each value of the label `by`."""
+    """PromQL for a percentile over all workers, or for each value of the label `by`."""
     labels = f"le, {by}" if by else "le"
     return f"histogram_quantile({quantile}, sum by ({labels}) (rate({histogram}_bucket{selector}[$__rate_interval])))"
 
 
 def sql(text: str, *, over_time: bool = False) -> Json:
-    """Rows for a table; `over_time` wants the columns time, metric and value, and draws curves."""
+    """Rows of a table; with `over_time` series, from the columns time, metric and value."""
     return {
         "datasource": POSTGRES,
         "editorMode": "code",
@@ -42,7 +42,7 @@ def sql(text: str, *, over_time: bool = False) -> Json:
 
 
 def trace(trace_id: str) -> Json:
-    """One trace; an empty query type asks for it by its id."""
+    """One trace; the empty query type selects it by its id."""
     return {"datasource": JAEGER, "query": trace_id, "queryType": ""}
 
 

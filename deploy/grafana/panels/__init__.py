@@ -1,1 +1,1 @@
-"""The dashboards, one module each: `DASHBOARD` is its JSON."""
+"""The dashboards: each has a module with its JSON in `DASHBOARD`."""

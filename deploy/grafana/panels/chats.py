@@ -1,4 +1,4 @@
-"""The rows: one chat in full with its trace, the last, the slowest and the failed ones, and who caused what."""
+"""Rows of chat_logs: one chat with its trace, the latest, slowest and failed chats, totals by outcome and client."""
 
 import json
 from urllib.parse import quote
@@ -14,7 +14,7 @@ NONE = "No chats in this time range."
 
 
 def explore_trace() -> str:
-    """Grafana's Explore, with the trace of the cell that was clicked."""
+    """URL of Grafana's Explore with the trace of the clicked cell."""
     clicked = "${__value.raw}"
     query = {"refId": "A", "datasource": JAEGER, "query": clicked, "queryType": ""}
     pane = {"datasource": JAEGER["uid"], "queries": [query], "range": {"from": "now-1h", "to": "now"}}
@@ -22,32 +22,32 @@ def explore_trace() -> str:
     return "/explore?schemaVersion=1&panes=" + panes.replace(quote(clicked), clicked)
 
 
-WHOLE_CHAT = "/d/chat-chats?var-id=${__value.raw}&${outcome:queryparam}&${model:queryparam}&${__url_time_range}"
+SELECT_CHAT = "/d/chat-chats?var-id=${__value.raw}&${outcome:queryparam}&${model:queryparam}&${__url_time_range}"
 COLUMNS = [
     override("time", unit="dateTimeAsLocal", custom__width=170),
-    override("id", links=[link("The whole chat", WHOLE_CHAT)], custom__width=120),
+    override("id", links=[link("Show this chat", SELECT_CHAT)], custom__width=120),
     override("outcome", **coloured(COLOURS), custom__width=150),
     override("first token", unit="s", custom__width=90),
     override("duration", unit="s", custom__width=90),
     override("attempts", custom__width=80),
     override("tokens", custom__width=70),
     override("cost", unit="currencyUSD", custom__width=90),
-    override("trace", links=[link("Its trace", explore_trace(), new_tab=True)], custom__width=120),
+    override("trace", links=[link("Show its trace", explore_trace(), new_tab=True)], custom__width=120),
 ]
 
 
-def listed(title: str, description: str, query: str, *, none: str = NONE) -> Json:
-    return table(title, description, sql(query), columns=COLUMNS, may_be_empty=none)
+def chat_table(title: str, description: str, query: str, *, empty: str = NONE) -> Json:
+    return table(title, description, sql(query), columns=COLUMNS, may_be_empty=empty)
 
 
 totals = row(
-    "What happened",
+    "Summary",
     line(
         4,
         stat(
-            "Chats in this time range",
-            """Of the chosen models and outcomes. Requests that were not let in have no row: they are on the
-            Overview only.""",
+            "Totals",
+            """Chats with the selected models and outcomes in this time range. Requests that were not admitted have no
+            row; the Overview counts them.""",
             sql(chats_sql.TOTALS),
             unit="short",
             overrides=[
@@ -59,24 +59,24 @@ totals = row(
     ),
 )
 
-chosen = row(
-    "The chosen chat",
+selected = row(
+    "Selected chat",
     line(
         14,
         table(
-            "The chat",
-            """All that is kept of the chat whose id is in the box above: its own, its trace's, its caller's or
-            Groq's. With an empty box, the last chat.""",
+            "Chat record",
+            """All columns of the chat with the Id above: a chat id, trace id, client request id or Groq's request id.
+            Without an Id, the latest chat.""",
             sql(chats_sql.FACTS),
             columns=[
                 override("field", custom__width=160),
                 override("value", custom__cellOptions={"type": "auto", "wrapText": True}, custom__inspect=True),
             ],
-            may_be_empty="No chat in this time range has this id. A chat's own id is found whenever it was.",
+            may_be_empty="No chat in this time range has this id. Chat ids are found at any time.",
         ),
         traces(
-            "Its trace",
-            "Where its time went. None, if traces are not exported, if it was not sampled, or if Jaeger has let it go.",
+            "Trace",
+            "Trace of the selected chat. Empty if it was not exported or sampled, or if Jaeger has deleted it.",
             trace("$trace"),
         ),
     ),
@@ -86,39 +86,38 @@ lists = row(
     "Chats",
     line(
         10,
-        listed(
-            "The last ones",
-            "Texts are shortened here. Click an id to read the chat, a trace to see where its time went.",
+        chat_table(
+            "Latest chats",
+            "Texts are cut to 100 characters. Click an id to select the chat, a trace id to open its trace.",
             chats_sql.LAST,
         ),
     ),
     line(
         9,
-        listed(
-            "The slowest to begin",
-            "The longest waits for a first token. Many attempts mean retries; a single one that took long means Groq.",
+        chat_table(
+            "Slowest time to first token",
+            "Several attempts indicate retries; one slow attempt indicates latency of Groq.",
             chats_sql.SLOWEST,
         ),
     ),
     line(
         9,
-        listed(
-            "Those that Groq or we failed at",
-            """Failures that have a row, whatever outcome is chosen above. The error says what happened, the trace
-            where.""",
-            chats_sql.FAILED_ONES,
-            none="None in this time range.",
+        chat_table(
+            "Failed chats",
+            """Chats with an outcome that counts against availability. The selected outcomes do not apply.""",
+            chats_sql.FAILED_CHATS,
+            empty="None in this time range.",
         ),
     ),
 )
 
 sums = row(
-    "Who and what",
+    "Breakdown",
     line(
         8,
         timeseries(
-            "Chats, by outcome",
-            "Rows, by when they began. The Overview counts requests, by when they ended.",
+            "Chats by outcome",
+            "Counted at the start of the chat. The Overview counts requests at their end.",
             sql(chats_sql.BY_OUTCOME, over_time=True),
             unit="short",
             stacked=True,
@@ -128,8 +127,8 @@ sums = row(
         )
         | {"interval": "10s", "maxDataPoints": 100},
         table(
-            "Clients, by cost",
-            "Who asks, how much, and what it costs. Chats that broke off before Groq had counted are estimated.",
+            "Cost by client",
+            "Tokens are estimated for chats that ended before Groq reported usage.",
             sql(chats_sql.BY_CLIENT),
             columns=[
                 override("cost", unit="currencyUSD"),
@@ -142,15 +141,15 @@ sums = row(
 
 DASHBOARD = dashboard(
     "Chats",
-    "The rows of chat_logs, with what people wrote: who may open this page may read it all.",
+    "Rows of chat_logs with prompts and answers. Every user of this dashboard can read them.",
     totals,
-    chosen,
+    selected,
     lists,
     sums,
     variables=[
-        text_variable("id", "Id", "A chat's id (the response's x-request-id), its trace's, its caller's or Groq's."),
+        text_variable("id", "Id", "Chat id (x-request-id), trace id, client request id or Groq's request id."),
         list_variable("outcome", "Outcome", list(WITH_ROW)),
         sql_variable("model", "Model", chats_sql.MODELS),
-        sql_variable("trace", "Trace", chats_sql.CHOSEN_TRACE, hidden=True),
+        sql_variable("trace", "Trace", chats_sql.SELECTED_TRACE, hidden=True),
     ],
 )

@@ -1,28 +1,28 @@
-"""What the Chats page asks PostgreSQL.
+"""SQL of the Chats dashboard.
 
-Everything is bounded twice: by the dashboard's time range, which created_at has an index for, and by a LIMIT. Only a
-chat's own id is looked for at any time: it is the primary key.
+The time range, for which created_at has an index, and a LIMIT bound every query. Only chat ids are found outside the
+time range, by the primary key.
 """
 
 from builders.outcome import FAILED, WITH_ROW
 
 IN_RANGE = "$__timeFilter(created_at) AND model_name IN (${model:sqlstring})"
-SELECTED = IN_RANGE + " AND outcome IN (${outcome:sqlstring})"
+FILTERED = IN_RANGE + " AND outcome IN (${outcome:sqlstring})"
 FAILURES = IN_RANGE + " AND outcome IN ({})".format(", ".join(f"'{name}'" for name in FAILED if name in WITH_ROW))
 
 MODELS = "SELECT DISTINCT model_name FROM chat_logs WHERE $__timeFilter(created_at) ORDER BY 1 LIMIT 100"
 
 
 def _filled(query: str, **parts: str) -> str:
-    """With other constants of this file; what a person enters, Grafana quotes where it says `:sqlstring`."""
+    """The query with other constants of this file inserted; Grafana quotes the user's input (`:sqlstring`)."""
     for name, part in parts.items():
         query = query.replace(name, part)
     return query
 
 
-# The chat that has the id in the box; or else the last one in the time range that has it as its trace's, its caller's
-# or Groq's id; with an empty box the last of all. CASE keeps what is no UUID from being cast to one.
-CHOSEN = """
+# The chat with this id; otherwise the latest chat of the time range with it as trace id, client request id or Groq's
+# request id; without an id the latest chat. CASE prevents the cast of a text that is not a UUID.
+SELECTED = """
 SELECT * FROM (
   (SELECT * FROM chat_logs
    WHERE id = CASE WHEN trim(${id:sqlstring}) ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
@@ -34,16 +34,16 @@ SELECT * FROM (
 ) AS found LIMIT 1
 """
 
-CHOSEN_TRACE = CHOSEN.replace("SELECT *", "SELECT coalesce(trace_id, '')", 1).strip()
+SELECTED_TRACE = SELECTED.replace("SELECT *", "SELECT coalesce(trace_id, '')", 1).strip()
 
-# A line for each column, in the table's order; a column that comes later shows up by itself.
+# A line for each column, in the table's order; new columns are included.
 FACTS = _filled(
     """
 SELECT field, coalesce(value, '-') AS value
-FROM (CHOSEN) AS chosen, json_each_text(row_to_json(chosen)) WITH ORDINALITY AS facts (field, value, place)
+FROM (SELECTED) AS selected, json_each_text(row_to_json(selected)) WITH ORDINALITY AS facts (field, value, place)
 ORDER BY place LIMIT 100
 """,
-    CHOSEN=CHOSEN.strip(),
+    SELECTED=SELECTED.strip(),
 )
 
 _LIST = """
@@ -53,9 +53,9 @@ SELECT created_at AS "time", id::text AS id, outcome, error_code AS error, model
        completion_tokens AS tokens, cost_usd AS cost, coalesce(client, '-') AS client, trace_id AS trace
 FROM chat_logs WHERE CONDITIONS
 """
-LAST = _LIST.replace("CONDITIONS", SELECTED) + "ORDER BY created_at DESC LIMIT 100"
-SLOWEST = _LIST.replace("CONDITIONS", SELECTED + " AND ttft_ms IS NOT NULL") + "ORDER BY ttft_ms DESC LIMIT 20"
-FAILED_ONES = _LIST.replace("CONDITIONS", FAILURES) + "ORDER BY created_at DESC LIMIT 50"
+LAST = _LIST.replace("CONDITIONS", FILTERED) + "ORDER BY created_at DESC LIMIT 100"
+SLOWEST = _LIST.replace("CONDITIONS", FILTERED + " AND ttft_ms IS NOT NULL") + "ORDER BY ttft_ms DESC LIMIT 20"
+FAILED_CHATS = _LIST.replace("CONDITIONS", FAILURES) + "ORDER BY created_at DESC LIMIT 50"
 
 TOTALS = _filled(
     """
@@ -65,7 +65,7 @@ SELECT count(*) AS chats, avg((outcome = 'completed')::int)::float8 AS completed
        count(DISTINCT client) AS clients
 FROM chat_logs WHERE CONDITIONS LIMIT 1
 """,
-    CONDITIONS=SELECTED,
+    CONDITIONS=FILTERED,
 )
 
 BY_OUTCOME = _filled(
@@ -74,7 +74,7 @@ SELECT $__timeGroupAlias(created_at, $__interval), outcome AS metric, count(*) A
 FROM chat_logs WHERE CONDITIONS
 GROUP BY 1, 2 ORDER BY 1 LIMIT 10000
 """,
-    CONDITIONS=SELECTED,
+    CONDITIONS=FILTERED,
 )
 
 BY_CLIENT = _filled(
@@ -84,5 +84,5 @@ SELECT coalesce(client, '-') AS client, count(*) AS chats, sum(prompt_tokens)::f
 FROM chat_logs WHERE CONDITIONS
 GROUP BY 1 ORDER BY cost DESC NULLS LAST LIMIT 50
 """,
-    CONDITIONS=SELECTED,
+    CONDITIONS=FILTERED,
 )

@@ -1,4 +1,4 @@
-"""How Groq does: what attempts come to, what is left of its limits, and its time told from ours."""
+"""Groq: results of attempts, retries, rate limits, and latency of Groq and of the service."""
 
 from builders.dashboard import dashboard, label_variable, line, row
 from builders.outcome import RESULT_COLOURS
@@ -25,69 +25,69 @@ def attempts(result: str) -> str:
 
 
 def limits() -> Json:
-    names = {"Value #A": "limit", "Value #B": "left", "Value #C": "whole again in"}
+    names = {"Value #A": "limit", "Value #B": "remaining", "Value #C": "reset in"}
     order = {name: place for place, name in enumerate(("model", "kind", *names))}
     shown = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": names}
     return table(
-        "Limits",
-        """As Groq last said; of all workers, the one that heard the least. Requests count by the day, tokens by the
-        minute.""",
+        "Rate limits by model",
+        """From Groq's latest response headers; the lowest value of all workers. Groq limits requests per day and tokens
+        per minute.""",
         promql_now(f"min by (model, kind) (groq_ratelimit_limit{MODEL})", table=True),
         promql_now(f"min by (model, kind) (groq_ratelimit_remaining{MODEL})", table=True),
         promql_now(f"max by (model, kind) (groq_ratelimit_reset_seconds{MODEL})", table=True),
         transformations=[{"id": "merge", "options": {}}, {"id": "organize", "options": shown}],
         columns=[
             override("limit", unit="short"),
-            override("left", unit="short"),
-            override("whole again in", unit="s", decimals=0),
+            override("remaining", unit="short"),
+            override("reset in", unit="s", decimals=0),
         ],
     )
 
 
-well = row(
-    "Is Groq well?",
+health = row(
+    "Groq health",
     line(
         4,
         share(
-            "Attempts that succeed",
-            "Among those that we did not break off ourselves. Below, see which result the others have.",
+            "Attempt success rate",
+            "Successful attempts, without those that the service cancelled. *Attempts by result* has the errors.",
             attempts('="ok"'),
             attempts('!~"cancelled|internal_error"'),
             thresholds("red", (0.95, "orange"), (0.99, "green")),
         ),
         share(
-            "Attempts refused with 429",
-            "We ask for more than Groq's limits allow: spread the load, or ask Groq for more.",
+            "Rate-limited attempts",
+            "Share of attempts that Groq answered with 429. Spread the load over models, or request higher limits.",
             attempts('="rate_limit_exceeded"'),
             attempts('!=""'),
             thresholds("green", (0.01, "orange"), (0.05, "red")),
         ),
         share(
-            "Attempts that are retries",
-            "Of all models. They heal what can be healed, and make people wait.",
+            "Share of retries",
+            "Retries / attempts, of all models. Retries hide failures and add latency.",
             "chat_retries_total",
             ATTEMPTS,
             thresholds("green", (0.02, "orange"), (0.1, "red")),
         ),
         stat(
-            "Least headroom",
-            "What is left of the limit that is nearest to its end. Under 10 %, slow the load down until it is reset.",
+            "Lowest headroom",
+            "Remaining share of the rate limit nearest to exhaustion. Below 10 %, reduce the load until it resets.",
             promql_now(f"min({HEADROOM})"),
             unit="percentunit",
             decimals=0,
             levels=thresholds("red", (0.1, "orange"), (0.25, "green")),
         ),
         stat(
-            "Our key refused",
-            "How often Groq did not take our key. Once is too often: set a GROQ_API_KEY that works.",
+            "Rejected API key",
+            "Attempts that Groq answered with 401 or 403, in this time range. Set a valid GROQ_API_KEY.",
             promql_now(f'sum(increase({ATTEMPTS}{{result="upstream_refused_key"}}[$__range]))'),
             unit="short",
             decimals=0,
             levels=thresholds("green", (0.5, "red")),
         ),
         share(
-            "Our share of the wait",
-            """How much of the time to first token is ours, not Groq's. Over 5 %, see the event loops on the Workers
+            "Service overhead",
+            """Share of the time to first token that the service adds. Above 5 %, see the event loop lag on the Workers
             page.""",
             f"{OVERHEAD}_sum",
             f"{TO_FIRST}_sum",
@@ -96,14 +96,14 @@ well = row(
     ),
 )
 
-tries = row(
+attempts_row = row(
     "Attempts",
     line(
         8,
         timeseries(
-            "Attempts, by result",
-            """Each request to Groq; cancelled ones had lost their client. When orange and red grow, Groq's status
-            page is the next thing to look at.""",
+            "Attempts by result",
+            """Requests to Groq. `cancelled`: the client disconnected. If orange and red increase, check Groq's status
+            page.""",
             promql(f"sum by (result) (rate({ATTEMPTS}{MODEL}[$__rate_interval]))", "{{result}}"),
             unit="reqps",
             stacked=True,
@@ -112,16 +112,16 @@ tries = row(
             width=10,
         ),
         timeseries(
-            "Retries, by reason",
-            "Attempts that followed a failed one. If they do not come down again, it is no hiccup, but an outage.",
+            "Retries by reason",
+            "Attempts after a failed attempt. A peak is a short failure; a lasting level is an outage.",
             promql("sum by (reason) (rate(chat_retries_total[$__rate_interval]))", "{{reason}}"),
             unit="reqps",
             stacked=True,
             colours=RESULT_COLOURS,
         ),
         timeseries(
-            "429s and refused keys",
-            "Attempts that Groq did not serve because of who asks, and how much.",
+            "Rate limits and rejected keys",
+            "Attempts that Groq answered with 429 (rate limit), 401 or 403 (API key).",
             promql(
                 f"sum by (result) (rate({attempts(REFUSED)}[$__rate_interval]))",
                 "{{result}}",
@@ -132,21 +132,21 @@ tries = row(
     ),
 )
 
-headroom = row(
-    "Limits",
+rate_limits = row(
+    "Rate limits",
     line(
         7,
         timeseries(
-            "Headroom",
-            "What is left of each limit, as Groq last said. Under the line, chats are about to be refused.",
+            "Rate-limit headroom",
+            "Remaining share of each rate limit, from Groq's latest response. At 0 Groq answers with 429.",
             promql(f"min by (model, kind) ({HEADROOM})", "{{model}} {{kind}}"),
             unit="percentunit",
             limit=0.1,
             max=1,
         ),
         timeseries(
-            "Whole again in",
-            "How long Groq said that a limit takes to be whole again. Tokens take seconds, requests up to a day.",
+            "Time until rate-limit reset",
+            "From Groq's latest response: seconds for tokens, up to a day for requests.",
             promql(f"max by (model, kind) (groq_ratelimit_reset_seconds{MODEL})", "{{model}} {{kind}}"),
             unit="s",
         ),
@@ -154,29 +154,29 @@ headroom = row(
     ),
 )
 
-clock = row(
-    "Where the time goes",
+latency = row(
+    "Latency",
     line(
         9,
         timeseries(
-            "Groq's time, and ours",
-            """Groq's phases as Groq reports them, and what we add before the first token. The scale is logarithmic:
-            ours should lie a decade or more below Groq's.""",
-            promql(percentile(0.5, PHASE, by="phase"), "Groq's {{phase}} p50"),
-            promql(percentile(0.95, PHASE, by="phase"), "Groq's {{phase}} p95"),
-            promql(percentile(0.5, OVERHEAD), "ours p50"),
-            promql(percentile(0.95, OVERHEAD), "ours p95"),
-            promql(percentile(0.99, OVERHEAD), "ours p99"),
+            "Groq phases and service overhead",
+            """Phases as Groq reports them, and the time that the service adds before the first token. On the
+            logarithmic scale, the overhead should be at least a decade below Groq's phases.""",
+            promql(percentile(0.5, PHASE, by="phase"), "Groq {{phase}} p50"),
+            promql(percentile(0.95, PHASE, by="phase"), "Groq {{phase}} p95"),
+            promql(percentile(0.5, OVERHEAD), "overhead p50"),
+            promql(percentile(0.95, OVERHEAD), "overhead p95"),
+            promql(percentile(0.99, OVERHEAD), "overhead p99"),
             unit="s",
             logarithmic=True,
-            colours={"ours p50": "light-purple", "ours p95": "purple", "ours p99": "dark-purple"},
+            colours={"overhead p50": "light-purple", "overhead p95": "purple", "overhead p99": "dark-purple"},
             legend="table",
             width=14,
         ),
         percentiles(
-            "Whole chats",
-            """Those that completed, from request to end. Long answers take long: compare with the tokens on the
-            Overview.""",
+            "Chat duration",
+            """Completed chats, from the request to the end of the answer. It depends on the length of answers: compare
+            with *Token throughput* on the Overview.""",
             "chat_duration_seconds",
             '{model=~"$model", outcome="completed"}',
         ),
@@ -184,14 +184,14 @@ clock = row(
     line(
         8,
         percentiles(
-            "Longest silence within an answer",
-            "A dot leads to its trace. An answer that is silent for longer than INTER_TOKEN_TIMEOUT_S is ended.",
+            "Longest stall per chat",
+            "Longest time between two chunks of a stream. Above INTER_TOKEN_TIMEOUT_S the service ends the chat.",
             STALL,
             MODEL,
         ),
         heatmap(
-            "Longest silence, all chats",
-            "A band far above the others are stalls: Groq stops for a while and goes on.",
+            "Longest stall distribution",
+            "A separate band with high values indicates streams that Groq interrupts and resumes.",
             promql_heatmap(f"sum by (le) (increase({STALL}_bucket{MODEL}[$__rate_interval]))"),
             unit="s",
         ),
@@ -200,10 +200,10 @@ clock = row(
 
 DASHBOARD = dashboard(
     "Groq",
-    "How Groq does: what attempts come to, what is left of its limits, and its time told from ours.",
-    well,
-    tries,
-    headroom,
-    clock,
+    "Results of attempts, retries, rate limits, and latency of Groq and of the service.",
+    health,
+    attempts_row,
+    rate_limits,
+    latency,
     variables=[label_variable("model", "Model", "chat_requests_total")],
 )

@@ -1,11 +1,11 @@
-"""Is it well? The promises, who left and who failed, how fast it is, what it costs. Grafana's home page."""
+"""Grafana's home page: SLOs, alerts, outcomes of requests, latency, load and cost."""
 
 from builders.dashboard import dashboard, label_variable, line, row
 from builders.outcome import COLOURS, GROUP_COLOURS, GROUPS
 from builders.panel import bar_gauge, heatmap, link, percentiles, stat, timeseries
 from builders.query import promql, promql_heatmap, promql_now
 
-from panels.promises import PROMISES
+from panels.slos import SERVICE_HEALTH
 
 MODEL = '{model=~"$model"}'
 TO_FIRST = "chat_time_to_first_token_seconds"
@@ -23,9 +23,9 @@ traffic = row(
     line(
         8,
         timeseries(
-            "Requests, by how they ended",
-            """A request counts when it ends. Orange and red are Groq's and ours, blue is the client's, purple was
-            not let in.""",
+            "Requests by outcome",
+            """Counted at the end of the request. Orange: failures of Groq. Red: failures of the service. Blue: client
+            disconnects. Purple: not admitted.""",
             promql(f"sum by (outcome) (rate(chat_requests_total{MODEL}[$__rate_interval]))", "{{outcome}}"),
             unit="reqps",
             stacked=True,
@@ -33,9 +33,9 @@ traffic = row(
             legend="table",
         ),
         timeseries(
-            "Who left, and who failed",
-            """Shares of all requests. People who leave early are no failure; many at once are: compare with the
-            time to first token.""",
+            "Share of requests by cause",
+            """Requests that did not complete, as shares of all requests. Client disconnects do not count against the
+            SLO; if they increase, compare them with the time to first token.""",
             *(promql(share(outcomes), group) for group, outcomes in GROUPS.items()),
             unit="percentunit",
             colours=GROUP_COLOURS,
@@ -44,29 +44,29 @@ traffic = row(
     ),
 )
 
-speed = row(
-    "Speed",
+latency = row(
+    "Latency",
     line(
         8,
         percentiles(
             "Time to first token",
-            """From the request's last byte to the first token, retries included. Each dot is a chat: it leads to
-            its trace and to its row. The line is what is promised for 95 of 100.""",
+            """From the last byte of the request to the first token, including retries. Each dot is a chat, with links
+            to its trace and row. The dashed line is the SLO for 95 % of the chats.""",
             TO_FIRST,
             MODEL,
             limit=1,
         )
-        | {"links": [link("The slowest chats of this time", "/d/chat-chats?${__url_time_range}")]},
+        | {"links": [link("Slowest chats in this time range", "/d/chat-chats?${__url_time_range}")]},
         heatmap(
-            "Time to first token, all chats",
-            "Two bands are two kinds of chats: two models, cached and uncached prompts, or those that were retried.",
+            "Time to first token distribution",
+            "Two bands indicate two kinds of chats: two models, cached and uncached prompts, or retried chats.",
             promql_heatmap(f"sum by (le) (increase({TO_FIRST}_bucket{MODEL}[$__rate_interval]))"),
             unit="s",
         ),
         percentiles(
             "Time per output token",
-            """(last token - first token) / (tokens - 1) of each chat. Each dot is a chat. The line is what is
-            promised for 95 of 100.""",
+            """(last token - first token) / (tokens - 1) of each chat. Each dot is a chat. The dashed line is the SLO
+            for 95 % of the chats.""",
             PER_NEXT,
             MODEL,
             limit=0.02,
@@ -75,25 +75,25 @@ speed = row(
 )
 
 load = row(
-    "Load and money",
+    "Load and cost",
     line(
         8,
         timeseries(
-            "Chats running",
-            "On each machine. It returns to 0 when nobody asks; if it does not, chats leak.",
+            "Active streams",
+            "Running chats of each machine. A value above 0 without traffic indicates a leak.",
             promql("sum by (host) (chat_active_streams)", "{{host}}"),
             unit="short",
         ),
         timeseries(
-            "Tokens",
-            "cached_input is a part of input, reasoning a part of output.",
+            "Token throughput",
+            "input includes cached_input; output includes reasoning.",
             promql(f"sum by (type) (rate(chat_tokens_total{MODEL}[$__rate_interval]))", "{{type}}"),
             unit="suffix:tokens/s",
             colours={"input": "blue", "cached_input": "light-blue", "output": "green", "reasoning": "light-green"},
         ),
         timeseries(
-            "Cost of an hour, by model",
-            "What an hour at this pace costs, by the price list.",
+            "Cost per hour by model",
+            "Current rate of spending, by the price list.",
             promql(f"3600 * sum by (model) (rate(chat_cost_usd_total{MODEL}[$__rate_interval]))", "{{model}}"),
             unit="currencyUSD",
             stacked=True,
@@ -103,27 +103,27 @@ load = row(
         5,
         stat(
             "Cost, last hour",
-            "Of all models, by the price list. Chats that broke off before Groq had counted are estimated.",
+            "Of all models, by the price list. Tokens are estimated for chats that ended before Groq reported usage.",
             promql_now("sum(increase(chat_cost_usd_total[1h]))"),
             unit="currencyUSD",
             width=4,
         ),
         stat(
             "Cost, last day",
-            "Of all models, by the price list. The Chats page says which client caused it.",
+            "Of all models, by the price list. *Cost by client* on the Chats page has the clients.",
             promql_now("sum(increase(chat_cost_usd_total[1d]))"),
             unit="currencyUSD",
             width=4,
         ),
         bar_gauge(
-            "Cost by model, in this time range",
-            "`other` are models that the price list does not have: what they cost is unknown.",
+            "Cost by model",
+            "In this time range. `other`: models without a price, whose cost is unknown.",
             promql_now(f"sum by (model) (increase(chat_cost_usd_total{MODEL}[$__range]))", "{{model}}"),
             unit="currencyUSD",
         ),
         bar_gauge(
-            "Tokens by model, in this time range",
-            "Input and output together.",
+            "Tokens by model",
+            "Input and output tokens in this time range.",
             promql_now(
                 'sum by (model) (increase(chat_tokens_total{model=~"$model", type=~"input|output"}[$__range]))',
                 "{{model}}",
@@ -135,10 +135,10 @@ load = row(
 
 DASHBOARD = dashboard(
     "Overview",
-    "Is it well? The promises first, then who left and who failed, how fast it is, and what it costs.",
-    PROMISES,
+    "Service health, outcomes of requests, latency, load and cost.",
+    SERVICE_HEALTH,
     traffic,
-    speed,
+    latency,
     load,
     variables=[label_variable("model", "Model", "chat_requests_total")],
 )

@@ -1,4 +1,4 @@
-"""The processes: who is there, how busy their loops are, whether rows get to the database."""
+"""Worker processes: how many run, event loops, CPU, memory and persistence of rows."""
 
 from builders.dashboard import dashboard, label_variable, line, row
 from builders.panel import stat, thresholds, timeseries
@@ -6,33 +6,33 @@ from builders.query import percentile, promql, promql_now
 
 from panels.workers_rows import HOST, rows
 
-# Prometheus and Jaeger have process_* too: this keeps those of the workers.
-OURS = f"and on (job, instance) app_workers{HOST}"
+# Prometheus and Jaeger export process_* too: this selects the workers' series.
+OF_WORKERS = f"and on (job, instance) app_workers{HOST}"
 LAG = "event_loop_lag_seconds"
 
-well = row(
-    "Are the workers well?",
+health = row(
+    "Worker health",
     line(
         4,
         stat(
             "Workers",
-            "Those that answer, and those that should. A machine that is gone altogether is in neither number.",
+            "Workers that answer, and workers expected by their machines. A machine that is down is in neither number.",
             promql_now(f"count(app_workers{HOST})", "up"),
-            promql_now(f"sum(max by (host) (app_workers{HOST}))", "meant"),
+            promql_now(f"sum(max by (host) (app_workers{HOST}))", "expected"),
             unit="short",
             width=5,
         ),
         stat(
-            "Draining",
-            "Workers that finish their last chats. It goes back to 0 within half a minute of a restart.",
+            "Draining workers",
+            "Workers that finish their running chats. Expected to be 0 within 30 s of a restart.",
             promql_now(f"sum(chat_draining{HOST})"),
             unit="short",
             levels=thresholds("green", (1, "yellow")),
             width=3,
         ),
         stat(
-            "Slowest event loop, p99",
-            "How late the worst worker wakes up. Over 100 ms, its chats stutter: add workers, or find what blocks.",
+            "Highest event loop lag",
+            "p99 of the slowest worker. Above 100 ms its streams are delayed: add workers, or find blocking code.",
             promql_now(f"max({percentile(0.99, LAG, HOST, by='instance')})"),
             unit="s",
             levels=thresholds("green", (0.025, "orange"), (0.1, "red")),
@@ -40,15 +40,15 @@ well = row(
         ),
         stat(
             "Rows in the outbox",
-            "Rows on disk that wait for the database. They are safe there; look after the database.",
+            "Rows on disk that the database has not taken yet. If the value rises, check the database.",
             promql_now(f"sum(max by (host) (chat_log_outbox_rows{HOST}))"),
             unit="short",
             levels=thresholds("green", (1, "orange"), (1000, "red")),
             width=4,
         ),
         stat(
-            "Rows rejected",
-            "Rows that the database refused for what is in them, in this time range. It is a bug: the log says which.",
+            "Rejected rows",
+            "Rows whose values the database refused, in this time range. chat_log.row_rejected logs the reason.",
             promql_now(f"sum(increase(chat_log_rejected_rows_total{HOST}[$__range]))"),
             unit="short",
             decimals=0,
@@ -56,8 +56,8 @@ well = row(
             width=4,
         ),
         stat(
-            "Spans dropped",
-            "Spans that never reached the collector, in this time range. Traces have holes; chats are not harmed.",
+            "Dropped spans",
+            "Spans that did not reach the collector, in this time range. Traces are incomplete, chats are not.",
             promql_now(f"sum(increase(otel_spans_dropped_total{HOST}[$__range]))"),
             unit="short",
             decimals=0,
@@ -72,23 +72,23 @@ workers = row(
     line(
         7,
         timeseries(
-            "Up, and meant",
-            """On each machine. A reload doubles them for a while; if some stay away, the log says why they do not
-            start.""",
-            promql(f"count by (host) (app_workers{HOST})", "{{host}} up"),
-            promql(f"max by (host) (app_workers{HOST})", "{{host}} meant"),
+            "Running and expected workers",
+            """By machine. A reload doubles the running workers for a short time. If workers are missing, the log has
+            the reason.""",
+            promql(f"count by (host) (app_workers{HOST})", "{{host}} running"),
+            promql(f"max by (host) (app_workers{HOST})", "{{host}} expected"),
             unit="short",
             decimals=0,
         ),
         timeseries(
-            "Chats running",
-            "On each worker. They should be alike: one that has far more than the others holds on to old connections.",
+            "Active streams by worker",
+            "Workers should have similar values. A worker with far more has more long-lived connections.",
             promql(f"chat_active_streams{HOST}", "{{instance}}"),
             unit="short",
         ),
         timeseries(
-            "Draining",
-            "1 while a worker finishes its last chats; new ones go to the others.",
+            "Draining by worker",
+            "1 while a worker finishes its running chats; new chats go to other workers.",
             promql(f"chat_draining{HOST}", "{{instance}}"),
             unit="short",
             decimals=0,
@@ -102,27 +102,27 @@ process = row(
         7,
         timeseries(
             "Event loop lag, p99",
-            "How late each loop wakes up. It is the first sign of too few workers, and of code that blocks.",
+            "Delay of scheduled callbacks. High values indicate too few workers, or blocking code.",
             promql(percentile(0.99, LAG, HOST, by="instance"), "{{instance}}"),
             unit="s",
             limit=0.1,
         ),
         timeseries(
-            "CPU",
-            "100 % is one core, and all that one worker can use.",
-            promql(f"rate(process_cpu_seconds_total{HOST}[$__rate_interval]) {OURS}", "{{instance}}"),
+            "CPU usage",
+            "100 % is one core, the most that one worker can use.",
+            promql(f"rate(process_cpu_seconds_total{HOST}[$__rate_interval]) {OF_WORKERS}", "{{instance}}"),
             unit="percentunit",
         ),
         timeseries(
-            "Memory",
-            "Resident. It should level out; if it rises from day to day, something is kept that should go.",
-            promql(f"process_resident_memory_bytes{HOST} {OURS}", "{{instance}}"),
+            "Memory usage",
+            "Resident set size. A rise over several days indicates a leak.",
+            promql(f"process_resident_memory_bytes{HOST} {OF_WORKERS}", "{{instance}}"),
             unit="bytes",
         ),
         timeseries(
-            "Open files",
-            "Sockets are files: two for each chat. If it does not come down with the chats, connections leak.",
-            promql(f"process_open_fds{HOST} {OURS}", "{{instance}}"),
+            "Open file descriptors",
+            "Two sockets for each running chat. If the value does not fall with the active streams, connections leak.",
+            promql(f"process_open_fds{HOST} {OF_WORKERS}", "{{instance}}"),
             unit="short",
         ),
     ),
@@ -130,8 +130,8 @@ process = row(
 
 DASHBOARD = dashboard(
     "Workers",
-    "The processes: who is there, how busy their loops are, whether rows get to the database.",
-    well,
+    "Worker processes, event loops, CPU, memory, and persistence of rows.",
+    health,
     workers,
     process,
     rows,

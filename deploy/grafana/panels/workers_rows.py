@@ -1,4 +1,4 @@
-"""What becomes of the rows, for the page of the workers."""
+"""Panels of the Workers dashboard about the persistence of rows."""
 
 from builders.dashboard import line, row
 from builders.panel import table, timeseries
@@ -12,21 +12,21 @@ SHOWN = {
 }
 
 rows = row(
-    "Rows",
+    "Persistence",
     line(
         7,
         timeseries(
-            "Commit",
-            """The receipt waits for it. When p99 nears COMMIT_TIMEOUT_S, rows go to disk instead: look after the
-            database.""",
+            "Commit duration",
+            """`[DONE]` is sent after the commit. Rows that exceed COMMIT_TIMEOUT_S go to the outbox: if p99 comes near,
+            check the database.""",
             promql(percentile(0.5, COMMIT, HOST), "p50"),
             promql(percentile(0.99, COMMIT, HOST), "p99"),
             unit="s",
             colours={"p50": "green", "p99": "orange"},
         ),
         timeseries(
-            "Rows in one commit",
-            "On average. It grows with the load, and that is how the database keeps up.",
+            "Rows per commit",
+            "Average. Batches grow with the load.",
             promql(
                 f"sum(rate(chat_log_batch_rows_sum{HOST}[$__rate_interval]))"
                 f" / sum(rate(chat_log_batch_rows_count{HOST}[$__rate_interval]))",
@@ -35,16 +35,16 @@ rows = row(
             unit="short",
         ),
         timeseries(
-            "Connections to the database",
-            "Of all workers. If all are in use for long, commits wait for each other.",
+            "Database connections",
+            "Connections of all workers. While none is idle, commits wait for a connection.",
             promql(f"sum by (state) (db_pool_connections{HOST})", "{{state}}"),
             unit="short",
             stacked=True,
             colours={"in_use": "orange", "idle": "green"},
         ),
         timeseries(
-            "Rows in the outbox",
-            "On each machine's disk. It rises while the database is unavailable, and falls to 0 when it is back.",
+            "Rows in the outbox by machine",
+            "The value rises while the database is unavailable, and falls to 0 after it recovers.",
             promql(f"max by (host) (chat_log_outbox_rows{HOST})", "{{host}}"),
             unit="short",
         ),
@@ -53,14 +53,14 @@ rows = row(
         6,
         timeseries(
             "Outbox usage",
-            "Of each machine's limit, rejected rows included. At 100 % new chats are refused.",
+            "Share of OUTBOX_MAX_BYTES, by machine, including rejected rows. At 100 % new chats are refused.",
             promql(f"max by (host) (chat_log_outbox_bytes{HOST} / chat_log_outbox_limit_bytes{HOST})", "{{host}}"),
             unit="percentunit",
             width=12,
         ),
         timeseries(
-            "Age of the oldest row in the outbox",
-            "How long ago its chat arrived. It is on one disk, and nowhere else.",
+            "Age of the oldest outbox row",
+            "Time since its chat arrived. Rows in the outbox exist on one disk only.",
             promql(f"max by (host) (chat_log_outbox_age_seconds{HOST})", "{{host}}"),
             unit="s",
             width=12,
@@ -69,20 +69,20 @@ rows = row(
     line(
         7,
         timeseries(
-            "Lost on the way",
-            "Commits and outbox writes that failed, rows refused, spans and log lines that nobody has: 0 is right.",
-            promql(f"sum(increase(chat_log_commit_failures_total{HOST}[$__rate_interval]))", "commits failed"),
-            promql(f"sum(increase(chat_log_rejected_rows_total{HOST}[$__rate_interval]))", "rows rejected"),
-            promql(f"sum(increase(chat_log_outbox_failures_total{HOST}[$__rate_interval]))", "outbox writes failed"),
-            promql(f"sum(increase(otel_spans_dropped_total{HOST}[$__rate_interval]))", "spans dropped"),
-            promql(f"sum(increase(log_lines_dropped_total{HOST}[$__rate_interval]))", "log lines dropped"),
+            "Failed writes and dropped telemetry",
+            "Failed commits and outbox writes, rejected rows, dropped spans and log lines. All are expected to be 0.",
+            promql(f"sum(increase(chat_log_commit_failures_total{HOST}[$__rate_interval]))", "failed commits"),
+            promql(f"sum(increase(chat_log_rejected_rows_total{HOST}[$__rate_interval]))", "rejected rows"),
+            promql(f"sum(increase(chat_log_outbox_failures_total{HOST}[$__rate_interval]))", "failed outbox writes"),
+            promql(f"sum(increase(otel_spans_dropped_total{HOST}[$__rate_interval]))", "dropped spans"),
+            promql(f"sum(increase(log_lines_dropped_total{HOST}[$__rate_interval]))", "dropped log lines"),
             unit="short",
-            colours={"commits failed": "purple", "rows rejected": "red", "spans dropped": "orange"},
+            colours={"failed commits": "purple", "rejected rows": "red", "dropped spans": "orange"},
             width=12,
         ),
         table(
-            "What runs",
-            "Each worker, and its version. Two versions at once are a rollout that goes on, or one that got stuck.",
+            "Versions",
+            "Version of each worker. Two versions at once indicate a rollout in progress, or a stuck one.",
             promql_now(f"app_info{HOST}", table=True),
             transformations=[{"id": "organize", "options": SHOWN}],
             width=12,

@@ -1,4 +1,4 @@
-"""The promises of the service: whether they are kept, how fast their error budgets go, and who is called for it."""
+"""Service health: SLOs, error budgets, burn rates and firing alerts."""
 
 from builders.dashboard import line, row
 from builders.outcome import FAILED
@@ -6,45 +6,44 @@ from builders.panel import override, stat, table, thresholds, timeseries
 from builders.query import Json, promql, promql_now
 
 BAD = "|".join(FAILED)
-NOT_YET = "Nothing to count yet: the first minute has to pass, with chats in it."
+NOT_YET = "No data yet. Recording rules need a minute with chats."
 COLOURED = {"type": "color-text"}
-COLUMNS = ("promised", "kept", "budget left", "burn rate")
+COLUMNS = ("objective", "actual", "budget left", "burn rate")
 
 
-def available() -> str:
+def availability() -> str:
     bad = f'sum(increase(chat_requests_total{{outcome=~"{BAD}"}}[$__range]))'
     return f'1 - {bad} / sum(increase(chat_requests_total{{outcome=~"completed|{BAD}"}}[$__range]))'
 
 
 def within(histogram: str, bound: str) -> str:
-    """The share that was no slower than a bucket's bound."""
+    """PromQL for the share of observations up to the bound of a bucket."""
     fast = f'sum(increase({histogram}_bucket{{le="{bound}"}}[$__range]))'
     return f"{fast} / sum(increase({histogram}_count[$__range]))"
 
 
-def kept(title: str, description: str, expr: str, *, promised: float) -> Json:
-    levels = thresholds("red", (promised, "green"))
+def sli(title: str, description: str, expr: str, *, objective: float) -> Json:
+    levels = thresholds("red", (objective, "green"))
     return stat(title, description, promql_now(expr), unit="percentunit", decimals=2, levels=levels, width=3)
 
 
-def budgets() -> Json:
+def slos() -> Json:
     names = {f"Value #{letter}": name for letter, name in zip("ABCD", COLUMNS, strict=True)}
     order = {name: place for place, name in enumerate(("sloth_slo", *names))}
-    shown = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": {"sloth_slo": "promise"} | names}
+    shown = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": {"sloth_slo": "SLO"} | names}
     levels = thresholds("red", (0, "orange"), (0.25, "green"))
     return table(
-        "The promises, over 30 days",
-        """What was promised, what was kept, and how much of the errors that this allows is left. Below zero the
-        promise is broken: let changes wait until it is kept again. A burn rate of 1 uses a budget up in 30
-        days.""",
+        "SLOs",
+        """Objectives and results over 30 days, and the error budget remaining. Below 0 % the SLO is missed: pause
+        releases until it recovers. A burn rate of 1 consumes the budget in 30 days.""",
         promql_now("max by (sloth_slo) (slo:objective:ratio)", table=True),
         promql_now("max by (sloth_slo) (1 - slo:sli_error:ratio_rate30d)", table=True),
         promql_now("max by (sloth_slo) (slo:period_error_budget_remaining:ratio)", table=True),
         promql_now("max by (sloth_slo) (slo:current_burn_rate:ratio)", table=True),
         transformations=[{"id": "merge", "options": {}}, {"id": "organize", "options": shown}],
         columns=[
-            override("promised", unit="percentunit", custom__width=85),
-            override("kept", unit="percentunit", decimals=2, custom__width=85),
+            override("objective", unit="percentunit", custom__width=85),
+            override("actual", unit="percentunit", decimals=2, custom__width=85),
             override("budget left", unit="percentunit", decimals=0, thresholds=levels, custom__cellOptions=COLOURED),
             override("burn rate", decimals=1, custom__width=80),
         ],
@@ -58,54 +57,56 @@ def firing() -> Json:
     shown = {"excludeByName": dict.fromkeys(hidden, True), "indexByName": {"severity": 0, "alertname": 1}}
     return table(
         "Firing alerts",
-        "What asks for a person: page at once, ticket in the morning. deploy/runbook.md has a section for each.",
+        "Severity page: act now; ticket: act on the next working day. deploy/runbook.md has a section for each alert.",
         promql_now('ALERTS{alertstate="firing"}', table=True),
         transformations=[{"id": "organize", "options": shown}],
         columns=[override("severity", custom__width=80)],
-        may_be_empty="None. Nothing asks for a person.",
+        may_be_empty="No alerts are firing.",
     )
 
 
-PROMISES = row(
-    "Is it well?",
+SERVICE_HEALTH = row(
+    "Service health",
     line(
         5,
-        kept(
-            "Available",
-            """Completed chats, among those and the ones that Groq or we failed at. Promised: 99.5 %. Below it, see
-            who failed, under Traffic.""",
-            available(),
-            promised=0.995,
+        sli(
+            "Availability",
+            """Completed chats / (completed + failed chats). Objective: 99.5 %. If it is missed, see *Share of requests
+            by cause*.""",
+            availability(),
+            objective=0.995,
         ),
-        kept(
+        sli(
             "First token within 1 s",
-            "Promised: 95 %. Below it, the Groq page tells Groq's part of the wait from ours.",
+            "Objective: 95 % of the chats. If it is missed, see *Groq phases and service overhead* on the Groq page.",
             within("chat_time_to_first_token_seconds", "1.0"),
-            promised=0.95,
+            objective=0.95,
         ),
-        kept(
-            "Tokens within 20 ms",
-            """Chats whose tokens came 20 ms apart or less, on average. Promised: 95 %. Below it, see Groq's
-            completion phase, then the event loops on the Workers page.""",
+        sli(
+            "Token every 20 ms",
+            """Chats with 20 ms or less per output token on average. Objective: 95 % of the chats. If it is missed, see
+            Groq's completion phase on the Groq page, then the event loop lag on the Workers page.""",
             within("chat_time_per_output_token_seconds", "0.02"),
-            promised=0.95,
+            objective=0.95,
         ),
-        budgets(),
+        slos(),
         stat(
             "Alerts",
-            "How many are firing. They are listed below.",
+            "Number of firing alerts, listed below.",
             promql_now('count(ALERTS{alertstate="firing"}) or vector(0)'),
             unit="short",
             levels=thresholds("green", (1, "red")),
             width=3,
         ),
-        stat("Chats running", "On all workers, now.", promql("sum(chat_active_streams)"), unit="short", width=3),
+        stat(
+            "Active streams", "Running chats of all workers.", promql("sum(chat_active_streams)"), unit="short", width=3
+        ),
     ),
     line(
         6,
         timeseries(
-            "Burn rate, over an hour",
-            "How fast the error budgets go: at 1 they last 30 days, at 14.4 two days, and somebody is called.",
+            "Error budget burn rate, 1 h",
+            "At 1 the error budget lasts 30 days. Above 14.4 (two days) an alert of severity page fires.",
             promql(
                 """max by (sloth_slo)
                 (slo:sli_error:ratio_rate1h / on (sloth_id) group_left () slo:error_budget:ratio)""",
