@@ -1,4 +1,4 @@
-"""The application: builds every long-lived thing when it starts, closes them in reverse when it stops."""
+"""The application: creates the objects of the process at the start, and closes them in reverse at the end."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,7 +34,7 @@ _LAST_STREAMS_S = 5
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The service. The settings come from the environment unless they are given."""
+    """Creates the service, with settings from the environment by default."""
     settings = settings or settings_or_exit()
     logs.configure(settings)
     telemetry = Telemetry(settings)
@@ -47,7 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             engine = create_engine(settings)
             stack.push_async_callback(engine.dispose)
             rows = ChatLogRepository(engine)
-            commits = Commits(rows, timeout_s=settings.commit_timeout_s, probe=telemetry)
+            commits = Commits(rows, timeout_s=settings.commit_timeout_s, events=telemetry)
             outbox = _outbox(settings, telemetry)
             store = await stack.enter_async_context(ChatLogWriter(commits, outbox, max_rows=settings.commit_max_rows))
             groq = await stack.enter_async_context(GroqClient(settings))
@@ -72,7 +72,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 missing_models=lambda: len(groq.catalogue.missing),
                 knows_model=groq.catalogue.knows,
             )
-            # A server that stops cancels the last streams and comes here at once: they still have rows to write.
+            # A stopping server cancels the last streams and closes the lifespan at once, before their rows are written.
             stack.push_async_callback(chats.wait_idle, _LAST_STREAMS_S)
             yield AppState(
                 settings=settings,
@@ -97,7 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.settings, app.state.drain = settings, drain  # for the server, whose signals begin the drain
+    app.state.settings, app.state.drain = settings, drain  # for the server, which starts the drain
     app.state.free_metrics_port = telemetry.free_metrics_port  # for a worker whose master has died
     errors.install(app)
     app.include_router(chat.router)

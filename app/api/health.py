@@ -20,7 +20,7 @@ async def readyz(app: App) -> JSONResponse:
     if app["drain"].started:
         return JSONResponse({"status": "draining"}, 503)
     store, settings = app["store"], app["settings"]
-    database = "up" if store.database_well and await app["database_ping"].ok() else "down"
+    database = "up" if store.database_healthy and await app["database_ping"].ok() else "down"
     has_space = store.free_bytes >= settings.row_bytes(settings.max_body_bytes)
     status = "ready" if has_space else "unavailable"
     body = {"status": status, "database": database, "outbox_rows": store.outbox_rows}

@@ -34,7 +34,7 @@ class RecordStoreStatus(Protocol):
         ...
 
     @property
-    def database_well(self) -> bool:
+    def database_healthy(self) -> bool:
         """Whether rows go to the database."""
         ...
 

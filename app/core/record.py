@@ -21,14 +21,13 @@ ANSWER_FIELDS = (
 """The fields of an answer that are read while it is relayed; `event` is an event that is not a JSON object."""
 
 
-class Kept(StrEnum):
-    """Where a row is: in each of these it is on a disk."""
+class StoredIn(StrEnum):
+    """Where a durable row is stored."""
 
     DATABASE = "database"
-    SPOOL = "spool"
-    """It waits for the database."""
+    OUTBOX = "outbox"
     REJECTED = "rejected"
-    """The database refused it for what is in it; it waits for a person."""
+    """In the outbox, because the database refused the row for its content. `python -m app outbox` shows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Whether the database takes rows: it does until a commit fails, and again once it answers."""
+"""Tracks whether the database is available: until a commit fails, and again when a ping succeeds."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -9,35 +9,35 @@ import structlog
 
 from app.core.ping import Ping
 
-_ASK_AGAIN_S = 0.5
-_ASK_AGAIN_AT_LEAST_EVERY_S = 16
+_PING_INTERVAL_S = 0.5
+_MAX_PING_INTERVAL_S = 16
 _DOUBLINGS = 8
-_ANSWER_WITHIN_S = 2
+_PING_TIMEOUT_S = 2
 
 log = structlog.get_logger(__name__)
 
 
 class Availability:
-    """`ping` raises as long as rows cannot be kept."""
+    """`ping` raises while rows cannot be inserted."""
 
     def __init__(self, ping: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._ping = Ping(ping)
         self._recovering: asyncio.Task[None] | None = None
-        self._relapses = 0
-        self.well = True
+        self._failures_in_a_row = 0
+        self.healthy = True
 
-    def kept(self) -> None:
-        """A commit has succeeded."""
-        self._relapses = 0
+    def on_success(self) -> None:
+        """Called when a commit has succeeded."""
+        self._failures_in_a_row = 0
 
-    def lost(self) -> None:
-        """A commit has failed, and not for what is in its rows."""
-        if self.well:
-            self.well = False
+    def on_failure(self) -> None:
+        """Called when a commit has failed for another reason than the content of its rows."""
+        if self.healthy:
+            self.healthy = False
             self._recovering = asyncio.create_task(self._recover(), name="database recovery")
 
     async def aclose(self) -> None:
-        """Stops asking."""
+        """Stops pings."""
         self._ping.stop()
         if self._recovering is not None:
             self._recovering.cancel()
@@ -45,11 +45,11 @@ class Availability:
                 await self._recovering
 
     async def _recover(self) -> None:
-        """What answers and then fails again is given more time before the next chats are risked."""
-        doublings = min(self._relapses, _DOUBLINGS)
-        pause_s = min(_ASK_AGAIN_S * 2**doublings, _ASK_AGAIN_AT_LEAST_EVERY_S)
-        self._relapses += 1
-        while not self.well:
+        """Pings until the database answers, at an interval that doubles with each failure after a recovery."""
+        doublings = min(self._failures_in_a_row, _DOUBLINGS)
+        pause_s = min(_PING_INTERVAL_S * 2**doublings, _MAX_PING_INTERVAL_S)
+        self._failures_in_a_row += 1
+        while not self.healthy:
             await asyncio.sleep(pause_s)
-            self.well = await self._ping.answers(within_s=_ANSWER_WITHIN_S)
-        log.info("database.back")
+            self.healthy = await self._ping.answers(within_s=_PING_TIMEOUT_S)
+        log.info("database.recovered")

@@ -1,4 +1,4 @@
-"""The one engine of a process."""
+"""The database engine of the process."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,11 +13,11 @@ _POOL_SIZE = 3  # the writer, the outbox replayer, and a health check
 
 
 def create_engine(settings: Settings) -> AsyncEngine:
-    """An engine for `DATABASE_URL`; it connects when it is first used."""
+    """Creates the engine for `DATABASE_URL`; it connects when it is first used."""
     url = _for_asyncpg(make_url(settings.database_url.get_secret_value()))
     file = settings.embedded_database
-    # A commit is given up by cancelling it. SQLite's thread goes on all the same, and would take a lock that nobody
-    # gives back: there, the wait for the lock has to end first.
+    # A commit that takes too long is cancelled. SQLite's thread continues, and could acquire a lock that is never
+    # released: its wait for the lock has to end before.
     timeout_s = settings.database_connect_timeout_s if file is None else settings.commit_timeout_s / 2
     engine = create_async_engine(
         url,
@@ -34,7 +34,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
 
 
 def pool_gauges(engine: AsyncEngine) -> dict[str, Callable[[], float]]:
-    """How many connections are in use, and how many are open and idle; asked for at any time."""
+    """Functions that return the number of connections in use and of idle ones."""
     pool = engine.pool
     assert isinstance(pool, QueuePool)  # noqa: S101 - what create_engine made # nosec B101
     return {"in_use": pool.checkedout, "idle": pool.checkedin}
@@ -49,14 +49,14 @@ def database_identity(settings: Settings) -> str:
 
 
 def _for_asyncpg(url: URL) -> URL:
-    """Managed databases hand out URLs for libpq; asyncpg calls `sslmode` `ssl`, and needs no `channel_binding`."""
+    """Converts a URL for libpq, as managed databases give it: asyncpg has `ssl` for `sslmode`, no `channel_binding`."""
     if sslmode := url.query.get("sslmode"):
         url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": sslmode})
     return url.difference_update_query(["channel_binding"])
 
 
 def _make_durable(connection: Any, _record: Any) -> None:
-    """Readers do not wait for the writer (WAL), and a commit has reached the disk when it returns (FULL)."""
+    """WAL: readers do not wait for the writer. FULL: a commit is on the disk when it returns."""
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")

@@ -1,4 +1,4 @@
-"""Brings the database up to date, through Alembic and the migrations beside `app/`."""
+"""Migrates the database with Alembic."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ _PROJECT = Path(__file__).parents[2]
 
 
 def upgrade(settings: Settings) -> None:
-    """Runs an event loop of its own: not to be called from within one. Raises what the driver raises."""
+    """Upgrades to the newest revision. Runs its own event loop. Raises the driver's exceptions."""
     config = Config(_PROJECT / "alembic.ini")
     config.attributes["settings"] = settings
     command.upgrade(config, "head")

@@ -1,6 +1,6 @@
-"""Moves rows from the outbox to the database once it is available: each once, because ids are unique there.
+"""Moves rows from the outbox to the database when it is available. Ids make it exactly once.
 
-Errors here are the replayer's alone: an old row neither delays the chats that end now nor sends them to the outbox.
+Its failures neither delay running chats nor change whether the database counts as healthy.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import structlog
 
 from app.core.record import ChatRecord
 from app.db.commits import Commits
-from app.db.errors import DatabaseAway, RowsRefused
+from app.db.errors import DatabaseUnavailable, RowsRefused
 from app.db.outbox import Outbox, OutboxUnavailable
 
 _INTERVAL_S = 1
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class OutboxReplayer:
-    """One per process, of which one at a time moves the rows for a database. Runs while its context is open."""
+    """One per process; the one that has the lease moves rows. Runs while its context is open."""
 
     def __init__(self, outbox: Outbox, commits: Commits) -> None:
         self._outbox = outbox
@@ -53,23 +53,25 @@ class OutboxReplayer:
         while True:
             try:
                 await self._outbox.look()
-                if self._outbox.rows and self._commits.well and time.monotonic() >= self._paused_until:
+                if self._outbox.rows and self._commits.healthy and time.monotonic() >= self._paused_until:
                     await self._replay()
             except Exception as exc:
                 self._paused_until = time.monotonic() + self._pause_s
                 self._pause_s = min(2 * self._pause_s, _MAX_PAUSE_S)
-                if not isinstance(exc, DatabaseAway | OutboxUnavailable):  # both are in the log
+                if not isinstance(
+                    exc, DatabaseUnavailable | OutboxUnavailable
+                ):  # both are logged where they are raised
                     log.exception("outbox.replay_failed")
             await asyncio.sleep(_INTERVAL_S)
 
     async def _replay(self) -> None:
-        """A crash between the commit and the deletion is harmless: the database ignores ids that it has."""
+        """Moves all rows. After a crash between commit and deletion the database ignores the ids that it has."""
         lease = await self._outbox.run(self._file.lease)
         if lease is None:
             return
         with lease:
             moved = False
-            while self._commits.well and (rows := await self._next()):
+            while self._commits.healthy and (rows := await self._next()):
                 await self._move([record for each in rows if (record := await self._decoded(*each))])
                 moved = True
             if moved and await self._outbox.run(self._file.remove_if_empty):
@@ -92,7 +94,7 @@ class OutboxReplayer:
             return None
 
     async def _move(self, records: Sequence[ChatRecord]) -> None:
-        """Commits rows and deletes them. Halves find the row that the database refuses."""
+        """Commits rows and deletes them. A refused batch is halved until the refused row is found."""
         if not records:
             return
         try:
@@ -105,7 +107,7 @@ class OutboxReplayer:
             await self._move(records[:half])
             await self._move(records[half:])
             return
-        except DatabaseAway as error:
+        except DatabaseUnavailable as error:
             self._batch_rows = max(1, len(records) // 2)
             if len(records) == 1:
                 await self._postpone(str(records[0].id), error)
@@ -114,9 +116,10 @@ class OutboxReplayer:
         self._pause_s = _INTERVAL_S
         await self._outbox.run(self._file.delete, [str(record.id) for record in records])
 
-    async def _postpone(self, row_id: str, error: DatabaseAway) -> None:
-        """A row that fails alone goes behind the others, and is rejected once it is clear that the cause is the row:
-        the database took others between its failures, again and again.
+    async def _postpone(self, row_id: str, error: DatabaseUnavailable) -> None:
+        """Puts a row that failed alone behind the others.
+
+        Rejects it after several failures between which the database stored other rows: then the row is the cause.
         """
         failures, made_then = self._failed_alone.pop(row_id, (0, self._commits.made))
         failures += self._commits.made > made_then

@@ -1,4 +1,4 @@
-"""Column types that read the same on PostgreSQL and on SQLite."""
+"""Column types with the same Python values on PostgreSQL and SQLite."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 
 class _DashedUuid(TypeDecorator[UUID]):
-    """On SQLite an id is text with its dashes, so that it can be searched for as the response header gave it."""
+    """Stores an id in SQLite as text with dashes, as the response header has it."""
 
     impl = String(36)
     cache_ok = True
@@ -21,7 +21,7 @@ class _DashedUuid(TypeDecorator[UUID]):
 
 
 class _UtcText(TypeDecorator[datetime]):
-    """SQLite keeps no time zone: what goes in is UTC, so what comes out is."""
+    """Stores UTC in SQLite, which has no time zones."""
 
     impl = DateTime
     cache_ok = True

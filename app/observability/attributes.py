@@ -10,7 +10,7 @@ from uuid import UUID
 
 from app.core.attempt import Attempt
 from app.core.errors import ServiceError
-from app.core.record import ChatRecord, Kept
+from app.core.record import ChatRecord, StoredIn
 
 Attributes = dict[str, Any]
 
@@ -83,10 +83,10 @@ def retry_attributes(failed: Attempt, *, wait_s: float) -> Attributes:
 
 
 def commit_attributes(rows: int, *, database: str | None, failure: str | None) -> Attributes:
-    """One commit; without a `database`, it was to the disk."""
+    """One commit, to the outbox if `database` is None."""
     attributes: Attributes = {
         "chat_logs.rows": rows,
-        "chat_logs.place": Kept.SPOOL if database is None else Kept.DATABASE,
+        "chat_logs.stored_in": StoredIn.OUTBOX if database is None else StoredIn.DATABASE,
         "db.system.name": database,
         "error.type": failure,
     }

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from app.core.errors import InternalError, UpstreamError
 from app.core.outcomes import Outcome
-from app.core.record import Kept
+from app.core.record import StoredIn
 
 CHAT_SPAN = "chat {model}"
 ATTEMPT_SPAN = "groq.attempt"
@@ -21,7 +21,7 @@ RETRY = "retry"
 STALL = "stall"
 CLIENT_DISCONNECTED = "client_disconnected"
 DRAINING = "draining"
-STORED = {Kept.DATABASE: "committed", Kept.SPOOL: "spooled", Kept.REJECTED: "rejected"}
+STORED = {StoredIn.DATABASE: "committed", StoredIn.OUTBOX: "stored_in_outbox", StoredIn.REJECTED: "rejected"}
 
 FAILED = frozenset(
     {
@@ -39,7 +39,7 @@ TOKEN_TYPES = ("input", "output", "cached_input", "reasoning")
 PHASES = ("queue", "prompt", "completion")
 POOL_STATES = ("in_use", "idle")
 QUOTA_OPERATIONS = ("enter", "settle", "renew")
-COMMIT_FAILURES = ("away", "refused", "timeout")
+COMMIT_FAILURES = ("unavailable", "refused", "timeout")
 
 
 def _with_subclasses(error: type[UpstreamError]) -> Iterable[type[UpstreamError]]:

@@ -11,7 +11,7 @@ import structlog
 
 from app.core.attempt import Attempt
 from app.core.errors import InternalError, ServiceError
-from app.core.record import NO_MESSAGES, ChatRecord, Kept
+from app.core.record import NO_MESSAGES, ChatRecord, StoredIn
 from app.observability.conventions import FAILED
 from app.observability.log_format import without_messages
 
@@ -32,7 +32,7 @@ log = structlog.get_logger("app.services.chat")
 
 
 def chat_fields(
-    record: ChatRecord, attempts: Sequence[Attempt], *, commit_s: float, kept: Kept | None
+    record: ChatRecord, attempts: Sequence[Attempt], *, commit_s: float, stored_in: StoredIn | None
 ) -> dict[str, Any]:
     """The facts of a chat: those of its row, and those that only signals have."""
     limits = attempts[-1].rate_limits if attempts else {}
@@ -43,7 +43,7 @@ def chat_fields(
         "attempt_results": [attempt.result for attempt in attempts],
         "connection_failures": [attempt.cause for attempt in attempts if attempt.cause],
         "commit_ms": round(commit_s * 1000, 3),
-        "kept": kept,
+        "stored_in": stored_in,
         **{f"ratelimit_remaining_{kind}": limit.remaining for kind, limit in limits.items()},
     }
 
@@ -61,24 +61,24 @@ def refusal_fields(error: ServiceError, *, request_id: UUID, route: str) -> dict
 
 
 def emit_chat(
-    record: ChatRecord, fields: Mapping[str, Any], *, error: ServiceError | None, lost: ServiceError | None
+    record: ChatRecord, fields: Mapping[str, Any], *, error: ServiceError | None, failure: ServiceError | None
 ) -> None:
-    """Emits `chat.finished`: error for a bug or a row that was `lost`, warning if Groq failed, otherwise info.
+    """Emits `chat.finished`: an error for a bug or a row that was not stored (`failure`), a warning if Groq failed.
 
     Where the content of a chat is not stored, a traceback has no messages: they may quote the content.
     """
     private = record.messages == NO_MESSAGES
     bug = error.__cause__ if isinstance(error, InternalError) else None
-    if lost is None and bug is None:
+    if failure is None and bug is None:
         emit = log.warning if record.outcome in FAILED else log.info
         emit("chat.finished", **fields)
         return
     more: dict[str, Any] = {}
     if bug is not None and private:
         more["exception"] = without_messages((type(bug), bug, bug.__traceback__))
-    if lost is not None:
+    if failure is not None:
         # Without its traceback, as a database's message may quote the row.
-        more |= {"error": str(lost.__cause__ or lost), "failed_with": error and error.reported_code}
+        more |= {"error": str(failure.__cause__ or failure), "failed_with": error and error.reported_code}
     log.error("chat.finished", **fields, **more, exc_info=None if private else bug)
 
 

@@ -26,7 +26,7 @@ from opentelemetry.trace import (
 from app.core.attempt import Attempt
 from app.core.errors import ServiceError
 from app.core.outcomes import Outcome
-from app.core.record import ChatRecord, Kept
+from app.core.record import ChatRecord, StoredIn
 from app.observability import conventions as names
 from app.observability.attributes import (
     attempt_attributes,
@@ -80,7 +80,7 @@ class ChatSpans:
         error: ServiceError | None,
         *,
         commit_s: float,
-        kept: Kept | None,
+        stored_in: StoredIn | None,
     ) -> None:
         """Ends the span and makes its children. `commit_s` is how long the chat waited for its row."""
         if not self._span.is_recording():
@@ -93,7 +93,7 @@ class ChatSpans:
             ended = (attempt.headers_at if attempt.error is None else attempt.ended) or attempt.started
             attributes = {**attempt_attributes(number, attempt), **self._server}
             self._child(names.ATTEMPT_SPAN, SpanKind.CLIENT, attributes, self._ns(attempt.started), self._ns(ended))
-        for event in (*self._retries(attempts), *self._events(record, commit_s, kept)):
+        for event in (*self._retries(attempts), *self._events(record, commit_s, stored_in)):
             self._span.add_event(*event)
         self._span.set_attributes(outcome_attributes(record, error))
         if record.outcome in names.FAILED:
@@ -109,7 +109,7 @@ class ChatSpans:
             ended = failed.ended or failed.started
             yield names.RETRY, retry_attributes(failed, wait_s=attempt.started - ended), self._ns(ended)
 
-    def _events(self, record: ChatRecord, commit_s: float, kept: Kept | None) -> Iterator[_Event]:
+    def _events(self, record: ChatRecord, commit_s: float, stored_in: StoredIn | None) -> Iterator[_Event]:
         end_ns = self._at(record.duration_ms)
         if record.ttft_ms is not None:
             yield names.FIRST_TOKEN, {}, self._at(record.ttft_ms)
@@ -119,8 +119,8 @@ class ChatSpans:
             yield names.CLIENT_DISCONNECTED, {}, end_ns
         if record.outcome is Outcome.DRAINING:
             yield names.DRAINING, {}, end_ns
-        if kept is not None:
-            yield names.STORED[kept], {}, end_ns + round(commit_s * 1e9)
+        if stored_in is not None:
+            yield names.STORED[stored_in], {}, end_ns + round(commit_s * 1e9)
 
     def _at(self, milliseconds: float) -> int:
         """Unix time in nanoseconds, so long after the request arrived."""

@@ -15,7 +15,7 @@ from app import __version__
 from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import ServiceError
-from app.core.record import ChatRecord, Kept
+from app.core.record import ChatRecord, StoredIn
 from app.observability.log_events import LineLimit, chat_fields, emit_chat, refusal_fields
 from app.observability.log_output import log_output
 from app.observability.metrics import Metrics
@@ -39,7 +39,7 @@ def _never_raising() -> Iterator[None]:
 class Telemetry:
     """Built with the app, running while it runs. Reports return at once and never raise.
 
-    It satisfies `chat.ports.Probe` and the protocols of `api/`, `db/` and `quota/` for their events.
+    It satisfies `services.chat.ports.ChatTelemetry` and the protocols of `api/`, `db/` and `quota/` for their events.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -163,10 +163,10 @@ class ChatTelemetry:
         error: ServiceError | None,
         *,
         commit_s: float,
-        kept: Kept | None,
-        lost: ServiceError | None = None,
+        stored_in: StoredIn | None,
+        failure: ServiceError | None = None,
     ) -> None:
-        """The chat has ended and its row is stored (`kept` says where) or `lost`, after waiting `commit_s` for it."""
+        """The chat has ended; its row is durable (`stored_in`) or could not be stored (`failure`), after `commit_s`."""
         context: SpanContext | None = self._spans.context if self._spans else None
         ids = trace_ids(context) if context else {}
         with _never_raising():
@@ -174,10 +174,10 @@ class ChatTelemetry:
             self._metrics.chat_finished(record, exemplar=exemplar)
         with _never_raising():
             if self._spans:
-                self._spans.end(record, self._attempts, lost or error, commit_s=commit_s, kept=kept)
+                self._spans.end(record, self._attempts, failure or error, commit_s=commit_s, stored_in=stored_in)
         with _never_raising():
-            fields = chat_fields(record, self._attempts, commit_s=commit_s, kept=kept) | ids
-            emit_chat(record, fields, error=error, lost=lost)
+            fields = chat_fields(record, self._attempts, commit_s=commit_s, stored_in=stored_in) | ids
+            emit_chat(record, fields, error=error, failure=failure)
 
 
 def _address(url: str) -> dict[str, Any]:

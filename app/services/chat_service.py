@@ -11,7 +11,7 @@ import anyio
 from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import InternalError, PersistenceFailed, ServiceError, UpstreamBroken
-from app.core.record import ChatRecord, Kept, without_content
+from app.core.record import ChatRecord, StoredIn, without_content
 from app.schemas.chat import ChatRequest
 from app.services.chat.admission import Admission, resolve_model
 from app.services.chat.block import DONE, Block, error_event
@@ -169,18 +169,18 @@ class ChatService:
         return self._run_in_background(self._finish(session, record, durable, events))
 
     async def _finish(
-        self, session: ChatSession, record: ChatRecord, durable: Awaitable[Kept], events: ChatEvents
+        self, session: ChatSession, record: ChatRecord, durable: Awaitable[StoredIn], events: ChatEvents
     ) -> None:
         """Waits until the row is durable, frees the chat's resources, and reports the result."""
-        started, error, kept, lost = time.monotonic(), session.error, None, None
+        started, error, stored_in, failure = time.monotonic(), session.error, None, None
         try:
-            kept = await durable
+            stored_in = await durable
         except PersistenceFailed as exc:
-            lost = exc
-            record = session.not_stored(lost, record)
+            failure = exc
+            record = session.not_stored(failure, record)
         finally:
             self._release(session)
-        events.finished(record, error, commit_s=time.monotonic() - started, kept=kept, lost=lost)
+        events.finished(record, error, commit_s=time.monotonic() - started, stored_in=stored_in, failure=failure)
 
     def _release(self, session: ChatSession) -> None:
         self._admission.leave(session.row_bytes)

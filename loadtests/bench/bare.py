@@ -9,7 +9,7 @@ from typing import Any, Self
 from fastapi import FastAPI
 
 from app import main
-from app.core.record import ChatRecord, Kept
+from app.core.record import ChatRecord, StoredIn
 from app.db.writer import ChatLogWriter
 
 
@@ -34,9 +34,9 @@ class NoTelemetry:
 class NoRows(ChatLogWriter):
     """Says at once that a row is stored."""
 
-    def add(self, record: ChatRecord) -> asyncio.Future[Kept]:  # noqa: ARG002
-        stored: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
-        stored.set_result(Kept.DATABASE)
+    def add(self, record: ChatRecord) -> asyncio.Future[StoredIn]:  # noqa: ARG002
+        stored: asyncio.Future[StoredIn] = asyncio.get_running_loop().create_future()
+        stored.set_result(StoredIn.DATABASE)
         return stored
 
 

@@ -98,7 +98,7 @@ def test_without_its_table_the_row_waits_on_the_disk_and_the_receipt_does_not(
     try:
         reply = on_postgres.chat()
         assert reply.done
-        assert on_postgres.finished_line(reply.id)["kept"] == "spool"
+        assert on_postgres.finished_line(reply.id)["stored_in"] == "outbox"
     finally:
         execute(on_postgres.database_url, "ALTER TABLE elsewhere RENAME TO chat_logs")
     assert on_postgres.row_in_time(reply.id, 20)["response"] == reply.text

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.record import ChatRecord
-from app.db.commits import Commits, Rows
+from app.db.commits import Commits, RowInserter
 from app.db.errors import RowsRefused
 from app.db.outbox import Outbox
 from app.db.outbox_file import OutboxFile
@@ -76,7 +76,7 @@ def outbox(
 
 @asynccontextmanager
 async def keeping(
-    rows: Rows,
+    rows: RowInserter,
     folder: Path | None,
     *,
     timeout_s: float = 2,
@@ -86,7 +86,7 @@ async def keeping(
 ) -> AsyncIterator[ChatLogWriter]:
     """A writer that runs; without a folder it has no outbox."""
     watch = watch or Watch()
-    commits = Commits(rows, timeout_s=timeout_s, probe=watch)
+    commits = Commits(rows, timeout_s=timeout_s, events=watch)
     disk = None if folder is None else outbox(folder, watch=watch, database=database)
     async with ChatLogWriter(commits, disk, max_rows=max_rows) as log:
         yield log

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import PersistenceFailed
-from app.core.record import Kept
-from app.db.errors import DatabaseAway
+from app.core.record import StoredIn
+from app.db.errors import DatabaseUnavailable
 from app.db.outbox import OutboxUnavailable
 from app.db.outbox_file import OutboxFile
 from app.db.reservations import Reservations
@@ -135,10 +135,10 @@ async def test_with_a_disk_that_hangs_the_database_still_takes_rows(
     monkeypatch.setattr("tests.db.keeping.OUTBOX_TIMEOUT_S", 0.1)
     monkeypatch.setattr(OutboxFile, "append", lambda *_, **__: hung.wait(30))
     rows = GatedRows()
-    rows.error = DatabaseAway("away")
+    rows.error = DatabaseUnavailable("away")
     async with keeping(rows, tmp_path) as log:
         with pytest.raises(PersistenceFailed):
             await asyncio.wait_for(log.add(record()), 5)
         rows.error = None
-        assert await asyncio.wait_for(log.add(record()), 5) is Kept.DATABASE
+        assert await asyncio.wait_for(log.add(record()), 5) is StoredIn.DATABASE
         hung.set()

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from app.core.config import Settings
-from app.core.record import ChatRecord, Kept
+from app.core.record import ChatRecord, StoredIn
 from app.db import availability, replay
-from app.db.errors import DatabaseAway
+from app.db.errors import DatabaseUnavailable
 from app.db.writer import ChatLogWriter
 from tests.db.keeping import DATABASE, GatedRows, keeping, leave, outbox_file, prompts_in, stored
 from tests.db.test_outbox_file import child
@@ -25,14 +25,14 @@ from tests.support.waiting import until
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(availability, "_ASK_AGAIN_S", 0.01)
+    monkeypatch.setattr(availability, "_PING_INTERVAL_S", 0.01)
     monkeypatch.setattr(replay, "_INTERVAL_S", 0.01)
     monkeypatch.setattr(replay, "_MAX_PAUSE_S", 0.02)
 
 
 async def until_drained(log: ChatLogWriter) -> None:
     async with asyncio.timeout(10):
-        while log.outbox_rows or not log.database_well:
+        while log.outbox_rows or not log.database_healthy:
             await asyncio.sleep(0.005)
 
 
@@ -49,7 +49,7 @@ def leave_payload(folder: Path, row_id: str, payload: bytes) -> None:
 
 async def test_rows_come_back_once_the_database_is_available_and_nothing_of_them_is_left(tmp_path: Path) -> None:
     rows = GatedRows()
-    rows.error = DatabaseAway("away")
+    rows.error = DatabaseUnavailable("away")
     async with keeping(rows, tmp_path) as log:
         for number in range(5):
             await log.add(record(prompt=f"number {number}"))
@@ -80,7 +80,7 @@ async def test_what_a_dead_process_left_comes_back_at_the_next_start(tmp_path: P
 async def test_a_commit_that_was_given_up_and_came_through_all_the_same_is_one_row(tmp_path: Path) -> None:
     rows, row = GatedRows(), record(prompt="once")
     rows.batches.append([row])
-    rows.error = DatabaseAway("it had committed, and the connection broke")
+    rows.error = DatabaseUnavailable("it had committed, and the connection broke")
     async with keeping(rows, tmp_path) as log:
         await log.add(row)
         rows.error = None
@@ -97,7 +97,7 @@ async def test_an_outage_on_the_way_back_loses_and_doubles_nothing(tmp_path: Pat
         nonlocal calls
         calls += 1
         if calls in (2, 3):
-            raise DatabaseAway("again")
+            raise DatabaseUnavailable("again")
         await insert(records)
 
     rows.insert = now_and_then  # type: ignore[method-assign]
@@ -141,14 +141,16 @@ async def test_a_row_that_fails_every_commit_it_is_in_delays_no_other_and_is_rej
 
     async def unless_it_is_there(records: Sequence[ChatRecord]) -> None:
         if any(each.prompt == "costly" for each in records):
-            raise DatabaseAway("out of memory")
+            raise DatabaseUnavailable("out of memory")
         await insert(records)
 
     rows.insert = unless_it_is_there  # type: ignore[method-assign]
     async with keeping(rows, tmp_path) as log:
         async with asyncio.timeout(10):
             while log.outbox_rows:
-                assert await log.add(record(prompt="new")) is Kept.DATABASE  # old rows send no new ones to the outbox
+                assert (
+                    await log.add(record(prompt="new")) is StoredIn.DATABASE
+                )  # old rows send no new ones to the outbox
                 await asyncio.sleep(0.01)
     assert rows.kept.count("old") == 300
     assert prompts_in(tmp_path, rejected=True) == ["costly"]
@@ -157,7 +159,7 @@ async def test_a_row_that_fails_every_commit_it_is_in_delays_no_other_and_is_rej
 async def test_while_nothing_is_taken_no_row_is_rejected(tmp_path: Path) -> None:
     leave(tmp_path, numbered(5))
     rows = GatedRows()
-    rows.error = DatabaseAway("its disk is full, and it answers a ping")
+    rows.error = DatabaseUnavailable("its disk is full, and it answers a ping")
     async with keeping(rows, tmp_path) as log:
         async with asyncio.timeout(10):
             while rows.tries < 40:
@@ -188,7 +190,7 @@ async def test_rows_for_another_database_do_not_go_into_this_one(tmp_path: Path)
     """Two services on one folder, each with its database."""
     other = "postgresql://other:5432/chats"
     mine, theirs = GatedRows(), GatedRows()
-    mine.error = theirs.error = DatabaseAway("away")
+    mine.error = theirs.error = DatabaseUnavailable("away")
     async with keeping(mine, tmp_path) as here, keeping(theirs, tmp_path, database=other) as there:
         await here.add(record(prompt="mine"))
         await there.add(record(prompt="theirs"))

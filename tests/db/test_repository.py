@@ -10,7 +10,7 @@ import pytest
 from app.core.config import Settings
 from app.core.record import NO_COLUMNS
 from app.db.engine import create_engine
-from app.db.errors import CommitError, DatabaseAway, RowsRefused
+from app.db.errors import CommitError, DatabaseUnavailable, RowsRefused
 from app.db.models import ChatLog
 from app.db.repositories.chat_log import ChatLogRepository
 from tests.support.bodies import as_objects
@@ -75,10 +75,10 @@ async def test_a_row_that_is_refused_is_told_from_a_database_that_is_away_and_ta
             await rows.insert([record(), record(**fault), record()])
     assert await rows.recent(5) == []
     nowhere = create_engine(Settings(_env_file=None, database_url="postgresql://me@127.0.0.1:1/db"))
-    with pytest.raises(DatabaseAway):
+    with pytest.raises(DatabaseUnavailable):
         await ChatLogRepository(nowhere).insert([record()])
     await plain_sql(database, "ALTER TABLE chat_logs RENAME TO elsewhere")
-    with pytest.raises(DatabaseAway):
+    with pytest.raises(DatabaseUnavailable):
         await rows.insert([record()])
 
 

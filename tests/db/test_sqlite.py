@@ -8,7 +8,7 @@ import pytest
 
 from app.core.config import Settings
 from app.core.errors import PersistenceFailed
-from app.core.record import Kept
+from app.core.record import StoredIn
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
 from tests.db.keeping import keeping
@@ -38,9 +38,9 @@ async def test_a_commit_that_was_given_up_leaves_no_lock_behind(settings: Settin
                 isinstance(end, PersistenceFailed) for end in await asyncio.gather(*waits, return_exceptions=True)
             )
             async with asyncio.timeout(10):
-                while not log.database_well:
+                while not log.database_healthy:
                     await asyncio.sleep(0.1)
-                assert await log.add(record()) is Kept.DATABASE
+                assert await log.add(record()) is StoredIn.DATABASE
     await engine.dispose()
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from app.core.errors import PersistenceFailed
-from app.core.record import ChatRecord, Kept
-from app.db.errors import DatabaseAway
+from app.core.record import ChatRecord, StoredIn
+from app.db.errors import DatabaseUnavailable
 from tests.db.keeping import GatedRows, keeping, prompts_in, stored
 from tests.db.watch import Watch
 from tests.support.records import record
@@ -67,12 +67,12 @@ async def test_a_client_that_stops_waiting_does_not_take_its_row_along(tmp_path:
 
 async def test_a_row_that_the_database_does_not_take_is_on_the_disk_before_its_receipt(tmp_path: Path) -> None:
     rows = GatedRows()
-    rows.error = DatabaseAway("the database is away")
+    rows.error = DatabaseUnavailable("the database is away")
     async with keeping(rows, tmp_path) as log:
-        assert await log.add(record(prompt="one")) is Kept.SPOOL
+        assert await log.add(record(prompt="one")) is StoredIn.OUTBOX
         assert prompts_in(tmp_path) == ["one"]
-        assert not log.database_well
-        assert await log.add(record(prompt="two")) is Kept.SPOOL
+        assert not log.database_healthy
+        assert await log.add(record(prompt="two")) is StoredIn.OUTBOX
         assert prompts_in(tmp_path) == ["one", "two"]
         assert log.outbox_rows == 2
     assert rows.tries == 1  # nobody waits for what is known to be away
@@ -82,7 +82,7 @@ async def test_a_row_that_is_refused_takes_no_other_along_and_is_put_aside(tmp_p
     rows, watch, bad = GatedRows(), Watch(), record(prompt="poison")
     async with keeping(rows, tmp_path, watch=watch) as log:
         waits = [log.add(each) for each in (record(prompt="one"), bad, record(prompt="two"))]
-        assert await asyncio.gather(*waits) == [Kept.DATABASE, Kept.REJECTED, Kept.DATABASE]
+        assert await asyncio.gather(*waits) == [StoredIn.DATABASE, StoredIn.REJECTED, StoredIn.DATABASE]
     assert rows.kept == ["one", "two"]
     assert prompts_in(tmp_path, rejected=True) == ["poison"]
     ((row_id, error),) = stored(tmp_path, "id, last_error")
@@ -94,13 +94,13 @@ async def test_a_commit_that_hangs_is_given_up(tmp_path: Path) -> None:
     rows = GatedRows()
     rows.gate.clear()
     async with keeping(rows, tmp_path, timeout_s=0.05) as log:
-        assert await asyncio.wait_for(log.add(record()), 1) is Kept.SPOOL
+        assert await asyncio.wait_for(log.add(record()), 1) is StoredIn.OUTBOX
 
 
 async def test_an_outage_is_not_taken_for_a_bad_row(tmp_path: Path) -> None:
     """Trying row by row would multiply the wait by the number of rows."""
     rows = GatedRows()
-    rows.error = DatabaseAway("the database is away")
+    rows.error = DatabaseUnavailable("the database is away")
     async with keeping(rows, tmp_path) as log:
         await asyncio.gather(*[log.add(record()) for _ in range(5)])
     assert rows.tries == 1
@@ -110,11 +110,11 @@ async def test_sqlite_as_the_database_has_no_outbox(tmp_path: Path) -> None:
     """Its rows are on the same disk: what that does not take is not accepted, and has no receipt."""
     rows = GatedRows()
     async with keeping(rows, None) as log:
-        assert await log.add(record()) is Kept.DATABASE
+        assert await log.add(record()) is StoredIn.DATABASE
         assert log.free_bytes > 10**18
         with pytest.raises(PersistenceFailed):
             await log.add(record(prompt="poison"))
-        rows.error = DatabaseAway("locked")
+        rows.error = DatabaseUnavailable("locked")
         with pytest.raises(PersistenceFailed):
             await log.add(record())
         assert (log.free_bytes, log.outbox_rows) == (0, 0)
@@ -125,13 +125,13 @@ async def test_without_a_disk_the_database_keeps_rows_and_without_both_nobody_ge
     no_folder.touch()
     async with keeping(rows, no_folder, watch=watch) as log:
         assert log.free_bytes > 0
-        assert await log.add(record()) is Kept.DATABASE
-        rows.error = DatabaseAway("the database is away")
+        assert await log.add(record()) is StoredIn.DATABASE
+        rows.error = DatabaseUnavailable("the database is away")
         with pytest.raises(PersistenceFailed):
             await log.add(record())
         assert log.free_bytes == 0
         rows.error = None
-        assert await log.add(record()) is Kept.DATABASE  # both are asked before a chat is given up
+        assert await log.add(record()) is StoredIn.DATABASE  # both are asked before a chat is given up
     assert (1, True) in watch.outbox
 
 
@@ -156,8 +156,8 @@ async def test_text_that_no_database_stores_does_not_lose_the_row(tmp_path: Path
     rows = GatedRows()
     async with keeping(rows, tmp_path) as log:
         await log.add(record(prompt="a\x00b\ud800", messages=[{"role": "user\udfff"}], client_request_id="\x00"))
-        rows.error = DatabaseAway("the database is away")
-        assert await log.add(record(prompt="\ud83d\ude00 c\x00", response="\udfff")) is Kept.SPOOL
+        rows.error = DatabaseUnavailable("the database is away")
+        assert await log.add(record(prompt="\ud83d\ude00 c\x00", response="\udfff")) is StoredIn.OUTBOX
     assert rows.kept == ["a\ufffdb\ufffd"]
     assert prompts_in(tmp_path) == ["😀 c\ufffd"]
 
@@ -171,7 +171,7 @@ async def test_a_row_that_nothing_can_write_takes_no_other_along(tmp_path: Path)
         bad, good = log.add(record(tool_calls=deep)), log.add(record())
         with pytest.raises(PersistenceFailed):
             await bad
-        assert await good is Kept.DATABASE
+        assert await good is StoredIn.DATABASE
 
 
 async def test_after_closing_nothing_is_promised(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ async def test_a_driver_that_is_slow_to_give_up_holds_nobody_up(tmp_path: Path) 
 
     rows.insert = insert  # type: ignore[method-assign]
     async with keeping(rows, tmp_path, timeout_s=0.05) as log:
-        assert await asyncio.wait_for(log.add(record()), 1) is Kept.SPOOL
+        assert await asyncio.wait_for(log.add(record()), 1) is StoredIn.OUTBOX
         given_up.set()
 
 

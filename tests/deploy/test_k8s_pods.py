@@ -59,7 +59,7 @@ def test_pods_and_migration_may_come_in_any_order_and_need_nothing_but_what_the_
         assert running.chat().status == 401
         reply = running.chat(headers={"authorization": "Bearer a-secret"})
         assert reply.done
-        assert running.finished_line(reply.id)["kept"] == "spool"
+        assert running.finished_line(reply.id)["stored_in"] == "outbox"
         assert [each["name"] for each in job["env"]] == ["DATABASE_URL"]
         assert job["command"][:2] == ["python", "-m"]
         assert run(job["command"][2:], cwd=tmp_path, env={"DATABASE_URL": url})[0] == 0

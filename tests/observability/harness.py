@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from app.core.attempt import Attempt
 from app.core.config import Settings
-from app.core.record import ChatRecord, Kept
+from app.core.record import ChatRecord, StoredIn
 from app.observability.telemetry import Telemetry
 from tests.support.records import record
 
@@ -34,7 +34,7 @@ class Harness:
         *attempts: Attempt,
         error: Any = None,
         lost: Any = None,
-        kept: Kept | None = Kept.DATABASE,
+        kept: StoredIn | None = StoredIn.DATABASE,
         queue_s: float = 0.0,
         **facts: Any,
     ) -> ChatRecord:
@@ -43,7 +43,7 @@ class Harness:
         for attempt in attempts:
             chat.attempted(attempt)
         finished = record(model_name="m", traceparent=chat.traceparent, **facts)
-        chat.finished(finished, error, commit_s=0.004, kept=None if lost else kept, lost=lost)
+        chat.finished(finished, error, commit_s=0.004, stored_in=None if lost else kept, failure=lost)
         return finished
 
     @property

@@ -14,7 +14,7 @@ from opentelemetry.trace import (
 from app.core.attempt import Attempt, RateLimit
 from app.core.errors import UpstreamRateLimited, UpstreamUnavailable
 from app.core.outcomes import WITHOUT_ROW, Outcome
-from app.core.record import Details, Kept
+from app.core.record import Details, StoredIn
 from tests.observability.harness import PAYLOAD, Harness
 from tests.support.records import record
 
@@ -23,7 +23,7 @@ def test_integer_of_more_than_64_bits_is_left_out(harness: Harness) -> None:
     chat = harness.telemetry.chat_began(
         uuid4(), {**PAYLOAD, "seed": 2**63, "max_tokens": -(2**70)}, arrived=0, queue_s=0
     )
-    chat.finished(record(), None, commit_s=0, kept=Kept.DATABASE)
+    chat.finished(record(), None, commit_s=0, stored_in=StoredIn.DATABASE)
     attributes = harness.spans["chat m"].attributes
     assert attributes is not None
     assert not {"gen_ai.request.seed", "gen_ai.request.max_tokens"} & set(attributes)
@@ -115,7 +115,7 @@ def test_wait_for_admission_is_a_span(harness: Harness) -> None:
 
 def test_commit_is_a_trace_with_links_to_its_chats(harness: Harness) -> None:
     chats = [harness.chat() for _ in range(3)]
-    harness.telemetry.rows_committed(chats, began_ns=1000, took_s=0.25, failure="away")
+    harness.telemetry.rows_committed(chats, began_ns=1000, took_s=0.25, failure="unavailable")
     commit = harness.spans["chat_logs.commit"]
     assert commit.context
     assert commit.parent is None
@@ -124,12 +124,12 @@ def test_commit_is_a_trace_with_links_to_its_chats(harness: Harness) -> None:
     assert f"{commit.context.trace_id:032x}" not in "".join(linked)
     assert commit.attributes == {
         "chat_logs.rows": 3,
-        "chat_logs.place": "database",
+        "chat_logs.stored_in": "database",
         "db.system.name": "sqlite",
-        "error.type": "away",
+        "error.type": "unavailable",
     }
     assert commit.status.status_code is StatusCode.ERROR
-    assert harness.value("chat_log_commit_failures_total", reason="away") == 1
+    assert harness.value("chat_log_commit_failures_total", reason="unavailable") == 1
     assert harness.value("chat_log_batch_rows_sum") == 0
     harness.telemetry.rows_committed(chats, began_ns=1000, took_s=0.0, failure=None)
     assert harness.value("chat_log_batch_rows_sum") == 3

@@ -9,7 +9,7 @@ from opentelemetry.trace import StatusCode
 from app.core.attempt import Attempt, RateLimit
 from app.core.errors import InternalError, InvalidRequest, PersistenceFailed
 from app.core.outcomes import Outcome
-from app.core.record import Kept
+from app.core.record import StoredIn
 from app.db.errors import RowsRefused
 from tests.observability.harness import Harness
 from tests.support.records import record
@@ -56,7 +56,7 @@ def test_failing_signal_does_not_raise(harness: Harness, lines: list[Any]) -> No
     broken: Any = object()
     chat = harness.telemetry.chat_began(broken, broken, arrived=0, queue_s=0)
     chat.attempted(broken)
-    chat.finished(broken, None, commit_s=0, kept=Kept.DATABASE)
+    chat.finished(broken, None, commit_s=0, stored_in=StoredIn.DATABASE)
     harness.telemetry.rows_committed(broken, began_ns=0, took_s=0, failure=None)
     assert chat.traceparent is None
     assert {line["event"] for line in lines} == {"telemetry.failed"}
@@ -88,7 +88,7 @@ def test_observation_has_an_exemplar(harness: Harness) -> None:
 def test_unknown_model_is_other(harness: Harness) -> None:
     for number in range(50):
         chat = harness.telemetry.chat_began(uuid4(), {"model": f"made-up-{number}"}, arrived=0, queue_s=0)
-        chat.finished(record(model_name=f"made-up-{number}"), None, commit_s=0, kept=Kept.DATABASE)
+        chat.finished(record(model_name=f"made-up-{number}"), None, commit_s=0, stored_in=StoredIn.DATABASE)
     assert harness.value("chat_requests_total", model="other", outcome="completed") == 50
     assert list(harness.spans) == ["chat other"]
 

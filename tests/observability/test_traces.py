@@ -112,7 +112,7 @@ def test_commit_is_a_trace_with_links_to_its_chats(observed: Observed) -> None:
     (commit,) = observed.collector.wait_for(lambda span: chat.span_id in span.links)
     assert (commit.name, commit.kind, commit.parent_id) == ("chat_logs.commit", "INTERNAL", "")
     assert commit.trace_id != chat.trace_id
-    assert commit.attributes == {"chat_logs.rows": 1, "chat_logs.place": "database", "db.system.name": "sqlite"}
+    assert commit.attributes == {"chat_logs.rows": 1, "chat_logs.stored_in": "database", "db.system.name": "sqlite"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import PersistenceFailed, ServiceError
 from app.core.models import ModelPrice
-from app.core.record import ChatRecord, Kept
+from app.core.record import ChatRecord, StoredIn
 from app.schemas.chat import ChatRequest
 from app.services.chat.block import Block
 from app.services.chat.drain import Drain
@@ -65,19 +65,19 @@ class FakeStore:
     fail: bool = False
     free_bytes: int = 10**9
     records: list[ChatRecord] = field(default_factory=list)
-    waiting: list[asyncio.Future[Kept]] = field(default_factory=list)
+    waiting: list[asyncio.Future[StoredIn]] = field(default_factory=list)
 
     def reserve(self, row_bytes: int) -> None:
         self.free_bytes -= row_bytes
 
-    def add(self, record: ChatRecord) -> asyncio.Future[Kept]:
+    def add(self, record: ChatRecord) -> asyncio.Future[StoredIn]:
         self.records.append(record)
         durable = asyncio.get_running_loop().create_future()
         self.waiting.append(durable)
         if self.fail:
             durable.set_exception(PersistenceFailed("not stored"))
         elif not self.hold:
-            durable.set_result(Kept.DATABASE)
+            durable.set_result(StoredIn.DATABASE)
         return durable
 
 
@@ -89,7 +89,7 @@ class FakeTelemetry:
     began: list[Mapping[str, Any]] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     finished_chats: list[tuple[ChatRecord, ServiceError | None]] = field(default_factory=list)
-    lost: list[ServiceError] = field(default_factory=list)
+    failures: list[ServiceError] = field(default_factory=list)
     arrived: float | None = None
     commit_s: float | None = None
 
@@ -107,14 +107,14 @@ class FakeTelemetry:
         error: ServiceError | None,
         *,
         commit_s: float,
-        kept: Kept | None,
-        lost: ServiceError | None,
+        stored_in: StoredIn | None,
+        failure: ServiceError | None,
     ) -> None:
-        assert (kept is None) == (lost is not None)
+        assert (stored_in is None) == (failure is not None)
         self.finished_chats.append((record, error))
         self.commit_s = commit_s
-        if lost:
-            self.lost.append(lost)
+        if failure:
+            self.failures.append(failure)
 
 
 class FakeModels:

@@ -16,7 +16,7 @@ from app.core.errors import (
     UpstreamUnavailable,
 )
 from app.core.outcomes import Outcome
-from app.core.record import Kept
+from app.core.record import StoredIn
 from app.services.chat.block import DONE, Block
 from app.services.chat.usage import Usage
 from tests.services.fakes import END, OPENING, WORD, ServiceUnderTest
@@ -40,7 +40,7 @@ async def test_done_is_sent_only_after_the_row_is_durable() -> None:
         receipt = asyncio.ensure_future(anext(blocks))
         await asyncio.sleep(0.05)
         assert not receipt.done()
-        sut.store.waiting[0].set_result(Kept.DATABASE)
+        sut.store.waiting[0].set_result(StoredIn.DATABASE)
         assert await receipt == DONE
 
 
@@ -53,7 +53,7 @@ async def test_no_done_without_a_stored_row() -> None:
     record, error = sut.telemetry.finished_chats[0]
     assert (record.outcome, record.error_code) == (Outcome.PERSISTENCE_FAILED, "persistence_failed")
     assert error is None
-    assert isinstance(sut.telemetry.lost[0], PersistenceFailed)
+    assert isinstance(sut.telemetry.failures[0], PersistenceFailed)
 
 
 async def test_a_failed_chat_reports_its_failure_even_if_its_row_is_not_stored() -> None:
@@ -64,7 +64,7 @@ async def test_a_failed_chat_reports_its_failure_even_if_its_row_is_not_stored()
     record, error = sut.telemetry.finished_chats[0]
     assert record.outcome is Outcome.PERSISTENCE_FAILED
     assert isinstance(error, UpstreamBroken)
-    assert isinstance(sut.telemetry.lost[0], PersistenceFailed)
+    assert isinstance(sut.telemetry.failures[0], PersistenceFailed)
 
 
 async def test_a_failure_before_the_first_block_is_raised_after_its_row_is_stored() -> None:
@@ -147,7 +147,7 @@ async def test_disconnect_during_the_commit_leaves_the_chat_completed() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert sut.record.outcome is Outcome.COMPLETED
-    sut.store.waiting[0].set_result(Kept.DATABASE)
+    sut.store.waiting[0].set_result(StoredIn.DATABASE)
     await sut.service.wait_idle(5)
     assert sut.telemetry.finished_chats == [(sut.record, None)]
 

@@ -70,7 +70,7 @@ def test_the_database_s_name_has_no_answer(
         assert ready(workers)["database"] == "down"
         assert time.monotonic() - began < 2
         ids = chats_in_time(workers)
-        assert workers.finished_line(ids[-1])["kept"] == "spool"
+        assert workers.finished_line(ids[-1])["stored_in"] == "outbox"
         assert workers.program.stop(signal.SIGTERM) == 0  # while it looks the name up
     (tmp_path / "name-server").touch()
     with started(tmp_path, http, groq, chats_database, env) as workers:
@@ -83,7 +83,7 @@ def test_the_name_of_redis_has_no_answer(
     env = {"REDIS_URL": f"redis://{NAME}:{free_port()}/0", "API_KEYS": "me:key", "QUOTA_REQUESTS_PER_MINUTE": "1000"}
     with started(tmp_path, http, groq, chats_database, env) as workers:
         ids = chats_in_time(workers)
-        assert workers.finished_line(ids[-1])["kept"] == "database"
+        assert workers.finished_line(ids[-1])["stored_in"] == "database"
         assert "quota_store.failed" in workers.program.output
         assert workers.program.stop(signal.SIGTERM) == 0
 

@@ -121,7 +121,7 @@ def test_neither_the_database_nor_the_disk(
             assert not reply.done
             assert reply.error["code"] == "persistence_failed"
             line = workers.finished_line(reply.id)
-            assert (line["outcome"], line["kept"]) == ("persistence_failed", None)
+            assert (line["outcome"], line["stored_in"]) == ("persistence_failed", None)
             paid_for = groq.seen()["requests"]
             refused = workers.chat()
             assert (refused.status, refused.error["code"]) == (503, "rows_unavailable")

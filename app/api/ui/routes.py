@@ -63,7 +63,7 @@ async def chat(chat_id: UUID, request: Request) -> Response:
     state: RequestState = request.scope["state"]
     client = authenticate(request)
     try:
-        if not state["store"].database_well:
+        if not state["store"].database_healthy:
             raise ConnectionError("the database is unavailable")
         async with asyncio.timeout(_DATABASE_TIMEOUT_S):
             row = await state["reader"].facts(chat_id)

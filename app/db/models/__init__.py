@@ -1,6 +1,6 @@
-"""The tables, one a module."""
+"""Models, one table per module."""
 
-from app.db.models.base import Base
+from app.db.base import Base
 from app.db.models.chat_log import ChatLog
 
 __all__ = ["Base", "ChatLog"]

@@ -1,4 +1,4 @@
-"""`chat_logs`: one row for every chat that was accepted, however it ended."""
+"""`chat_logs`: one row for every admitted chat."""
 
 from datetime import datetime
 from typing import Any
@@ -7,14 +7,14 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Double, Integer, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.models.base import Base
+from app.db.base import Base
 from app.db.types import Dollars, Id, Json, Timestamp
 
 
 class ChatLog(Base):
-    """The columns are the fields of `core.record.ChatRecord`; its docstring says what they hold.
+    """The columns are the fields of `core.record.ChatRecord`, which documents them.
 
-    The id is a UUIDv7: ordering by it is ordering by time.
+    The id is a UUIDv7, so that ids are sorted by time.
     """
 
     __tablename__ = "chat_logs"

@@ -1,4 +1,4 @@
-"""The queries on `chat_logs`."""
+"""Queries on `chat_logs`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,24 +13,25 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.core.record import FACTS, NO_MESSAGES, ChatRecord
 from app.db.errors import commit_error
 from app.db.models import ChatLog
+from app.db.session import create_session_factory
 
 _COLUMNS = tuple(column.key for column in ChatLog.__table__.columns)
 _FACTS = tuple(column for column in ChatLog.__table__.columns if column.key in FACTS)
 
 
 class ChatLogRepository:
-    """Each call takes a connection for itself alone: none is held while a stream runs."""
+    """Each call takes a connection from the pool and returns it: none is held while a stream runs."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._sessions = create_session_factory(engine)
         dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
         self._insert: Insert = dialect.insert(ChatLog).on_conflict_do_nothing(index_elements=["id"])
-        # asyncpg sends all rows of a batch in one round trip, which is a transaction of its own. In SQLite, each row
-        # would be one.
+        # asyncpg sends all rows of a batch in one round trip, which is one transaction. SQLite would commit each row.
         self._writing = engine.execution_options(isolation_level="AUTOCOMMIT") if dialect is postgresql else engine
 
     async def insert(self, records: Sequence[ChatRecord]) -> None:
-        """Commits all of them or none; a row that is there already is left as it is. Raises a CommitError."""
+        """Commits all records or none; ids that exist are ignored. Raises a CommitError."""
         try:
             rows = [_row(record) for record in records]
             await self._execute(rows)
@@ -38,7 +39,7 @@ class ChatLogRepository:
             raise commit_error(exc) from exc
 
     async def _execute(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Once more if the connection had ended meanwhile: asking it each time would take longer."""
+        """Executes the insert, once more if the pooled connection was closed: a ping before each insert is slower."""
         for may_repeat in (True, False):
             try:
                 async with self._writing.begin() as connection:
@@ -50,29 +51,27 @@ class ChatLogRepository:
                 return
 
     async def recent(self, limit: int) -> Sequence[Row[Any]]:
-        """The newest rows first."""
-        async with self._engine.connect() as connection:
-            result = await connection.execute(
-                select(*ChatLog.__table__.columns).order_by(desc(ChatLog.id)).limit(limit)
-            )
+        """Returns the last rows, newest first."""
+        async with self._sessions() as session:
+            result = await session.execute(select(*ChatLog.__table__.columns).order_by(desc(ChatLog.id)).limit(limit))
             return result.all()
 
     async def facts(self, chat_id: UUID) -> Mapping[str, Any] | None:
-        """The facts of a chat, without its content; None if there is no such row."""
-        async with self._engine.connect() as connection:
-            result = await connection.execute(select(*_FACTS).where(ChatLog.id == chat_id))
+        """Returns the columns of a chat that hold no content; None if there is no such row."""
+        async with self._sessions() as session:
+            result = await session.execute(select(*_FACTS).where(ChatLog.id == chat_id))
             row = result.mappings().one_or_none()
             return None if row is None else dict(row)
 
     async def delete_older(self, moment: datetime, *, limit: int) -> int:
-        """Deletes the rows of chats that came before it, no more than so many at once; returns how many those were."""
+        """Deletes up to `limit` rows of chats before `moment`; returns their number."""
         older = select(ChatLog.id).where(ChatLog.id < _first_id(moment)).order_by(ChatLog.id).limit(limit)
-        async with self._engine.begin() as connection:
-            result = await connection.execute(delete(ChatLog).where(ChatLog.id.in_(older)))
-            return result.rowcount
+        async with self._sessions.begin() as session:
+            result = await session.execute(delete(ChatLog).where(ChatLog.id.in_(older)).returning(ChatLog.id))
+            return len(result.all())
 
     async def ping(self) -> None:
-        """Raises what the driver raises if the database takes no rows: it is away, read-only, or lacks the table."""
+        """Inserts no rows. Raises the driver's exception if the database is down, read-only, or lacks the table."""
         none = select(*ChatLog.__table__.columns).where(false())
         async with self._engine.begin() as connection:
             await connection.execute(insert(ChatLog).from_select(_COLUMNS, none))
@@ -86,5 +85,5 @@ def _row(record: ChatRecord) -> dict[str, Any]:
 
 
 def _first_id(moment: datetime) -> UUID:
-    """Less than every UUIDv7 that is made from then on: those begin with the milliseconds of Unix time."""
+    """The smallest UUIDv7 of that time: its first bits are Unix time in milliseconds."""
     return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)

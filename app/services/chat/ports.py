@@ -9,7 +9,7 @@ from uuid import UUID
 from app.core.attempt import Attempt
 from app.core.errors import ServiceError
 from app.core.models import ModelPrice
-from app.core.record import ChatRecord, Kept
+from app.core.record import ChatRecord, StoredIn
 from app.schemas.chat import ChatRequest
 from app.services.chat.block import Block
 
@@ -119,7 +119,7 @@ class RecordStore(Protocol):
         """Reserves space for a row, or releases it where `row_bytes` is negative."""
         ...
 
-    def add(self, record: ChatRecord) -> Awaitable[Kept]:
+    def add(self, record: ChatRecord) -> Awaitable[StoredIn]:
         """Queues the record before it returns, so that cancelling the wait cannot lose it.
 
         The awaitable is done when the row is durable, and returns where it is stored. It raises PersistenceFailed if it
@@ -146,10 +146,10 @@ class ChatEvents(Protocol):
         error: ServiceError | None,
         *,
         commit_s: float,
-        kept: Kept | None,
-        lost: ServiceError | None,
+        stored_in: StoredIn | None,
+        failure: ServiceError | None,
     ) -> None:
-        """Called once, when the row is durable (`kept`) or could not be stored (`lost`), after `commit_s`."""
+        """Called once, when the row is durable (`stored_in`) or could not be stored (`failure`), after `commit_s`."""
         ...
 
 

@@ -102,15 +102,15 @@ class ChatSession:
         """The client closed the connection."""
         self._finish(Outcome.CLIENT_DISCONNECTED, now)
 
-    def not_stored(self, lost: PersistenceFailed, record: ChatRecord) -> ChatRecord:
+    def not_stored(self, failure: PersistenceFailed, record: ChatRecord) -> ChatRecord:
         """The row could not be stored. Returns the record with that outcome.
 
         The status stays if the client has received one: of a stream, or of a chat that failed before.
         """
-        status = record.http_status if self.sending or record.outcome is not Outcome.COMPLETED else lost.status
-        self.outcome = lost.outcome
-        self.error = self.error or lost
-        return replace(record, outcome=lost.outcome, error_code=lost.code, http_status=status)
+        status = record.http_status if self.sending or record.outcome is not Outcome.COMPLETED else failure.status
+        self.outcome = failure.outcome
+        self.error = self.error or failure
+        return replace(record, outcome=failure.outcome, error_code=failure.code, http_status=status)
 
     @property
     def _is_complete(self) -> bool:

@@ -1,11 +1,11 @@
-"""What all tables share."""
+"""The declarative base of all models."""
 
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
 
 
 class Base(DeclarativeBase):
-    """Constraints get names of their own, so that a migration can drop them on any database."""
+    """Names constraints, so that migrations can drop them on any database."""
 
     metadata = MetaData(
         naming_convention={
