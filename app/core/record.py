@@ -95,7 +95,7 @@ class ChatRecord:
     duration_ms: float
     queue_ms: float
     attempts: int
-    upstream_request_id: str | None
+    upstream_request_id: str | None = None
     client_request_id: str | None
     client: str | None = None
     trace_id: str | None = None

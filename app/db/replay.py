@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Self
 
 import msgspec
@@ -130,9 +131,19 @@ class OutboxReplayer:
             await self._outbox.run(self._file.postpone, row_id, str(error))
 
 
+class _OldNames(msgspec.Struct):
+    """Fields of rows that were written before their columns were renamed."""
+
+    groq_request_id: str | None = None
+
+
 def decode(payload: bytes) -> ChatRecord:
-    """Raises ValueError for what is no row: something else has written it."""
+    """Decodes a row of this or an earlier version. Raises ValueError if it is not a row."""
     try:
-        return msgspec.json.decode(payload, type=ChatRecord)
+        record = msgspec.json.decode(payload, type=ChatRecord)
+        if record.upstream_request_id is None:
+            old = msgspec.json.decode(payload, type=_OldNames)
+            record = replace(record, upstream_request_id=old.groq_request_id)
+        return record
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise ValueError(f"the payload cannot be read: {exc}") from exc

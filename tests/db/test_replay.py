@@ -264,3 +264,9 @@ async def test_killed_between_the_commit_and_the_deletion_each_row_is_there_once
     async with keeping(rows, folder) as log:
         await until_drained(log)
     assert sorted(rows.kept, key=int) == [f"{number}" for number in range(450)]
+
+
+def test_a_row_of_an_earlier_version_is_decoded() -> None:
+    chat = record()
+    old = msgspec.json.encode(chat).replace(b'"upstream_request_id"', b'"groq_request_id"')
+    assert replay.decode(old).upstream_request_id == chat.upstream_request_id == "req_1"
