@@ -1,6 +1,6 @@
 """`python -m loadtests.pictures`: takes the README's picture of the page at `/`, in Chromium.
 
-The service runs as `make run` starts it; the chat on the picture meets a Groq that fails twice.
+The service runs as `make run` starts it. The chat on the picture has two failed attempts.
 """
 
 import sys
@@ -14,9 +14,9 @@ from playwright.sync_api import expect
 from tests.support.browser import chromium, opened
 from tests.support.processes import PROJECT, program
 
-_QUESTION = "What did this chat go through?"
+_QUESTION = "What happens when Groq fails?"
 """The simulator answers it in characters that every machine has a font for."""
-_FAULT = "503 twice, then well"
+_FAULT = "503 twice, then success"
 _LOOK = {"viewport": {"width": 1180, "height": 760}, "device_scale_factor": 1.5, "color_scheme": "light"}
 _TIMEOUT_MS = 20_000
 

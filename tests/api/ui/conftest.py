@@ -1,4 +1,4 @@
-"""The service as `make run` starts it without a key, in front of a simulator that the tests script, and a browser."""
+"""The service as `make run` starts it without a key, with a simulator that the tests control, and a browser."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,20 +34,20 @@ def demo_process(
 
 @pytest.fixture
 def demo(demo_process: Service, groq: SimulatedGroq) -> Service:
-    """With a simulator that is well."""
+    """With a simulator without faults."""
     return demo_process
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """No longer than it has to be: while it runs, this thread has an event loop, and nobody may run another."""
+    """Ends with the module: while it runs, this thread has an event loop, and no other can run in it."""
     with chromium() as started:
         yield started
 
 
 @pytest.fixture
 def page(browser: Browser, demo: Service) -> Iterator[Page]:
-    """The page of the demo. At its end the console has nothing to say, and nobody else was asked for anything."""
+    """The page of the demo. Checks at the end that the console is empty and that no other host was contacted."""
     with opened(browser, demo.url) as (page, seen):
         yield page
         assert seen.complaints == []

@@ -1,4 +1,4 @@
-"""What the page asks for beside the chat, and who may: a service with keys, in front of what it takes for Groq."""
+"""The page's endpoints and their authorization. The service has API keys, and takes the simulator for Groq."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ def locked(locked_process: Service, groq: SimulatedGroq) -> Service:
     return locked_process
 
 
-def test_a_row_is_told_to_whom_it_belongs_and_to_nobody_else(locked: Service) -> None:
+def test_a_row_is_shown_to_its_client_only(locked: Service) -> None:
     chat = locked.chat({"messages": [{"role": "user", "content": "a secret of mine"}]}, headers=MINE)
     url = f"{locked.url}/page/chats/{chat.id}"
     mine = locked.http.get(url, headers=MINE)
@@ -46,13 +46,13 @@ def test_a_row_is_told_to_whom_it_belongs_and_to_nobody_else(locked: Service) ->
     assert locked.http.get(url).status_code == 401
 
 
-def test_what_is_no_id_is_refused_in_words(locked: Service) -> None:
+def test_an_invalid_id_is_refused_with_its_name(locked: Service) -> None:
     refused = locked.http.get(f"{locked.url}/page/chats/mine", headers=MINE)
     assert refused.status_code == 400
     assert refused.json()["error"]["param"] == "chat_id"
 
 
-def test_the_page_loads_what_is_its_own_and_nothing_else(locked: Service) -> None:
+def test_the_page_loads_only_its_own_files(locked: Service) -> None:
     page = locked.http.get(locked.url)
     policy = dict(rule.split(" ", 1) for rule in page.headers["content-security-policy"].split("; "))
     own = dict.fromkeys(("script-src", "style-src", "connect-src", "img-src"), "'self'")
@@ -62,7 +62,7 @@ def test_the_page_loads_what_is_its_own_and_nothing_else(locked: Service) -> Non
     assert "onclick" not in page.text
 
 
-def test_only_a_simulator_is_made_to_fail(locked: Service, groq: SimulatedGroq) -> None:
+def test_faults_are_injected_into_a_simulator_only(locked: Service, groq: SimulatedGroq) -> None:
     about = locked.http.get(f"{locked.url}/page/about").json()
     assert (about["simulated"], about["needs_key"], about["trace_file"]) == (False, True, True)
     assert about["model"] in about["models"]
@@ -70,17 +70,17 @@ def test_only_a_simulator_is_made_to_fail(locked: Service, groq: SimulatedGroq) 
     assert locked.chat(HELLO, headers=MINE).done
 
 
-def test_a_simulator_fails_only_as_the_page_knows(demo: Service) -> None:
+def test_an_unknown_fault_is_refused(demo: Service) -> None:
     refused = demo.http.put(f"{demo.url}/page/faults/everything")
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "fault")
 
 
-def test_in_production_there_is_a_page_only_where_somebody_wants_one() -> None:
+def test_production_serves_the_page_only_if_it_is_enabled() -> None:
     shown = [{}, {"app_env": "production"}, {"app_env": "production", "page": "true"}, {"page": "false"}]
     assert [Settings.model_validate(each).shows_page for each in shown] == [True, False, True, False]
 
 
-def test_a_service_without_its_page_has_none_of_it(http: httpx2.Client, groq: SimulatedGroq, tmp_path: Path) -> None:
+def test_a_disabled_page_has_no_endpoints(http: httpx2.Client, groq: SimulatedGroq, tmp_path: Path) -> None:
     env = {"GROQ_SIMULATOR_URL": groq.url, "PORT": "0", "PAGE": "false"}
     with program(["app"], cwd=tmp_path, env=env) as running:
         for path in ("/", "/page/about", "/page/page.js", f"/page/chats/{uuid4()}"):
@@ -88,13 +88,13 @@ def test_a_service_without_its_page_has_none_of_it(http: httpx2.Client, groq: Si
 
 
 @pytest.mark.needs("chromium")
-def test_a_browser_is_asked_for_a_key_where_one_is_needed(browser: Browser, locked: Service) -> None:
+def test_the_page_asks_for_a_key_after_a_401(browser: Browser, locked: Service) -> None:
     with opened(browser, locked.url) as (page, _):
-        assert not page.get_by_role("group", name="Make the next chat fail").is_visible()
+        assert not page.get_by_role("group", name="Inject a fault into the next chat").is_visible()
         page.get_by_role("textbox").first.fill("Hello")
         page.keyboard.press("Enter")
         expect(page.get_by_role("log")).to_contain_text("send a key of this service")
-        expect(page.get_by_label("Key")).to_be_focused()
+        expect(page.get_by_label("API key")).to_be_focused()
         page.keyboard.type("my-key")
         page.get_by_role("textbox").first.fill("Hello")
         page.keyboard.press("Enter")
@@ -103,7 +103,7 @@ def test_a_browser_is_asked_for_a_key_where_one_is_needed(browser: Browser, lock
 
 
 @pytest.mark.needs("chromium")
-def test_a_service_that_is_gone_is_told_of_in_a_sentence(browser: Browser, demo: Service) -> None:
+def test_an_unreachable_service_is_reported(browser: Browser, demo: Service) -> None:
     with opened(browser, demo.url) as (page, _):
         page.route("**/api/v1/chat/stream", lambda route: route.abort())
         page.get_by_role("textbox").first.fill("Hello")

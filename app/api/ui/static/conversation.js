@@ -1,4 +1,4 @@
-/** What was said, on the page and for the next request: the service keeps no conversation. */
+/** The messages of a conversation, on the page and for the next request. The service stores no conversations. */
 export class Conversation {
   messages = [];
   #log;
@@ -15,61 +15,61 @@ export class Conversation {
     this.#empty.hidden = false;
   }
 
-  /** Adds the question, and a place where its answer grows. */
+  /** Adds a question and returns its empty answer. */
   ask(question) {
     this.#empty.hidden = true;
     const messages = this.messages;
     messages.push({ role: "user", content: question });
-    this.#log.append(said("you", "You", question));
-    const bubble = said("groq", "Groq", "");
-    this.#log.append(bubble);
-    this.#toEnd();
-    return new Answer(bubble, messages, () => this.#toEnd());
+    this.#log.append(messageElement("user", "You", question));
+    const element = messageElement("assistant", "Groq", "");
+    this.#log.append(element);
+    this.#scrollToEnd();
+    return new Answer(element, messages, () => this.#scrollToEnd());
   }
 
-  #toEnd() {
+  #scrollToEnd() {
     this.#log.scrollTop = this.#log.scrollHeight;
   }
 }
 
 class Answer {
-  #bubble;
+  #element;
   #messages;
-  #toEnd;
+  #scrollToEnd;
   #text = "";
-  #thought = null;
+  #reasoning = null;
 
-  constructor(bubble, messages, toEnd) {
-    this.#bubble = bubble;
+  constructor(element, messages, scrollToEnd) {
+    this.#element = element;
     this.#messages = messages;
-    this.#toEnd = toEnd;
+    this.#scrollToEnd = scrollToEnd;
   }
 
-  /** Text stays text: nothing of an answer is ever read as markup. */
-  grow({ text, thought }) {
-    if (thought) {
-      this.#thought ??= this.#bubble.insertBefore(paragraph("thought", ""), this.#bubble.lastChild);
-      this.#thought.append(thought);
+  /** Appends text nodes: an answer is never parsed as markup. */
+  append({ text, reasoning }) {
+    if (reasoning) {
+      this.#reasoning ??= this.#element.insertBefore(paragraph("reasoning", ""), this.#element.lastChild);
+      this.#reasoning.append(reasoning);
     }
     this.#text += text;
-    this.#bubble.querySelector(".text").append(text);
-    this.#toEnd();
+    this.#element.querySelector(".text").append(text);
+    this.#scrollToEnd();
   }
 
-  /** `problem`: a sentence, where it did not end well. */
-  end(problem = null) {
+  /** `error` is the sentence to show if the answer is not complete. */
+  end(error = null) {
     if (this.#text) this.#messages.push({ role: "assistant", content: this.#text });
     else this.#messages.pop();
-    if (!this.#text && this.#thought) problem ??= "The model only reasoned: its token budget was spent before an answer.";
-    if (problem) this.#bubble.append(paragraph("problem", problem));
-    this.#toEnd();
+    if (!this.#text && this.#reasoning) error ??= "The answer has reasoning only: its token budget was spent before any content.";
+    if (error) this.#element.append(paragraph("error", error));
+    this.#scrollToEnd();
   }
 }
 
-function said(who, name, text) {
+function messageElement(role, name, text) {
   const article = document.createElement("article");
-  article.className = who;
-  article.append(paragraph("who", name), paragraph("text", text));
+  article.className = role;
+  article.append(paragraph("role", name), paragraph("text", text));
   return article;
 }
 

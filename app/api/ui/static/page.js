@@ -1,15 +1,15 @@
-/** The page: a person asks, the answer grows, and what happened to it is told beside. */
+/** The page: sends chats, shows their answers, and the details of the last one. */
 import { Conversation } from "./conversation.js";
 import { Panel } from "./panel.js";
-import { Failure, about, breakNext, chat, row } from "./service.js";
+import { Failure, about, chat, injectFault, row } from "./service.js";
 
 const $ = (id) => document.getElementById(id);
 const EXAMPLE = "Why is the sky blue?";
 const FAULTS = {
-  unavailable: "503 twice, then well",
-  limited: "Rate limit",
-  cut: "Cut mid-stream",
-  silent: "Silence",
+  unavailable: "503 twice, then success",
+  limited: "Rate limit (429)",
+  cut: "Broken connection",
+  silent: "Pause of 2.5 s",
 };
 
 const conversation = new Conversation($("log"), $("empty"));
@@ -17,66 +17,66 @@ const panel = new Panel($);
 let running = null;
 let service = null;
 
-/** One chat, from the question to its row. */
+/** Sends a chat, and shows its answer and its row. */
 async function ask(question) {
   const answer = conversation.ask(question);
-  const stop = (running = new AbortController());
-  const began = performance.now();
-  const elapsed = () => performance.now() - began;
+  const abort = (running = new AbortController());
+  const started = performance.now();
+  const elapsed = () => performance.now() - started;
   let id = null;
   let lastMs = 0;
   let receiptMs = null;
-  busy(true);
+  setBusy(true);
   panel.begin(elapsed);
   try {
     const request = { model: $("model").value, messages: conversation.messages };
-    for await (const piece of chat(request, { key: $("key").value, signal: stop.signal })) {
-      id ??= piece.id;
-      if (piece.done) receiptMs = elapsed() - lastMs;
+    for await (const part of chat(request, { key: $("key").value, signal: abort.signal })) {
+      id ??= part.id;
+      if (part.done) receiptMs = elapsed() - lastMs;
       lastMs = elapsed();
-      if (piece.text || piece.thought) {
-        answer.grow(piece);
+      if (part.text || part.reasoning) {
+        answer.append(part);
         panel.token(lastMs);
       }
     }
     answer.end();
   } catch (error) {
     id ??= error.id ?? null;
-    answer.end(error.name === "AbortError" ? "You stopped it." : sentence(error));
+    answer.end(error.name === "AbortError" ? "You stopped the chat." : errorText(error));
     if (error.status === 401) $("key").focus();
   } finally {
     running = null;
-    busy(false);
-    await tell(id, receiptMs);
+    setBusy(false);
+    await showRow(id, receiptMs);
   }
 }
 
-/** What the service knows of it. A chat that was stopped has its row a moment later. */
-async function tell(id, receiptMs) {
+/** Reads the row of a chat and shows it. The row of a stopped chat is stored after the page has disconnected. */
+async function showRow(id, receiptMs) {
   panel.end(id);
-  for (const wait of id ? [0, 50, 100, 200, 400, 800, 1600] : []) {
-    await new Promise((resume) => setTimeout(resume, wait));
-    if (running) return; // the next one has begun
+  for (const waitMs of id ? [0, 50, 100, 200, 400, 800, 1600] : []) {
+    await new Promise((resume) => setTimeout(resume, waitMs));
+    if (running) return; // the details are those of the next chat
     const found = await row(id, $("key").value).catch(() => null);
     if (found) {
-      panel.tell(found, receiptMs, service);
+      panel.showRow(found, receiptMs, service);
       return;
     }
   }
-  panel.nothing(id);
+  panel.showNoRow(id);
 }
 
-/** A failure's own words; whatever else it is, is a bug of this page. */
-function sentence(error) {
+/** The text to show for an error. Anything but a Failure is a bug of this page. */
+function errorText(error) {
   if (!(error instanceof Failure)) console.error(error);
-  return error instanceof Failure ? error.message : "This page failed; the browser's console says where.";
+  return error instanceof Failure ? error.message : "This page has a bug; the browser's console shows it.";
 }
 
-function busy(is) {
-  $("log").ariaBusy = String(is);
-  $("send").disabled = is;
-  $("stop").hidden = !is;
-  for (const button of $("faults").querySelectorAll("button")) button.disabled = is;
+function setBusy(busy) {
+  $("log").ariaBusy = String(busy);
+  $("send").disabled = busy;
+  $("stop").hidden = !busy;
+  for (const button of $("faults").querySelectorAll("button")) button.disabled = busy;
 }
 
 function send() {
@@ -86,12 +86,12 @@ function send() {
   ask(question);
 }
 
-async function askAndFail(fault) {
+async function askWithFault(fault) {
   if (running) return;
   try {
-    await breakNext(fault, $("key").value);
+    await injectFault(fault, $("key").value);
   } catch (error) {
-    panel.say(sentence(error));
+    panel.showMessage(errorText(error));
     return;
   }
   const question = $("prompt").value.trim() || EXAMPLE;
@@ -99,19 +99,19 @@ async function askAndFail(fault) {
   ask(question);
 }
 
-async function begin() {
+async function start() {
   service = await about();
   $("model").replaceChildren(...service.models.map((name) => new Option(name, name, false, name === service.model)));
-  $("locked").hidden = !service.needs_key;
+  $("key-row").hidden = !service.needs_key;
   $("simulated").hidden = $("faults").hidden = !service.simulated;
   for (const [fault, label] of Object.entries(FAULTS)) {
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: label });
-    button.addEventListener("click", () => askAndFail(fault));
+    button.addEventListener("click", () => askWithFault(fault));
     $("faults").append(button);
   }
 }
 
-$("ask").addEventListener("submit", (event) => {
+$("chat-form").addEventListener("submit", (event) => {
   event.preventDefault();
   send();
 });
@@ -123,9 +123,9 @@ $("prompt").addEventListener("keydown", (event) => {
   if (event.key === "Escape") running?.abort();
 });
 $("stop").addEventListener("click", () => running?.abort());
-$("fresh").addEventListener("click", () => {
+$("new-chat").addEventListener("click", () => {
   running?.abort();
   conversation.clear();
   $("prompt").focus();
 });
-begin().catch((error) => panel.say(sentence(error)));
+start().catch((error) => panel.showMessage(errorText(error)));

@@ -1,41 +1,41 @@
-/** What happened to a chat: as this page sees it while it runs, and as its row tells it afterwards. */
-import { Curve } from "./curve.js";
-import { draw, steps } from "./timeline.js";
-import { dollars, kindOf, milliseconds } from "./words.js";
+/** The details of a chat: measured by this page while it runs, and from its row afterwards. */
+import { RateChart } from "./rate_chart.js";
+import { renderSteps, steps } from "./timeline.js";
+import { dollars, milliseconds, outcomeClass } from "./format.js";
 
 const FACTS = {
-  first: "First token",
-  speed: "Speed",
-  total: "Whole chat",
+  ttft: "Time to first token",
+  rate: "Output rate",
+  duration: "Duration",
   tokens: "Tokens",
   cost: "Cost",
   attempts: "Attempts",
-  id: "Chat",
+  id: "Chat ID",
 };
 
 export class Panel {
   #$;
-  #curve;
+  #chart;
   #elapsed = null;
   #tokens = 0;
   #firstMs = null;
 
   constructor($) {
     this.#$ = $;
-    this.#curve = new Curve($("curve"));
+    this.#chart = new RateChart($("rate-chart"));
     this.#facts({});
   }
 
   begin(elapsed) {
     [this.#elapsed, this.#tokens, this.#firstMs] = [elapsed, 0, null];
-    this.#curve.clear();
-    this.#badge("running", "own");
+    this.#chart.clear();
+    this.#badge("running", "neutral");
     this.#$("timeline").replaceChildren();
     this.#$("links").replaceChildren();
     this.#$("row").hidden = true;
     const frame = () => {
       if (this.#elapsed !== elapsed) return;
-      this.#live();
+      this.#showMeasurements();
       requestAnimationFrame(frame);
     };
     requestAnimationFrame(frame);
@@ -44,63 +44,63 @@ export class Panel {
   token(ms) {
     this.#tokens += 1;
     this.#firstMs ??= ms;
-    this.#curve.add(ms / 1000);
+    this.#chart.add(ms / 1000);
   }
 
-  #live() {
+  #showMeasurements() {
     const ms = this.#elapsed();
-    this.#curve.draw(ms / 1000);
+    this.#chart.draw(ms / 1000);
     this.#facts({
-      first: milliseconds(this.#firstMs),
-      speed: speed(this.#curve.mean),
-      total: milliseconds(ms),
+      ttft: milliseconds(this.#firstMs),
+      rate: perSecond(this.#chart.mean),
+      duration: milliseconds(ms),
       tokens: String(this.#tokens),
     });
   }
 
-  /** The stream is over; the row is being asked for. */
+  /** Ends the measurement. The row is read next. */
   end(id) {
-    if (this.#elapsed) this.#live();
+    if (this.#elapsed) this.#showMeasurements();
     this.#elapsed = null;
     this.#facts({ ...this.#shown, id });
   }
 
-  /** The row has it all. */
-  tell(row, receiptMs, service) {
-    this.#badge(row.outcome, kindOf(row.outcome));
+  /** Replaces the measurements by those of the row. */
+  showRow(row, receiptMs, service) {
+    this.#badge(row.outcome, outcomeClass(row.outcome));
     this.#facts({
-      first: milliseconds(row.ttft_ms),
-      speed: speed(pace(row)),
-      total: milliseconds(row.duration_ms),
+      ttft: milliseconds(row.ttft_ms),
+      rate: perSecond(outputRate(row)),
+      duration: milliseconds(row.duration_ms),
       tokens: row.completion_tokens === null ? "–" : `${row.prompt_tokens} in, ${row.completion_tokens} out`,
       cost: dollars(row.cost_usd),
       attempts: String(row.attempts),
       id: row.id,
     });
-    draw(this.#$("timeline"), steps(row, receiptMs));
+    renderSteps(this.#$("timeline"), steps(row, receiptMs));
     this.#links(row, service);
-    const cells = Object.entries(row).filter(([name]) => name !== "attempt_log");
-    this.#$("columns").replaceChildren(...cells.flatMap(([name, value]) => pair(name, value === null ? "–" : String(value))));
+    const columns = Object.entries(row).filter(([name]) => name !== "attempt_log");
+    this.#$("columns").replaceChildren(...columns.flatMap(([name, value]) => pair(name, value === null ? "–" : String(value))));
     this.#$("row").hidden = false;
   }
 
-  /** There is no row: it was refused at the door, or its row waits for the database. */
-  nothing(id) {
+  /** For a chat that was refused, or whose row is in the outbox. Without an id, the request reached no service. */
+  showNoRow(id) {
     this.#badge(id ? "no row" : "not sent", "bad");
-    if (id) this.say("The database has no row of it: it was refused before it began, or its row waits for the database.");
+    if (id) this.showMessage("The database has no row for this chat: it was refused, or its row is in the outbox.");
   }
 
-  say(sentence) {
-    this.#$("links").replaceChildren(sentence);
+  showMessage(text) {
+    this.#$("links").replaceChildren(text);
   }
 
-  /** To its trace and its row, where somebody said where those are shown; in a terminal, where traces are in a file. */
+  /** Links to the trace and the row, by PAGE_TRACE_URL and PAGE_ROW_URL; for a trace file, the command that draws it. */
   #links(row, service) {
     const filled = (url) => url.replaceAll("{trace_id}", row.trace_id ?? "").replaceAll("{id}", row.id);
     const parts = [];
-    if (service.trace_url && row.trace_id) parts.push(link("Its trace", filled(service.trace_url)));
-    else if (service.trace_file) parts.push(code("make trace"), " draws its trace. ");
-    if (service.row_url) parts.push(" ", link("Its row", filled(service.row_url)));
+    if (service.trace_url && row.trace_id) parts.push(link("Trace", filled(service.trace_url)));
+    else if (service.trace_file) parts.push(code("make trace"), " draws the trace. ");
+    if (service.row_url) parts.push(" ", link("Row", filled(service.row_url)));
     this.#$("links").replaceChildren(...parts);
   }
 
@@ -111,19 +111,19 @@ export class Panel {
     this.#$("facts").replaceChildren(...Object.entries(FACTS).map(([key, name]) => fact(key, name, values[key] ?? "–")));
   }
 
-  #badge(text, kind) {
+  #badge(text, className) {
     const badge = this.#$("outcome");
     badge.textContent = text;
-    badge.className = `badge ${kind}`;
+    badge.className = `badge ${className}`;
   }
 }
 
-/** Tokens a second from the first to the last one, as the service saw them; null where there are no two. */
-function pace({ ttft_ms: ttft, duration_ms: duration, completion_tokens: tokens }) {
+/** Tokens per second between the first and the last token, as the service measured them; null with fewer than two. */
+function outputRate({ ttft_ms: ttft, duration_ms: duration, completion_tokens: tokens }) {
   return ttft !== null && tokens > 1 && duration > ttft ? ((tokens - 1) / (duration - ttft)) * 1000 : null;
 }
 
-const speed = (perSecond) => (perSecond ? `${Math.round(perSecond)} tokens/s` : "–");
+const perSecond = (rate) => (rate ? `${Math.round(rate)} tokens/s` : "–");
 
 function fact(key, name, value) {
   const box = document.createElement("div");

@@ -1,12 +1,12 @@
-/** Server-sent events: text in any pieces, the data of whole events out. Comments and ids are left out. */
-export class EventReader {
-  #rest = "";
+/** Parses server-sent events from text that is split at any position. Ignores comments and ids. */
+export class EventParser {
+  #incomplete = "";
 
-  /** The events that this piece completes, as {name, data}. */
-  *read(piece) {
-    this.#rest += piece;
-    const blocks = this.#rest.split(/\r\n\r\n|\n\n|\r\r/);
-    this.#rest = blocks.pop();
+  /** Yields the events that `text` completes, as {name, data}. */
+  *read(text) {
+    this.#incomplete += text;
+    const blocks = this.#incomplete.split(/\r\n\r\n|\n\n|\r\r/);
+    this.#incomplete = blocks.pop();
     for (const block of blocks) {
       const event = { name: "message", data: [] };
       for (const line of block.split(/\r\n|\n|\r/)) {

@@ -1,11 +1,11 @@
-/** Tokens a second, drawn while they come. */
+/** The token rate of a running chat, drawn as an SVG path. */
 const WIDTH = 400;
 const HEIGHT = 90;
 const BINS = 80;
 const WINDOW_S = 0.06;
 const SVG = "http://www.w3.org/2000/svg";
 
-export class Curve {
+export class RateChart {
   #svg;
   #times = [];
   #line = document.createElementNS(SVG, "path");
@@ -23,18 +23,18 @@ export class Curve {
     for (const path of [this.#line, this.#area]) path.removeAttribute("d");
   }
 
-  /** A token came, so many seconds after the question. */
+  /** Adds a token that arrived `seconds` after the request. */
   add(seconds) {
     this.#times.push(seconds);
   }
 
-  /** Tokens a second from the first to the last one; null where there are no two to be between. */
+  /** Tokens per second between the first and the last token; null with fewer than two. */
   get mean() {
     const span = this.#times.at(-1) - this.#times[0];
     return span > 0 ? (this.#times.length - 1) / span : null;
   }
 
-  /** From the question to now. */
+  /** Draws the rate from the request until `now`, in seconds. */
   draw(now) {
     const rates = this.#rates(now);
     const top = Math.max(...rates) || 1;
@@ -46,10 +46,10 @@ export class Curve {
     this.#line.setAttribute("d", line);
     this.#area.setAttribute("d", `${line}L${WIDTH} ${HEIGHT}L0 ${HEIGHT}Z`);
     const mean = this.mean;
-    this.#svg.setAttribute("aria-label", mean ? `${Math.round(mean)} tokens a second on average` : "No tokens yet");
+    this.#svg.setAttribute("aria-label", mean ? `${Math.round(mean)} tokens per second on average` : "No tokens yet");
   }
 
-  /** At so many moments: what came within a window around each, which is as long as a few frames of a screen at least. */
+  /** The rate at each of BINS times, averaged over at least WINDOW_S: a few frames of a screen. */
   #rates(now) {
     const width = Math.max(now, 0.05) / BINS;
     const counts = new Array(BINS).fill(0);
