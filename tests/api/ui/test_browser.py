@@ -84,7 +84,10 @@ def test_stop_ends_it_and_the_row_says_so(page: Page, demo: Service, groq: Simul
     wait_for_outcome(page, "client_disconnected")
     row = shown_row(page, demo)
     assert row["outcome"] == "client_disconnected"
-    assert row["response"] in page.get_by_role("log").inner_text() or page.get_by_text("You stopped the chat.").is_visible()
+    assert (
+        row["response"] in page.get_by_role("log").inner_text()
+        or page.get_by_text("You stopped the chat.").is_visible()
+    )
     assert steps(page)[-2:] == ["Ended", "Committed"]
     expect(page.get_by_role("button", name="Send")).to_be_enabled()
 
