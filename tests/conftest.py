@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import hypothesis
 import pytest
+from fastapi import FastAPI
 
 from app.core.config import Settings
 from tests.support.http import client as http_client
@@ -46,6 +47,18 @@ def virtual_clock(monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
 def virtual_time(virtual_clock: VirtualClock) -> Any:
     """An `anyio_backend` whose event loops need no time to wait."""
     return "asyncio", {"loop_factory": virtual_clock.event_loop}
+
+
+@pytest.fixture
+def create_app(monkeypatch: pytest.MonkeyPatch) -> Callable[[Settings], FastAPI]:
+    """Builds the application in this process, and leaves logging alone.
+
+    structlog's loggers cache their configuration when they are first used: tests that capture logs would fail later.
+    """
+    from app import main  # noqa: PLC0415 - it takes a second, which most tests need not wait for
+
+    monkeypatch.setattr("app.main.logs.configure", lambda _: None)
+    return main.create_app
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,10 +1,12 @@
-"""The application as a whole: what it builds, and in which order it closes."""
+"""The application closes its parts in the right order."""
 
 import asyncio
+from collections.abc import Callable
 from uuid import uuid4
 
+from fastapi import FastAPI
+
 from app.core.config import Settings
-from app.main import create_app
 from app.services.chat.block import DONE
 from app.services.chat.ports import Caller
 from app.services.chat_service import ChatService
@@ -13,8 +15,10 @@ from tests.support.service import HELLO, SimulatedGroq
 from tests.support.waiting import until
 
 
-async def test_closing_waits_for_the_streams_that_still_run(database: Settings, groq: SimulatedGroq) -> None:
-    """Groq's client and the writer are still there for the last chat, and its receipt is real."""
+async def test_shutdown_waits_for_running_streams(
+    create_app: Callable[[Settings], FastAPI], database: Settings, groq: SimulatedGroq
+) -> None:
+    """The last chat still has Groq's client and the writer: it ends with `[DONE]`."""
     groq.fail({"after_tokens": 5, "silence_s": 2})
     before = groq.seen()["requests"]
     app = create_app(database.model_copy(update={"groq_simulator_url": groq.url, "metrics_port": 0}))
@@ -25,7 +29,7 @@ async def test_closing_waits_for_the_streams_that_still_run(database: Settings, 
     async with app.router.lifespan_context(app) as state:
         assert state
         running = asyncio.ensure_future(chat(state["chats"]))
-        await until(lambda: groq.seen()["requests"] > before, "Groq is not asked")
+        await until(lambda: groq.seen()["requests"] > before, "Groq receives no request")
         assert not running.done()
     assert running.done()
     assert (await running)[-1] == DONE

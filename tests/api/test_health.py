@@ -1,22 +1,22 @@
-"""Whether the service lives, and whether it should be sent chats."""
+"""Liveness and readiness."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import Settings
 from app.core.errors import PersistenceFailed
-from app.main import create_app
 from tests.support.records import record
 from tests.support.service import Service
 
 
-def test_a_service_that_is_well_says_so(service: Service) -> None:
+def test_healthy_service_is_alive_and_ready(service: Service) -> None:
     assert service.http.get(f"{service.url}/healthz").json() == {"status": "ok"}
     ready = service.http.get(f"{service.url}/readyz")
     assert (ready.status_code, ready.json()) == (200, {"status": "ready", "database": "up", "outbox_rows": 0})
@@ -24,10 +24,9 @@ def test_a_service_that_is_well_says_so(service: Service) -> None:
 
 
 @pytest.mark.parametrize(("rows", "status", "word"), [(1, 200, "ready"), (0, 503, "unavailable")])
-async def test_a_service_without_a_database_is_sent_chats_as_long_as_it_has_a_disk(
-    tmp_path: Path, rows: int, status: int, word: str
+async def test_without_a_database_the_service_is_ready_while_its_outbox_can_be_written(
+    create_app: Callable[[Settings], FastAPI], tmp_path: Path, rows: int, status: int, word: str
 ) -> None:
-    """Over the application itself: its database is away from the start."""
     folder = tmp_path / "outbox"
     settings = Settings(
         _env_file=None,
@@ -43,16 +42,16 @@ async def test_a_service_without_a_database_is_sent_chats_as_long_as_it_has_a_di
         assert state is not None
         transport = httpx2.ASGITransport(app=_with_state(app, state))
         async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
-            with suppress(PersistenceFailed):  # the first row finds out
+            with suppress(PersistenceFailed):  # readiness follows the result of the first row
                 await state["store"].add(record())
             alive, ready = await client.get("/healthz"), await client.get("/readyz")
     assert alive.status_code == 200
-    told = {"status": word, "database": "down", "outbox_rows": rows}
-    assert (ready.status_code, ready.json()) == (status, told)
+    body = {"status": word, "database": "down", "outbox_rows": rows}
+    assert (ready.status_code, ready.json()) == (status, body)
 
 
 def _with_state(app: ASGIApp, state: Mapping[str, Any] | None) -> ASGIApp:
-    """What a server does: it hands the lifespan's state to each request."""
+    """Adds the lifespan's state to each request, as a server does."""
 
     async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, "state": dict(state or {})}, receive, send)

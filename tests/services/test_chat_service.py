@@ -1,8 +1,9 @@
-"""The story, with a Groq and a log whose every move the test decides."""
+"""How chats run and end, between a fake provider and a fake record store, on a fake clock."""
 
 import asyncio
 import json
 from contextlib import aclosing
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -20,6 +21,11 @@ from app.core.record import StoredIn
 from app.services.chat.block import DONE, Block
 from app.services.chat.usage import Usage
 from tests.services.fakes import END, OPENING, WORD, ServiceUnderTest
+
+
+@pytest.fixture
+def anyio_backend(virtual_time: Any) -> Any:
+    return virtual_time
 
 
 async def test_blocks_are_relayed_unchanged_and_done_is_last() -> None:

@@ -1,4 +1,4 @@
-"""A chat whose every neighbour is a fake waits for nothing real."""
+"""Chats between fakes run on a fake clock."""
 
 from typing import Any
 
