@@ -1,8 +1,0 @@
-"""The client of Groq is tested over real connections, in real time."""
-
-import pytest
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
