@@ -1,4 +1,4 @@
-"""Every query of dashboards and rules, on a Prometheus that watches two workers while chats go well and wrong."""
+"""Every query of dashboards and rules on a Prometheus that scrapes two workers under load with faults."""
 
 import threading
 import time
@@ -33,7 +33,7 @@ _MODELS = ("openai/gpt-oss-20b", "openai/gpt-oss-120b")
 
 @dataclass(frozen=True)
 class Live:
-    """All that was running while the chats were."""
+    """The processes that ran during the load."""
 
     workers: Workers
     prometheus: Prometheus
@@ -60,7 +60,7 @@ def live(
             "OTEL_BSP_SCHEDULE_DELAY": "100",
         }
         with serving(folder, http, env, database_url=url) as workers:
-            # As in the stack: twice the workers' ports are asked, and half of them are closed.
+            # As in docker-compose.yml: twice as many ports as workers, and half of them are closed.
             every = range(workers.metrics_base, workers.metrics_base + 2 * workers.count)
             with prometheus(folder, [f"127.0.0.1:{port}" for port in every]) as watching:
                 groq_process.fail(*_FAULTS)
@@ -70,7 +70,7 @@ def live(
 
 
 def put_under_load(workers: Workers) -> None:
-    """A few clients at a time, each with a new connection for each chat."""
+    """Sends chats from six clients, with a new connection for each chat."""
     end = time.monotonic() + _LOAD_S
 
     def chat(number: int) -> None:
@@ -88,7 +88,7 @@ def put_under_load(workers: Workers) -> None:
 
 
 def test_every_panel_has_data(live: Live) -> None:
-    """Every query runs, and is answered with data where it does not say why there may be none."""
+    """Every query returns data, except in panels with a text for no data."""
     answers = {each: live.prometheus.query(each.expr) for each in expressions()}
     empty = [each for each, samples in answers.items() if not samples and not each.may_be_empty]
     assert [f"{each.dashboard}: {each.panel}: {each.expr}" for each in empty] == []
@@ -108,7 +108,7 @@ def test_every_rule_is_evaluated_without_an_error(live: Live) -> None:
     assert set(evaluated.values()) == {("ok", None)}
 
 
-def test_prometheus_counts_what_the_database_has(live: Live) -> None:
+def test_prometheus_counts_equal_the_rows_in_the_database(live: Live) -> None:
     rows = query(live.workers.database_url, "SELECT outcome, count(*) AS count FROM chat_logs GROUP BY outcome")
     assert len(rows) >= 3
     in_database = {row["outcome"]: row["count"] for row in rows}
@@ -117,19 +117,19 @@ def test_prometheus_counts_what_the_database_has(live: Live) -> None:
         samples = live.prometheus.query("sum by (outcome) (chat_requests_total) > 0")
         return {each["metric"]["outcome"]: float(each["value"][1]) for each in samples}
 
-    wait_until(lambda: in_prometheus() == in_database, "after one more scrape they are not the same")
+    wait_until(lambda: in_prometheus() == in_database, "the counts in Prometheus and in the database differ")
 
 
-def test_workers_that_are_up_are_told_from_ports_that_are_closed(live: Live) -> None:
-    """Half of the ports are closed, and nobody is called for it."""
+def test_closed_ports_fire_no_alert(live: Live) -> None:
+    """Half of the ports are closed outside of reloads."""
     (up,) = live.prometheus.query('sum(up{job="chat"})')
     assert float(up["value"][1]) == live.workers.count
     firing = {each["metric"]["alertname"] for each in live.prometheus.query('ALERTS{alertstate="firing"}')}
     assert not {name for name in firing if "Worker" in name or "Down" in name}
 
 
-def test_a_point_of_a_graph_leads_to_its_trace_and_its_row(live: Live) -> None:
-    """Two clicks: the exemplar has the trace's id, and the trace has the row's."""
+def test_exemplar_has_the_trace_whose_span_has_the_row(live: Live) -> None:
+    """The exemplar has the trace's id, and the trace has the row's id."""
     parameters = {
         "query": "chat_time_to_first_token_seconds_bucket",
         "start": str(time.time() - 120),

@@ -1,4 +1,4 @@
-"""The rules and their tests: nothing in them may speak of what is not there."""
+"""Rules and their tests: valid, complete, and limited to existing metrics and labels."""
 
 import re
 import time
@@ -18,7 +18,7 @@ RULE_FILES = sorted(FOLDER.glob("rules/*.yml"))
 TEST_FILES = sorted(FOLDER.glob("tests/*.yml"))
 DASHBOARDS = {"chat-overview", "chat-groq", "chat-workers", "chat-chats"}
 
-# Who a request's end counts for. A new outcome fails a test here until somebody has decided.
+# Outcomes in the SLO of availability. A new outcome fails a test until it is in one of these sets.
 GOOD = {"completed"}
 BAD = {
     "upstream_error",
@@ -29,7 +29,7 @@ BAD = {
     "persistence_failed",
     "internal_error",
 }
-NEITHER = {
+EXCLUDED = {
     "client_disconnected",
     "client_stalled",
     "upstream_rejected",
@@ -39,7 +39,7 @@ NEITHER = {
     "draining",
 }
 
-# (times the budget's pace, long window, short window, who is called)
+# (burn rate, long window, short window, severity)
 PAGES = {("14.4", "1h", "5m", "page"), ("6", "6h", "30m", "page")}
 TICKETS = {("3", "1d", "2h", "ticket"), ("1", "3d", "6h", "ticket")}
 BURNS = {"ChatAvailabilityBurn": PAGES | TICKETS, "ChatFirstTokenBurn": PAGES | TICKETS, "ChatTokenPaceBurn": TICKETS}
@@ -53,7 +53,7 @@ def new_metrics() -> Metrics:
 
 
 def queries() -> Iterator[str]:
-    """Every expression that somebody or something will run: in rules, in annotations, in the runbook."""
+    """Every expression in rules, annotations and the runbook."""
     for rule in rules():
         yield rule.expr
         for text in rule.annotations.values():
@@ -79,7 +79,7 @@ def test_alerts_fire_when_they_should_and_only_then(file: Path) -> None:
     promtool("test", "rules", file)
 
 
-def test_every_alert_says_what_where_and_how_urgent() -> None:
+def test_every_alert_has_annotations_and_a_severity() -> None:
     for rule in ALERTS:
         assert set(rule.annotations) == {"summary", "description", "runbook_url", "dashboard"}, rule.alert
         assert rule.annotations["runbook_url"] == f"deploy/runbook.md#{rule.alert.lower()}"
@@ -87,7 +87,7 @@ def test_every_alert_says_what_where_and_how_urgent() -> None:
         assert rule.labels["severity"] in {"page", "ticket"}, rule.alert
 
 
-def test_every_alert_has_a_test_where_it_fires_and_one_where_it_does_not() -> None:
+def test_every_alert_has_a_firing_and_a_silent_test_case() -> None:
     fired: dict[str, list[dict[str, Any]]] = defaultdict(list)
     silent: set[str] = set()
     for file in TEST_FILES:
@@ -100,17 +100,17 @@ def test_every_alert_has_a_test_where_it_fires_and_one_where_it_does_not() -> No
         assert any(rule.labels.items() <= labels.items() for labels in fired[rule.alert]), (rule.alert, rule.labels)
 
 
-def test_every_metric_that_is_asked_for_exists() -> None:
+def test_queried_metrics_exist() -> None:
     known = {rule.record for rule in rules()} | {"up"}
     for family in new_metrics().registry.collect():
         known |= {family.name, *(sample.name for sample in family.samples)}
-    asked = {name for expr in queries() for name in metric_names(expr)}
-    assert "chat_time_to_first_token_seconds_bucket" in asked
-    assert asked - known == set()
+    names = {name for expr in queries() for name in metric_names(expr)}
+    assert "chat_time_to_first_token_seconds_bucket" in names
+    assert names - known == set()
 
 
-def test_every_value_that_is_selected_exists() -> None:
-    """An `le` that is no boundary, or an outcome with a typing error, would select nothing, and say nothing."""
+def test_selected_label_values_exist() -> None:
+    """An `le` that is no bucket bound, or a misspelt outcome, would select nothing without an error."""
     values: dict[tuple[str, str], set[str]] = defaultdict(set)
     for family in new_metrics().registry.collect():
         for sample in family.samples:
@@ -125,8 +125,8 @@ def test_every_value_that_is_selected_exists() -> None:
         assert any(re.fullmatch(pattern, value) for value in values[metric, label]), (metric, label, pattern)
 
 
-def test_every_outcome_counts_for_us_against_us_or_for_nobody() -> None:
-    assert sorted([*GOOD, *BAD, *NEITHER]) == sorted(Outcome)
+def test_every_outcome_is_good_bad_or_excluded() -> None:
+    assert sorted([*GOOD, *BAD, *EXCLUDED]) == sorted(Outcome)
     counted = {
         rule.record: {
             value for _, label, each in matchers(rule.expr) if label == "outcome" for value in each.split("|")
@@ -137,7 +137,7 @@ def test_every_outcome_counts_for_us_against_us_or_for_nobody() -> None:
     assert counted == {"slo:events_bad:rate5m": BAD, "slo:events:rate5m": GOOD}  # all are the bad ones, and these
 
 
-def test_a_window_is_as_long_as_its_name_says() -> None:
+def test_windows_match_their_names() -> None:
     windows = [
         (rule, found[1])
         for rule in rules()
@@ -149,7 +149,7 @@ def test_a_window_is_as_long_as_its_name_says() -> None:
         assert rule.labels.get("sloth_window", window) == window
 
 
-def test_budgets_that_burn_are_told_at_four_paces() -> None:
+def test_burn_alerts_have_the_expected_rates_and_windows() -> None:
     paces: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for rule in (rule for rule in ALERTS if rule.alert in BURNS):
         long, short = re.findall(r"ratio_rate(\w+)", rule.expr)
@@ -160,7 +160,7 @@ def test_budgets_that_burn_are_told_at_four_paces() -> None:
 
 
 @pytest.mark.needs("prometheus")
-def test_a_real_prometheus_works_out_the_promises_from_a_workers_metrics(tmp_path: Path) -> None:
+def test_prometheus_computes_slos_from_a_workers_metrics(tmp_path: Path) -> None:
     metrics = new_metrics()
     server, thread = start_http_server(0, "127.0.0.1", metrics.registry)
     try:

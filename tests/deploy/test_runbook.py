@@ -1,4 +1,4 @@
-"""The runbook: a section for each alert, and nothing to run that does not run."""
+"""The runbook has a section for each alert, and its queries are valid."""
 
 import json
 import re
@@ -15,7 +15,7 @@ ALERTS = [rule for rule in rules() if rule.alert]
 NAMES = {rule.alert for rule in ALERTS}
 
 
-def test_the_runbook_has_a_section_and_a_line_for_each_alert_and_for_nothing_else() -> None:
+def test_sections_and_overview_match_the_alerts() -> None:
     text = RUNBOOK.read_text()
     sections = re.findall(r"^## (.+)$", text, re.MULTILINE)
     lines = re.findall(r"^\| \[(\w+)\]\(#(\w+)\) \| ([\w, ]+) \|", text, re.MULTILINE)
@@ -28,13 +28,13 @@ def test_the_runbook_has_a_section_and_a_line_for_each_alert_and_for_nothing_els
     assert {name: set(severity.split(", ")) for name, _, severity in lines} == severities
 
 
-def test_the_runbooks_links_lead_to_sections() -> None:
+def test_links_point_to_sections() -> None:
     anchors = set(re.findall(r"\]\(#(\w+)\)", RUNBOOK.read_text()))
     assert anchors == {name.lower() for name in NAMES}
 
 
 @pytest.mark.needs("promtool")
-def test_prometheus_understands_every_query_of_the_runbook(tmp_path: Path) -> None:
+def test_promql_queries_are_valid(tmp_path: Path) -> None:
     lines = [line for block in runbook_blocks("promql") for line in block.splitlines()]
     assert lines
     file = tmp_path / "runbook.yml"
@@ -43,7 +43,7 @@ def test_prometheus_understands_every_query_of_the_runbook(tmp_path: Path) -> No
     promtool("check", "rules", file)
 
 
-def test_postgres_understands_every_query_of_the_runbook(shared: SharedResources, tmp_path: Path) -> None:
+def test_sql_queries_run_on_postgresql(shared: SharedResources, tmp_path: Path) -> None:
     url = shared.migrated_database("postgres", tmp_path)
     blocks = runbook_blocks("sql")
     assert blocks
