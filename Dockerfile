@@ -1,12 +1,12 @@
-# The image of the service, and of the simulator and the migrations beside it in docker-compose.yml. It runs on a read-only
-# root, as any user that OUTBOX_DIR belongs to, and starts no shell; `make image` sees to it.
+# The image of the service, and of the simulator and the migrations in docker-compose.yml. It runs with a read-only root
+# file system, as any user that can write to OUTBOX_DIR, and starts no shell; `make image` tests this.
 
 FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 WORKDIR /build
 COPY requirements.txt .
-# Without pip in it, as what runs installs nothing; and from wheels alone, so that no compiler is needed.
+# Without pip, which is not needed at run time; wheels only, so that no compiler is needed.
 RUN python -m venv --without-pip /venv \
     && python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: --requirement requirements.txt
 COPY alembic.ini ./
@@ -29,7 +29,7 @@ COPY --from=build /build/alembic.ini ./
 COPY --from=build /build/migrations migrations
 COPY --from=build /build/app app
 COPY --from=build /build/deploy deploy
-# The user's, or the group's 0: platforms that choose the user themselves (OpenShift) leave it that group.
+# Writable by the user and by group 0: platforms that assign a random user (OpenShift) assign group 0.
 RUN mkdir -p /var/lib/groq-stream/outbox \
     && chown 10001:0 /var/lib/groq-stream/outbox \
     && chmod 770 /var/lib/groq-stream/outbox

@@ -1,4 +1,4 @@
-# Everything a person does with this project. `make` lists it.
+# Commands for development and operation. `make` lists them.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -13,47 +13,47 @@ COMMA := ,
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: .venv/run ## Serve on 127.0.0.1:8000; without GROQ_API_KEY a simulator stands in for Groq
+run: .venv/run ## Serve on 127.0.0.1:8000; without GROQ_API_KEY with a simulated Groq
 	@exec $(BIN)/python -m app
 
 serve: .venv/run ## Serve with gunicorn and WEB_CONCURRENCY workers, as in production; needs a GROQ_API_KEY
 	@exec $(BIN)/python -m gunicorn --config deploy/gunicorn.conf.py
 
-chats: .venv/run ## Show the last chats
+chats: .venv/run ## Show the latest chats
 	@$(BIN)/python -m app chats
 
-trace: .venv/run ## Draw the last chat's trace, or with ID=... that of another
+trace: .venv/run ## Show the trace of the latest chat, or of ID=...
 	@$(BIN)/python -m app trace $(ID)
 
-migrate: .venv/run ## Bring the database in DATABASE_URL up to date
+migrate: .venv/run ## Migrate the database in DATABASE_URL to the latest schema
 	@$(BIN)/python -m app migrate
 
-prune: .venv/run ## Delete the chats that are older than OLDER_THAN=90d, while the service runs
+prune: .venv/run ## Delete chats older than OLDER_THAN=90d, while the service runs
 	@$(BIN)/python -m app prune --older-than $(OLDER_THAN)
 
-check-groq: .venv/run ## Compare a live Groq with what docs/groq.md assumes; needs a GROQ_API_KEY, makes six small requests
+check-groq: .venv/run ## Compare Groq with docs/groq.md; needs a GROQ_API_KEY, sends six small requests
 	@$(BIN)/python -m app check-groq
 
-stack: ## Run it all in Docker: the service, PostgreSQL, Prometheus, Grafana and Jaeger
+stack: ## Start the service, PostgreSQL, Redis, Prometheus, Grafana and Jaeger in Docker
 	@docker compose up --build --wait --wait-timeout 300
 	@echo "The service  http://$$(docker compose port app 8000)"
 	@echo "Grafana      http://$$(docker compose port grafana 3000)"
 	@echo "Prometheus   http://$$(docker compose port prometheus 9090)"
 	@echo "Jaeger       http://$$(docker compose port jaeger 16686)"
 
-stack-down: ## Stop it; rows and metrics stay in their volumes
+stack-down: ## Stop the containers; rows and metrics remain in their volumes
 	@docker compose down
 
-test: .venv/dev ## Prove what is promised, in four minutes on two cores; needs nothing else: PostgreSQL and a Groq are brought along
+test: .venv/dev ## Run the tests, in four minutes on two cores; includes PostgreSQL and a simulated Groq
 	@$(PYTEST) -m "not long and not needs"
 
-test-all: .venv/dev ## Run every test: long forms, and those that need a browser, Prometheus, nginx, Redis or Node; ENGINE=docker
+test-all: .venv/dev ## Run all tests: also long ones, and those that need a browser, Prometheus, nginx, Redis or Node; ENGINE=docker
 	@$(PYTEST)
 
-test-repeat: .venv/dev ## Run the tests of `make test` again and again, in random order; TIMES=10 HOG=1 IGNORE_SIGINT=1
+test-repeat: .venv/dev ## Repeat `make test` in random order; TIMES=10 HOG=1 IGNORE_SIGINT=1
 	@$(BIN)/python -m tests.repeat $(if $(TIMES),--times $(TIMES)) $(if $(HOG),--hog $(HOG)) $(if $(IGNORE_SIGINT),--ignore-sigint)
 
-loadtest: .venv/dev ## Let users ask, by locust, judged by the SLOs; USERS=100 DURATION=60s SHAPE=spike|overload FAULTS=cuts WEB=1 HOST=http://...
+loadtest: .venv/dev ## Run locust and check the SLOs; USERS=100 DURATION=60s SHAPE=spike|overload FAULTS=cuts WEB=1 HOST=http://...
 	@$(BIN)/python -m loadtests.locust $(if $(USERS),--users "$(USERS)") $(if $(DURATION),--duration "$(DURATION)") \
 		$(if $(SHAPE),--shape "$(SHAPE)") $(addprefix --fault ,$(subst $(COMMA), ,$(FAULTS))) $(if $(HOST),--host "$(HOST)") \
 		$(if $(WEB),--web "$(WEB)") $(if $(PROCESSES),--processes "$(PROCESSES)")
@@ -61,25 +61,25 @@ loadtest: .venv/dev ## Let users ask, by locust, judged by the SLOs; USERS=100 D
 chaos: .venv/dev ## Kill workers and the database under load, and compare receipts with rows; STREAMS=2000 SEED=0
 	@$(BIN)/python -m loadtests.chaos $(if $(STREAMS),--streams $(STREAMS)) $(if $(SEED),--seed $(SEED))
 
-leak-test: .venv/dev ## End chats in every way there is, and look for what stays behind; CHATS=10000 SEED=0
+leak-test: .venv/dev ## End chats with every outcome and check for leaks; CHATS=10000 SEED=0
 	@$(BIN)/python -m loadtests.leak_test $(if $(CHATS),--chats $(CHATS)) $(if $(SEED),--seed $(SEED))
 
-bench: .venv/dev ## Measure what it costs beside nginx and itself without signals, into docs/performance.md; ONLY=cost,ttft QUICK=1
+bench: .venv/dev ## Compare the cost with nginx and with disabled telemetry, into docs/performance.md; ONLY=cost,ttft QUICK=1
 	@$(BIN)/python -m loadtests.bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
-seed: .venv/dev ## Fill the database in DATABASE_URL with ROWS=100000 made-up chats of the last year
+seed: .venv/dev ## Insert ROWS=100000 generated chats of the last year into DATABASE_URL
 	@$(BIN)/python -m loadtests.seed $(if $(ROWS),--rows $(ROWS))
 
-pictures: .venv/dev ## Take the README's picture of the page anew; needs Chromium
+pictures: .venv/dev ## Update the README's screenshot; needs Chromium
 	@$(BIN)/python -m loadtests.pictures
 
-fuzz: .venv/dev ## Send it 20,000 inputs that nobody thought of, or CASES=...; it starts what it needs itself
+fuzz: .venv/dev ## Send CASES=20000 random inputs to the service, which it starts itself
 	@$(BIN)/python -m tests.fuzz --cases $(or $(CASES),20000)
 
-image: .venv/dev ## Build the image and see it serve, read-only and as any user; ENGINE=podman instead of Docker
+image: .venv/dev ## Build and test the image; ENGINE=podman instead of Docker
 	@ENGINE=$(or $(ENGINE),docker) $(BIN)/python -m pytest tests/deploy/test_image.py -rP
 
-lint: .venv/dev ## Check style, types, security, dashboards, the Dockerfile, compose, workflows and Kubernetes' manifests
+lint: .venv/dev ## Check style, types, security, dashboards, Dockerfile, compose, workflows and Kubernetes manifests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/bandit --quiet --recursive app migrations deploy
@@ -98,18 +98,18 @@ format: .venv/dev ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-dashboards: .venv/dev ## Write Grafana's dashboards anew, from deploy/grafana/panels
+dashboards: .venv/dev ## Generate Grafana's dashboards from deploy/grafana/panels
 	@$(BIN)/python deploy/grafana/build.py
 
-lock: .venv/dev ## Resolve the newest versions that pyproject.toml allows
+lock: .venv/dev ## Lock the newest versions that pyproject.toml allows
 	@echo uv | $(BIN)/$(COMPILE) --upgrade - -o requirements-uv.txt
 	@$(BIN)/$(COMPILE) --upgrade pyproject.toml -o requirements.txt
 	@$(BIN)/$(COMPILE) --upgrade -c requirements.txt --group dev pyproject.toml -o requirements-dev.txt
 
-clean: ## Remove the environment and the caches, never data
+clean: ## Remove the environment and caches, but no data
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-# uv installs from the hashed locks in a second; pip, which every Python brings, installs uv.
+# uv installs the hashed locks in a second; pip, which is part of every Python, installs uv.
 .venv/uv: requirements-uv.txt
 	@echo "Creating .venv ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

@@ -1,11 +1,11 @@
--- The role that Grafana reads with: it sees chat_logs and no other table, and changes nothing.
+-- Creates Grafana's role, which may only read chat_logs.
 --
--- A step of its own after the migrations, to be run as often as one likes:
+-- Run it after the migrations; it is idempotent:
 --
 --   CHAT_READER_PASSWORD=... psql --no-psqlrc --host db --username chat --dbname chat --file reader.sql
 --
--- The image's init folder would not do: it is read once, when there is no chat_logs yet, and default privileges would
--- open every later table too. Whoever migrates a database from nothing runs this again.
+-- PostgreSQL's init folder is not suitable: its scripts run before chat_logs exists, and default privileges would apply
+-- to all later tables. After a migration that recreates chat_logs, run this script again.
 
 \set ON_ERROR_STOP on
 \getenv password CHAT_READER_PASSWORD
@@ -19,10 +19,10 @@ BEGIN;
 SELECT 'CREATE ROLE grafana_reader'
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'grafana_reader') \gexec
 
--- A few connections, so that a busy wall of dashboards cannot take those of the service.
+-- The limit prevents dashboards from using up the connections of the service.
 ALTER ROLE grafana_reader LOGIN CONNECTION LIMIT 10 PASSWORD :'password';
 
--- The grants are the fence. These keep honest queries honest: none writes, none holds a migration up for long.
+-- The grants enforce read access. These defaults also reject writes early, and bound locks that delay migrations.
 ALTER ROLE grafana_reader SET default_transaction_read_only = on;
 ALTER ROLE grafana_reader SET statement_timeout = '10s';
 ALTER ROLE grafana_reader SET idle_in_transaction_session_timeout = '10s';
