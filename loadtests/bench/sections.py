@@ -75,9 +75,9 @@ def cost(stage: Stage, plan: Plan) -> Section:
 
     return Section(
         "Cost of a token and of a chat",
-        f"CPU of the server's process tree, the median of {plan.rounds} rounds: µs for each relayed token with 50 "
-        "streams of 400 tokens a second, 200 tokens a chat, and how busy the server and both ends were then, in "
-        "percent; ms for each chat of a single token, 20 at a time.",
+        f"CPU time of the server's process tree, median of {plan.rounds} rounds. µs/token: 50 streams of 400 tokens a "
+        "second, 200 tokens a chat; the percentages are the load of the server and of both ends. ms/chat: chats of one "
+        "token, 20 at a time.",
         ["", "µs/token", "least-most", "x nginx", "server %", "upstream %", "clients %", "ms/chat"],
         list(map(row, tokens)),
     )
@@ -96,8 +96,8 @@ def ttft(stage: Stage, plan: Plan) -> Section:
     added = {name: [f"{a - b:+.2f}" for a, b in zip(times(name), direct, strict=True)] for name in one}
     return Section(
         "Time to first token",
-        "In ms, beyond what the upstream took itself. The first line is the clients straight at the upstream, the "
-        "others are what each adds to it. The 50 streams begin at random times, and relay 400 tokens a second each.",
+        "In ms, without the upstream's own time. “direct” is the absolute time, the others are added to it. The 50 "
+        "streams start at random times and have 400 tokens a second each.",
         ["", "1 stream p50", "50 streams p50", "50 streams p99"],
         [[name, *(map(number, direct) if name == DIRECT else added[name])] for name in one],
     )
@@ -107,9 +107,9 @@ def receipt(stage: Stage, plan: Plan) -> Section:
     load = Load(tokens=50, arrivals_per_s=50, seconds=plan.receipt_s)
     runs = in_turn(stage, [NGINX, ALL_OFF, ALL_ON], load, rounds=1, what="receipt")
     return Section(
-        "The receipt",
-        "From the upstream's end to `[DONE]` at the client, in ms; between them lies the row's commit, which only “all "
-        "on” has. Chats begin and end independently of each other, 50 a second in the mean.",
+        "Receipt",
+        "From the upstream's end to `[DONE]` at the client, in ms. “all on” includes the commit of the row. Chats "
+        "arrive independently of each other, 50 a second on average.",
         ["", "p50", "p99"],
         [[name, *map(number, _ms(each, "receipt_s", 50, 99))] for name, each in runs.items()],
     )
@@ -129,8 +129,8 @@ def memory(stage: Stage, plan: Plan) -> Section:
     each_kb = (rss[1] - rss[0]) / streams / 1000
     return Section(
         f"{streams:,} open streams",
-        f"All on, {_RATE} tokens a second each, begun within {_RAMP_S} s and all open together for {_HELD_S} s. Memory "
-        "is the process tree's; the length of a stream at p50 is a multiple of the upstream's.",
+        f"“all on”, {_RATE} tokens a second each, started within {_RAMP_S} s and open together for {_HELD_S} s. Memory "
+        "of the process tree. Length is the median duration of a stream, relative to the upstream's.",
         ["idle MB", "open MB", "KB/stream", "length"],
         [[*map(number, (rss[0] / 1e6, rss[1] / 1e6, each_kb)), f"{whole_ms / 1000 / load.chat_s:.3f} x"]],
     )
@@ -149,9 +149,9 @@ def start(stage: Stage, plan: Plan) -> Section:
     begin()  # reads files that are not in memory yet
     found = zip(*(begin() for _ in range(plan.starts)), strict=True)
     return Section(
-        "The start",
-        "`make serve`'s command, with one worker and all signals, from its exec to the first 200 of `/readyz`; memory "
-        f"of the worker and of the process tree a second later. Files are warm; the median of {plan.starts}.",
+        "Startup",
+        "The command of `make serve` with one worker and all signals, from its exec to the first 200 of `/readyz`, and "
+        f"the memory one second later. Files are in the page cache. Median of {plan.starts}.",
         ["", "start s", "worker MB", "tree MB"],
         [[ALL_ON, *(number(statistics.median(column)) for column in found)]],
     )
