@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -31,6 +31,10 @@ class SseDecoder:
                 return block
             data = bytes(self._unfinished) + data
             self._unfinished.clear()
+        if end := _decode_text_events(data, block):
+            block.data = data[:end]
+            self._buffer(data[end:], block)
+            return block
         start = 0
         for event_end, next_start in _boundaries(data):
             _decode_event(data[start:event_end], block)
@@ -52,6 +56,67 @@ class SseDecoder:
         block = self.feed(b"\n\n") if self._unfinished.strip() else Block()
         block.ended = block.error is None
         return block
+
+
+# ── Events that carry only text ──────────────────────────────────────────────────────────────────────────────────────
+# Nearly all events are of this kind. Decoding them together costs a quarter of what decoding any event costs, which is
+# a tenth of the CPU of a stream (docs/performance.md).
+
+
+class _TextDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    reasoning: str | None = None
+    channel: Literal["analysis", "commentary", "final"] | None = None
+
+
+class _TextChoice(msgspec.Struct, gc=False):
+    delta: _TextDelta
+    index: Literal[0] = 0
+    finish_reason: None = None
+    message: None = None
+
+
+class _TextChunk(msgspec.Struct, gc=False):
+    """A chunk of another shape cannot be decoded as one."""
+
+    id: str
+    model: str
+    choices: Annotated[list[_TextChoice], msgspec.Meta(max_length=1)]
+    usage: None = None
+    x_groq: None = None
+    error: None = None
+
+
+_decode_text_chunks = msgspec.json.Decoder(list[_TextChunk]).decode
+
+
+def _decode_text_events(data: bytes, block: Block) -> int:
+    """Decodes whole events at once; returns where they end, or 0 without a change if any has another shape.
+
+    JSON text has no raw line ends: an empty line is always the boundary of an event.
+    """
+    end = data.rfind(b"\n\n")
+    if end <= 0 or data[end - 1] == ord("\n") or not data.startswith(_JSON_START):
+        return 0
+    try:
+        chunks = _decode_text_chunks(b"[" + data[6:end].replace(b"\n\ndata: {", b",{") + b"]")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return 0
+    for chunk in chunks:
+        block.chunks += 1
+        block.upstream_response_id = block.upstream_response_id or chunk.id
+        block.model = chunk.model or block.model
+        for choice in chunk.choices:
+            if choice.delta.content:
+                block.text.append(choice.delta.content)
+            if choice.delta.reasoning:
+                block.reasoning.append(choice.delta.reasoning)
+            block.deltas += bool(choice.delta.content or choice.delta.reasoning)
+    return end + 2
+
+
+# ── Any event ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _decode_event(event: bytes, block: Block) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from app.services.chat.block import Block
 from app.services.chat.usage import Usage
+from app.services.groq.chunks import add_facts, parse_chunk
 from app.services.groq.sse_decoder import SseDecoder
 from tests.services.groq.shapes import CALL, DONE, STREAM, chunk, decode
 
@@ -149,3 +150,32 @@ def test_fields_of_another_shape_do_not_break_an_answer(event: bytes) -> None:
 def test_what_follows_done_is_not_read() -> None:
     block, _ = decode(STREAM + DONE + b"data: {nonsense\n\n")
     assert_is_the_stream(block)
+
+
+VALUES = st.none() | st.text(max_size=3) | st.sampled_from(["assistant", "final", "other", 1, [], {"a": 1}])
+DELTAS = st.dictionaries(st.sampled_from(["role", "content", "reasoning", "channel", "refusal"]), VALUES, max_size=3)
+CHOICES = st.fixed_dictionaries(
+    {"delta": DELTAS},
+    optional={"index": st.sampled_from([0, 0.0, 1, None]), "finish_reason": st.sampled_from([None, "stop"])},
+)
+CHUNKS = st.fixed_dictionaries(
+    {"id": st.sampled_from(["c", ""]), "model": st.sampled_from(["m", ""]), "choices": st.lists(CHOICES, max_size=2)},
+    optional={
+        "usage": st.none(),
+        "error": st.sampled_from([None, False]),
+        "x_groq": st.sampled_from([None, {"id": "r"}]),
+    },
+)
+
+
+@given(st.lists(CHUNKS, min_size=1, max_size=4))
+def test_events_decoded_together_have_the_facts_of_events_decoded_one_by_one(chunks: list[dict[str, Any]]) -> None:
+    data = [json.dumps(each).encode() for each in chunks]
+    together = SseDecoder(max_event_bytes=2**20).feed(b"".join(b"data: " + each + b"\n\n" for each in data))
+    one_by_one = Block()
+    for each in data:
+        parsed = parse_chunk(each)
+        assert parsed is not None
+        add_facts(parsed, one_by_one)
+    one_by_one.data = together.data
+    assert together == one_by_one
