@@ -103,6 +103,8 @@ def _decode_text_events(data: bytes, block: Block) -> int:
         chunks = _decode_text_chunks(b"[" + data[6:end].replace(b"\n\ndata: {", b",{") + b"]")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return 0
+    if len(chunks) != data.count(b"\n\n", 0, end) + 1:
+        return 0  # an event with two objects is not JSON
     for chunk in chunks:
         block.chunks += 1
         block.upstream_response_id = block.upstream_response_id or chunk.id

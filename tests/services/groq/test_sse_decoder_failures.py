@@ -65,3 +65,10 @@ def test_the_size_of_an_unfinished_event_is_limited() -> None:
 
 def test_an_error_event_without_an_error_object_is_an_error() -> None:
     assert decode(b'event: error\ndata: {"error":null}\n\n')[0].error
+
+
+def test_an_event_with_two_objects_is_not_json() -> None:
+    word = chunk({"content": "x"})
+    block, _ = decode(word.removesuffix(b"\n\n") + b"," + word.removeprefix(b"data: "))
+    assert isinstance(block.error, UpstreamBroken)
+    assert block.data == b""
