@@ -1,17 +1,17 @@
-"""The service behind OpenAI's own client: it asks for a key, and loses patience soon."""
+"""A service with an API key and short timeouts, and OpenAI's client for it."""
 
 from collections.abc import Iterator
 
 import pytest
 from openai import OpenAI
 
-from tests.support.drop_in import KEY, client_of
+from tests.support.openai_client import KEY, openai_client
 from tests.support.service import Service, SimulatedGroq, service_before
 
 
 @pytest.fixture(scope="session")
-def drop_in_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("drop-in")
+def compat_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("compat")
     settings = {
         "API_KEYS": f"me:{KEY}",
         "GROQ_RETRY_SLEEP_BUDGET_S": "0.5",
@@ -25,13 +25,13 @@ def drop_in_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture
-def drop_in(drop_in_process: Service, groq: SimulatedGroq) -> Service:
-    """With a Groq that is well."""
-    return drop_in_process
+def compat(compat_process: Service, groq: SimulatedGroq) -> Service:
+    """The service, with a Groq without faults."""
+    return compat_process
 
 
 @pytest.fixture
-def openai(drop_in: Service) -> Iterator[OpenAI]:
-    """It does not try again by itself, so that a test sees each answer."""
-    with client_of(drop_in) as client:
+def openai(compat: Service) -> Iterator[OpenAI]:
+    """Without retries of its own, so that a test sees each response."""
+    with openai_client(compat) as client:
         yield client

@@ -1,4 +1,4 @@
-"""Memory for bodies is shared out so that nobody takes it all."""
+"""The memory for request bodies is divided between clients."""
 
 import gc
 import weakref
@@ -12,7 +12,7 @@ from app.api.body_budget import BodyBudget
 from app.core.errors import BodyBytesExceeded, Overloaded, ServiceError
 
 
-def test_one_caller_alone_gets_half() -> None:
+def test_single_client_may_use_half_of_the_budget() -> None:
     budget = BodyBudget(100)
     budget.lease("a").grow(50)
     with pytest.raises(BodyBytesExceeded) as refusal:
@@ -21,7 +21,7 @@ def test_one_caller_alone_gets_half() -> None:
     assert refusal.value.retry_after in {1, 2, 3}
 
 
-def test_what_is_left_is_for_others_and_the_heaviest_is_refused_first() -> None:
+def test_remaining_half_is_shared_by_other_clients() -> None:
     budget = BodyBudget(100)
     budget.lease("a").grow(50)
     other = budget.lease("b")
@@ -32,7 +32,7 @@ def test_what_is_left_is_for_others_and_the_heaviest_is_refused_first() -> None:
     budget.lease("c").grow(10)
 
 
-def test_who_holds_nothing_and_finds_no_room_has_not_caused_it() -> None:
+def test_client_without_bytes_is_refused_with_503_and_not_429() -> None:
     budget = BodyBudget(100)
     budget.lease("a").grow(50)
     with pytest.raises(Overloaded) as refusal:
@@ -40,12 +40,12 @@ def test_who_holds_nothing_and_finds_no_room_has_not_caused_it() -> None:
     assert refusal.value.status == 503
 
 
-def test_bytes_are_given_back_when_the_last_holder_releases_them() -> None:
+def test_bytes_are_released_by_the_last_holder() -> None:
     budget = BodyBudget(100)
     lease = budget.lease("a")
     lease.grow(20)
     lease.grow(30)
-    lease.grow(10)  # no less than before
+    lease.grow(10)  # a lease never shrinks
     lease.hold()
     lease.release()
     assert budget.used == 30
@@ -61,31 +61,31 @@ def no_collector() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_collector")
-def test_what_large_chats_leave_in_cycles_is_collected_by_its_bytes() -> None:
-    """Python would wait until there are thousands of such objects, of megabytes each."""
+def test_released_bytes_trigger_garbage_collection() -> None:
+    """Python itself waits for thousands of objects, which may hold megabytes each."""
 
-    class Left:
+    class Garbage:
         def __init__(self) -> None:
             self.cycle = self
 
-    budget, left = BodyBudget(2**30), [weakref.ref(Left()) for _ in range(3)]
+    budget, garbage = BodyBudget(2**30), [weakref.ref(Garbage()) for _ in range(3)]
     small = budget.lease("a")
     small.grow(2**10)
     small.hold()
     for _ in range(2):
         small.release()
-    assert all(each() for each in left)
+    assert all(each() for each in garbage)
     for _ in range(2):
         large = budget.lease("a")
         large.grow(2**22)
         large.hold()
         large.release()
         large.release()
-    assert not any(each() for each in left)
+    assert not any(each() for each in garbage)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60)), max_size=30))
-def test_the_limit_holds_and_nothing_is_left_behind(wanted: list[tuple[str, int]]) -> None:
+def test_budget_is_never_exceeded_and_is_empty_after_all_releases(wanted: list[tuple[str, int]]) -> None:
     budget, leases = BodyBudget(100), []
     for caller, count in wanted:
         lease = budget.lease(caller)

@@ -1,7 +1,6 @@
-"""The main job, over real HTTP between real processes, on both databases."""
+"""Streamed chats over real HTTP between real processes, on both databases."""
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -12,33 +11,31 @@ from tests.support.database import query
 from tests.support.service import HELLO, PATH, Service, SimulatedGroq
 
 
-def test_a_chat_streams_in_steps_and_ends_with_a_receipt(service: Service, groq: SimulatedGroq) -> None:
-    """The first words arrive while Groq still falls silent over the next, and `[DONE]` is the last of all."""
-    groq.fail({"after_tokens": 5, "silence_s": 0.5})
-    arrivals: list[float] = []
+def test_tokens_arrive_as_groq_sends_them_and_done_is_last(service: Service, groq: SimulatedGroq) -> None:
+    """The first tokens arrive while Groq has not sent the others yet."""
+    groq.fail({"after_tokens": 5, "silence_s": 1})
     with service.http.stream("POST", service.url + PATH, json=HELLO) as response:
         assert response.status_code == 200
         assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert response.headers["cache-control"] == "no-cache"
         assert response.headers["x-accel-buffering"] == "no"
-        body = b""
-        for piece in response.iter_raw():
-            arrivals.append(time.monotonic())
-            body += piece
-    assert arrivals[-1] - arrivals[0] > 0.1
+        pieces = response.iter_raw()
+        body = next(pieces)
+        assert b'"finish_reason":"stop"' not in body
+        body += b"".join(pieces)
+    assert b'"finish_reason":"stop"' in body
     assert body.endswith(b"\n\ndata: [DONE]\n\n")
     assert body.count(b"\ndata: [DONE]\n") == 1
 
 
-def test_the_row_is_there_when_done_arrives_and_equals_the_stream(service: Service) -> None:
-    """Who has read `[DONE]` finds the row, under the id of the response's header."""
-    reply = service.chat({"messages": [{"role": "user", "content": "Where is it kept?"}], "temperature": 0.5})
+def test_row_equals_the_stream_when_done_arrives(service: Service) -> None:
+    reply = service.chat({"messages": [{"role": "user", "content": "Where is it stored?"}], "temperature": 0.5})
     assert reply.done
     row = service.row(reply.id)
     usage = reply.chunks[-1]["x_groq"]["usage"]
     assert (row["response"] or "") == reply.text
-    assert row["prompt"] == "Where is it kept?"
-    assert _json(row["messages"]) == [{"role": "user", "content": "Where is it kept?"}]
+    assert row["prompt"] == "Where is it stored?"
+    assert _json(row["messages"]) == [{"role": "user", "content": "Where is it stored?"}]
     assert _json(row["params"]) == {"temperature": 0.5}
     assert row["outcome"] == "completed"
     assert row["finish_reason"] == "stop"
@@ -54,25 +51,23 @@ def test_the_row_is_there_when_done_arrives_and_equals_the_stream(service: Servi
     assert row["attempts"] == 1
 
 
-def test_the_query_of_the_log_works_as_it_stands(service: Service) -> None:
-    """Ordering by id is ordering by time."""
+def test_ids_are_ordered_by_time(service: Service) -> None:
     ids = [service.chat().id for _ in range(3)]
     rows = query(service.database_url, "SELECT id, prompt, model_name, created_at FROM chat_logs ORDER BY id DESC")
     assert [str(row["id"]) for row in rows[:3]] == ids[::-1]
 
 
-def test_the_log_line_of_a_chat_has_every_fact_but_the_texts(service: Service) -> None:
-    """One wide line joins the row by its id and holds no word of the conversation."""
-    reply = service.chat({"messages": [{"role": "user", "content": "a-word-of-mine"}]})
+def test_log_line_equals_the_row_without_content(service: Service) -> None:
+    reply = service.chat({"messages": [{"role": "user", "content": "secret-prompt"}]})
     line = service.finished_line(reply.id)
     row = service.row(reply.id)
     for name in ("outcome", "model_name", "completion_tokens", "ttft_ms", "attempts", "upstream_request_id"):
         assert line[name] == row[name]
-    assert "a-word-of-mine" not in service.program.output
+    assert "secret-prompt" not in service.program.output
 
 
-def test_the_official_client_reads_our_stream(service: Service) -> None:
-    """OpenAI's own SDK needs no more than the address."""
+def test_openai_sdk_reads_the_stream(service: Service) -> None:
+    """The SDK of OpenAI needs only the base URL."""
     client = OpenAI(base_url=f"{service.url}/api/v1", api_key="none", http_client=None)
     with client.post(
         "/chat/stream", cast_to=ChatCompletionChunk, body=HELLO, stream=True, stream_cls=Stream[ChatCompletionChunk]
@@ -85,7 +80,7 @@ def test_the_official_client_reads_our_stream(service: Service) -> None:
 
 
 def test_reasoning_tools_and_usage_reach_client_and_row(service: Service) -> None:
-    """What comes beside the text is relayed, and kept beside it."""
+    """Everything beside the content is relayed and stored."""
     reasoned = service.chat({**HELLO, "model": "openai/gpt-oss-120b", "stream_options": {"include_usage": True}})
     assert reasoned.chunks[-1]["choices"] == []
     row = service.row(reasoned.id)
@@ -98,19 +93,19 @@ def test_reasoning_tools_and_usage_reach_client_and_row(service: Service) -> Non
     assert _json(row["tool_calls"])[0]["function"]["name"] == "weather"
 
 
-def test_a_caller_s_own_id_is_kept_beside_ours(service: Service) -> None:
+def test_client_request_id_is_stored(service: Service) -> None:
     reply = service.chat(headers={"x-request-id": "mine-1"})
     assert reply.id != "mine-1"
     assert service.row(reply.id)["client_request_id"] == "mine-1"
 
 
-def test_a_model_may_be_asked_for_by_its_alias(service: Service) -> None:
-    """The row says what was asked for and what answered."""
+def test_alias_and_model_are_stored(service: Service) -> None:
+    """The row has both the requested and the answering model."""
     row = service.row(service.chat({**HELLO, "model": "llama-3.3-8b-instant"}).id)
     assert (row["requested_model"], row["model_name"]) == ("llama-3.3-8b-instant", "openai/gpt-oss-20b")
 
 
-def test_unknown_fields_travel_to_groq_and_headers_do_not(service: Service, groq: SimulatedGroq) -> None:
+def test_unknown_fields_are_forwarded_and_client_headers_are_not(service: Service, groq: SimulatedGroq) -> None:
     service.chat({**HELLO, "service_tier": "flex"}, headers={"x-secret": "of the client", "cookie": "a=b"})
     request = groq.seen()["last_request"]
     assert request["body"] == {**HELLO, "service_tier": "flex", "model": "openai/gpt-oss-20b", "stream": True}
@@ -121,7 +116,7 @@ def test_unknown_fields_travel_to_groq_and_headers_do_not(service: Service, groq
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_a_stream_split_at_any_byte_arrives_whole(
+def test_stream_split_at_any_byte_is_read_correctly(
     service: Service, groq: SimulatedGroq, size: int, line_end: str
 ) -> None:
     groq.fail({"bytes_per_write": size, "line_end": line_end, "tokens_per_s": 5000})
@@ -133,8 +128,8 @@ def test_a_stream_split_at_any_byte_arrives_whole(
     assert row["usage_source"] == "upstream"
 
 
-def test_a_missing_done_of_groq_s_is_no_failure(service: Service, groq: SimulatedGroq) -> None:
-    """A finish_reason says that the answer is whole."""
+def test_chat_completes_without_done_from_groq(service: Service, groq: SimulatedGroq) -> None:
+    """`finish_reason` marks the end of the answer."""
     groq.fail({"ending": "no_done"})
     reply = service.chat()
     assert reply.done

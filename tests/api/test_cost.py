@@ -1,4 +1,4 @@
-"""What a chat costs, from Groq's counts to the row."""
+"""The cost of a chat, from Groq's usage and prices."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from tests.support.service import Reply, Service, SimulatedGroq
 PRICE = LAST_KNOWN_PRICES["openai/gpt-oss-20b"]
 
 
-def asked(question: str) -> dict[str, Any]:
+def conversation(question: str) -> dict[str, Any]:
     system = {"role": "system", "content": "Answer at length, and name your sources. " * 100}
     return {"messages": [system, {"role": "user", "content": question}]}
 
 
-def test_input_that_groq_had_in_its_cache_has_a_price_of_its_own(service: Service, groq: SimulatedGroq) -> None:
-    first, second = service.chat(asked("Why?")), service.chat(asked("Why not?"))
+def test_cached_input_has_its_own_price(service: Service, groq: SimulatedGroq) -> None:
+    first, second = service.chat(conversation("Why?")), service.chat(conversation("Why not?"))
     rows = [service.row(reply.id) for reply in (first, second)]
     assert not rows[0]["cached_tokens"]
     assert rows[1]["cached_tokens"] > 900
@@ -25,7 +25,7 @@ def test_input_that_groq_had_in_its_cache_has_a_price_of_its_own(service: Servic
 
 
 def dollars(reply: Reply) -> float:
-    """By Groq's own counts."""
+    """The cost by the usage in the response."""
     usage = reply.chunks[-1]["usage"]
     cached = usage.get("prompt_tokens_details", {}).get("cached_tokens", 0)
     fresh = usage["prompt_tokens"] - cached

@@ -1,4 +1,4 @@
-"""What a chat may take, over real processes: time, places, models, and the memory that its client makes others keep."""
+"""Timeouts, slots, fallback and buffers of chats, over real processes."""
 
 import json
 import socket
@@ -14,7 +14,7 @@ from tests.support.scrape import scrape, total
 from tests.support.service import HELLO, PATH, Reply, Service, SimulatedGroq, service_before
 
 MODEL, FALLBACK = "openai/gpt-oss-20b", "openai/gpt-oss-120b"
-PLACES, QUEUED = 4, 2
+SLOTS, QUEUED = 4, 2
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def limited_process(
         "CHAT_TIMEOUT_S": "4",
         "STREAM_KEEPALIVE_S": "0.3",
         "CLIENT_WRITE_TIMEOUT_S": "1",
-        "MAX_ACTIVE_STREAMS": str(PLACES),
+        "MAX_ACTIVE_STREAMS": str(SLOTS),
         "MAX_QUEUED_CHATS": str(QUEUED),
         "QUEUE_TIMEOUT_S": "5",
     }
@@ -45,7 +45,7 @@ def limited(limited_process: Service, groq: SimulatedGroq) -> Service:
     return limited_process
 
 
-def test_a_silence_is_bridged_with_comments_that_clients_skip(limited: Service, groq: SimulatedGroq) -> None:
+def test_keepalive_comments_are_sent_while_groq_is_silent(limited: Service, groq: SimulatedGroq) -> None:
     groq.fail({"silence_s": 1, "after_tokens": 5})
     reply = limited.chat()
     assert reply.done
@@ -62,7 +62,7 @@ def test_a_silence_is_bridged_with_comments_that_clients_skip(limited: Service, 
         ({"tokens_per_s": 5}, "the chat took longer than 4 s"),
     ],
 )
-def test_each_limit_has_its_own_words(
+def test_each_timeout_has_its_own_message(
     limited: Service, groq: SimulatedGroq, fault: dict[str, Any], message: str
 ) -> None:
     groq.fail(fault)
@@ -74,17 +74,17 @@ def test_each_limit_has_its_own_words(
 
 
 @pytest.mark.parametrize("fault", [{"first_byte_delay_s": 5}, {"first_token_delay_s": 5}])
-def test_a_first_token_that_does_not_come_is_tried_again_and_then_a_status(
+def test_first_token_timeout_is_retried_and_then_a_504(
     limited: Service, groq: SimulatedGroq, fault: dict[str, Any]
 ) -> None:
-    """The empty chunk with the role, which comes before it, is no token and commits nothing."""
+    """The opening chunk with the role is no token: a retry is still possible."""
     groq.fail(fault)
     reply = limited.chat()
     assert (reply.status, reply.error["message"]) == (504, "Groq sent no token within 0.6 s")
     assert limited.row(reply.id)["attempts"] == 3  # two, and one more with the other model
 
 
-def test_the_fallback_model_answers_and_every_attempt_is_told(limited: Service, groq: SimulatedGroq) -> None:
+def test_fallback_model_answers_and_every_attempt_is_recorded(limited: Service, groq: SimulatedGroq) -> None:
     before = attempts(limited)
     groq.fail({"status": 503, "model": MODEL})
     reply = limited.chat({**HELLO, "model": MODEL})
@@ -95,16 +95,16 @@ def test_the_fallback_model_answers_and_every_attempt_is_told(limited: Service, 
     assert [(each["model"], each["status"]) for each in log] == [(MODEL, 503), (MODEL, 503), (FALLBACK, 200)]
     times = [ms for each in log for ms in (each["started_ms"], each["ended_ms"])]
     assert [0, *times, row["ttft_ms"]] == sorted([0, *times, row["ttft_ms"]]), "one after the other, and then a token"
-    told = limited.finished_line(reply.id)["attempt_results"]
-    assert [each["result"] for each in log] == told
-    assert told == ["upstream_unavailable", "upstream_unavailable", "ok"]
+    results = limited.finished_line(reply.id)["attempt_results"]
+    assert [each["result"] for each in log] == results
+    assert results == ["upstream_unavailable", "upstream_unavailable", "ok"]
     counted = attempts(limited)
     assert counted["failed"] - before["failed"] == 2
     assert counted["fallback"] - before["fallback"] == 1
 
 
 def attempts(service: Service) -> dict[str, float]:
-    """As the worker's metrics count them."""
+    """Attempts by the worker's metrics."""
     samples = scrape(service.http, service.own_metrics_port)
     name = "chat_upstream_attempts_total"
     return {
@@ -113,32 +113,32 @@ def attempts(service: Service) -> dict[str, float]:
     }
 
 
-def test_beyond_the_places_and_the_queue_a_chat_is_refused_at_once(limited: Service, groq: SimulatedGroq) -> None:
+def test_chats_beyond_slots_and_queue_are_refused_at_once(limited: Service, groq: SimulatedGroq) -> None:
     groq.fail({"silence_s": 2.5, "after_tokens": 5})
-    with ThreadPoolExecutor(PLACES + QUEUED + 6) as pool:
-        chats = [pool.submit(one, limited) for _ in range(PLACES + QUEUED + 6)]
+    with ThreadPoolExecutor(SLOTS + QUEUED + 6) as pool:
+        chats = [pool.submit(timed_chat, limited) for _ in range(SLOTS + QUEUED + 6)]
         replies = [chat.result() for chat in chats]
-    taken = [reply for reply, _ in replies if reply.status == 200]
+    admitted = [reply for reply, _ in replies if reply.status == 200]
     refused = [(reply, seconds) for reply, seconds in replies if reply.status == 503]
-    assert all(reply.done for reply in taken)
-    assert (len(taken), len(refused)) == (PLACES + QUEUED, 6)
+    assert all(reply.done for reply in admitted)
+    assert (len(admitted), len(refused)) == (SLOTS + QUEUED, 6)
     for reply, seconds in refused:
         assert reply.error["code"] == "overloaded"
         assert reply.headers["retry-after"] in {"1", "2", "3"}
-        assert seconds < 2.5  # those inside take longer
-    waited = sorted(limited.row(reply.id)["queue_ms"] for reply in taken)
-    assert max(waited[:PLACES]) < 1000 < min(waited[PLACES:])
+        assert seconds < 2.5  # admitted chats take longer
+    queue_ms = sorted(limited.row(reply.id)["queue_ms"] for reply in admitted)
+    assert max(queue_ms[:SLOTS]) < 1000 < min(queue_ms[SLOTS:])
 
 
-def one(service: Service) -> tuple[Reply, float]:
+def timed_chat(service: Service) -> tuple[Reply, float]:
     began = time.monotonic()
     with http_client() as client:
         reply = Service(service.url, service.program, service.database_url, client).chat()
     return reply, time.monotonic() - began
 
 
-def test_a_client_that_takes_nothing_makes_groq_wait_and_is_ended(limited: Service, groq: SimulatedGroq) -> None:
-    """An answer of 6 MB: what is kept for the client is a fraction of it, in the service and in the kernel."""
+def test_client_that_reads_nothing_is_disconnected_with_bounded_buffers(limited: Service, groq: SimulatedGroq) -> None:
+    """The answer has 6 MB; the service and the kernel buffer a fraction of it."""
     groq.fail({"tokens_per_s": 20_000, "words": 30_000, "times": 1})
     host, port = limited.url.removeprefix("http://").split(":")
     body = json.dumps(HELLO).encode()
@@ -147,8 +147,8 @@ def test_a_client_that_takes_nothing_makes_groq_wait_and_is_ended(limited: Servi
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         reader.connect((host, int(port)))
         reader.sendall("\r\n".join([*head, "", ""]).encode() + body)
-        begun = reader.recv(1000).decode(errors="replace")
-        chat_id = begun.partition("x-request-id: ")[2][:36]
+        received = reader.recv(1000).decode(errors="replace")
+        chat_id = received.partition("x-request-id: ")[2][:36]
         row = limited.row_in_time(chat_id, 15)
     assert row["outcome"] == "client_stalled"
     line = limited.finished_line(chat_id)

@@ -1,4 +1,4 @@
-"""What is around every request."""
+"""Middleware: request ids, errors, limits of bodies."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ async def _call(app: Any) -> list[Message]:
     return sent
 
 
-async def test_a_bug_is_answered_with_an_id_and_without_its_details() -> None:
+async def test_unexpected_exception_is_a_500_without_details() -> None:
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("secret detail")
 
@@ -39,8 +39,8 @@ async def test_a_bug_is_answered_with_an_id_and_without_its_details() -> None:
     assert b"secret" not in body["body"]
 
 
-async def test_a_bug_after_the_head_closes_the_connection_and_its_words_go_no_further() -> None:
-    """The server's own line, and the span around the app, would quote them."""
+async def test_exception_after_the_headers_is_raised_without_its_message() -> None:
+    """The server would log it, and the span would record it."""
 
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -51,7 +51,7 @@ async def test_a_bug_after_the_head_closes_the_connection_and_its_words_go_no_fu
     assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
-async def test_a_caller_s_id_is_kept_beside_ours_and_bounded() -> None:
+async def test_client_request_id_is_truncated() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["state"]["client_request_id"] == "x" * 200
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -61,7 +61,7 @@ async def test_a_caller_s_id_is_kept_beside_ours_and_bounded() -> None:
 
 
 @pytest.mark.parametrize("over", [False, True])
-async def test_a_body_that_does_not_come_is_not_waited_for_for_ever(*, over: bool) -> None:
+async def test_body_that_does_not_arrive_times_out(*, over: bool) -> None:
     async def never() -> Message:
         await asyncio.Event().wait()
         raise AssertionError

@@ -1,4 +1,4 @@
-"""OpenAI's own client in Node, with nothing changed but the address and the key."""
+"""OpenAI's client for Node, with only its base URL and its key changed."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.drop_in import HI, KEY, MODEL, REASONING, TOOLS
+from tests.support.openai_client import HI, KEY, MODEL, REASONING, TOOLS
 from tests.support.processes import PROJECT
 from tests.support.service import Service, SimulatedGroq
 from tests.support.tools import do_without, tool
@@ -19,29 +19,29 @@ FOLDER = PROJECT / "tests" / "node"
 BODY = {"model": MODEL, "messages": HI}
 
 Node = Callable[..., Any]
-"""Makes one call, and returns what came of it."""
+"""Makes one call and returns its result."""
 
 
 @pytest.fixture
-def node(drop_in: Service) -> Node:
+def node(compat: Service) -> Node:
     program = tool("node")
     if not (FOLDER / "node_modules" / "openai").is_dir():
         do_without("openai's client for Node is not installed; `npm ci --prefix tests/node` does that")
 
-    def call(what: Any, *, key: str = KEY, retries: int = 0) -> Any:
-        command = [str(program), "client.mjs", f"{drop_in.url}/v1", key, str(retries)]
-        said = subprocess.run(
-            command, input=json.dumps(what), capture_output=True, text=True, check=True, timeout=60, cwd=FOLDER
+    def call(request: Any, *, key: str = KEY, retries: int = 0) -> Any:
+        command = [str(program), "client.mjs", f"{compat.url}/v1", key, str(retries)]
+        finished = subprocess.run(
+            command, input=json.dumps(request), capture_output=True, text=True, check=True, timeout=60, cwd=FOLDER
         )
-        return json.loads(said.stdout)
+        return json.loads(finished.stdout)
 
     return call
 
 
-def test_it_streams(node: Node) -> None:
-    came = node({"chat": {**BODY, "stream": True}})
-    choices = [chunk["choices"][0] for chunk in came["chunks"]]  # whoever did not ask for usage may
-    assert "".join(choice["delta"].get("content", "") for choice in choices).startswith("You asked: “Hello”.")
+def test_stream_is_read(node: Node) -> None:
+    result = node({"chat": {**BODY, "stream": True}})
+    choices = [chunk["choices"][0] for chunk in result["chunks"]]  # without include_usage every chunk has a choice
+    assert "".join(choice["delta"].get("content", "") for choice in choices).startswith("You parameters: “Hello”.")
     assert choices[-1]["finish_reason"] == "stop"
     options = {"stream_options": {"include_usage": True}}
     *_, last = node({"chat": {**BODY, "stream": True, **options}})["chunks"]
@@ -49,25 +49,25 @@ def test_it_streams(node: Node) -> None:
     assert last["usage"]["total_tokens"] > 0
 
 
-def test_it_is_answered_whole_and_the_row_is_there(node: Node, drop_in: Service) -> None:
-    came = node({"chat": BODY})
-    message = came["answer"]["choices"][0]["message"]
-    row = drop_in.row(came["request_id"])
+def test_completion_without_stream_equals_its_row(node: Node, compat: Service) -> None:
+    result = node({"chat": BODY})
+    message = result["answer"]["choices"][0]["message"]
+    row = compat.row(result["request_id"])
     assert (row["response"], row["outcome"], row["client"]) == (message["content"], "completed", "me")
     reasoned = node({"chat": BODY | {"model": REASONING}})["answer"]["choices"][0]["message"]
     assert reasoned["reasoning"].startswith("The user wants")
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_it_is_asked_to_call_tools(node: Node, *, stream: bool) -> None:
-    came = node({"chat": {**BODY, "tools": TOOLS, "stream": stream}})
-    deltas = [choice["delta"] for chunk in came["chunks"] for choice in chunk["choices"]]
+def test_tool_calls_are_read(node: Node, *, stream: bool) -> None:
+    result = node({"chat": {**BODY, "tools": TOOLS, "stream": stream}})
+    deltas = [choice["delta"] for chunk in result["chunks"] for choice in chunk["choices"]]
     message = {"tool_calls": [call for delta in deltas for call in delta.get("tool_calls", [])]}
-    message = message if stream else came["answer"]["choices"][0]["message"]
+    message = message if stream else result["answer"]["choices"][0]["message"]
     assert [call["function"]["name"] for call in message["tool_calls"]] == ["weather", "news"]
 
 
-def test_it_lists_models_and_finds_one_with_a_slash_in_its_name(node: Node) -> None:
+def test_models_are_listed_and_retrieved_by_a_name_with_a_slash(node: Node) -> None:
     names = [model["id"] for model in node({"models": None})["answer"]]
     assert {MODEL, REASONING} <= set(names)
     assert node({"models": REASONING})["answer"]["id"] == REASONING
@@ -76,7 +76,7 @@ def test_it_lists_models_and_finds_one_with_a_slash_in_its_name(node: Node) -> N
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
-    ("fault", "asked", "kind", "code"),
+    ("fault", "parameters", "kind", "code"),
     [
         ({}, {"messages": []}, "BadRequestError", "invalid_request"),
         ({}, {"model": "no-such-model"}, "NotFoundError", "model_not_found"),
@@ -84,22 +84,22 @@ def test_it_lists_models_and_finds_one_with_a_slash_in_its_name(node: Node) -> N
         ({"status": 503}, {}, "InternalServerError", "upstream_unavailable"),
     ],
 )
-def test_it_throws_what_openai_s_refusals_would_make_it_throw(
-    node: Node, groq: SimulatedGroq, stream: Any, fault: dict[str, Any], asked: Any, kind: str, code: str
+def test_error_status_throws_the_matching_error(
+    node: Node, groq: SimulatedGroq, stream: Any, fault: dict[str, Any], parameters: Any, kind: str, code: str
 ) -> None:
     groq.fail(fault)
-    error = node({"chat": {**BODY, **asked, "stream": stream}})["error"]
+    error = node({"chat": {**BODY, **parameters, "stream": stream}})["error"]
     assert (error["kind"], error["code"]) == (kind, code)
 
 
-def test_it_throws_for_a_wrong_key(node: Node) -> None:
+def test_wrong_key_throws(node: Node) -> None:
     assert node({"chat": BODY}, key="wrong")["error"]["kind"] == "AuthenticationError"
     assert node({"models": None}, key="wrong")["error"]["status"] == 401
 
 
 @pytest.mark.parametrize("ending", ["truncate", "eof", "garbage", "early_stop"])
-def test_it_throws_for_what_breaks_off(node: Node, groq: SimulatedGroq, ending: str) -> None:
-    """It would not for a stream that merely ends: the error event is what tells it."""
+def test_answer_that_breaks_off_throws(node: Node, groq: SimulatedGroq, ending: str) -> None:
+    """The client throws for an error event only: not for a stream that just ends."""
     groq.fail({"ending": ending, "after_tokens": 5, "reasoning_words": 0})
     streamed = node({"chat": {**BODY, "stream": True}})
     deltas = [chunk["choices"][0]["delta"] for chunk in streamed["chunks"]]
@@ -109,7 +109,7 @@ def test_it_throws_for_what_breaks_off(node: Node, groq: SimulatedGroq, ending: 
     assert (error["kind"], error["status"], error["code"]) == ("InternalServerError", 502, "upstream_broken")
 
 
-def test_its_own_retry_waits_as_it_is_told(node: Node, groq: SimulatedGroq) -> None:
+def test_client_retry_waits_for_retry_after(node: Node, groq: SimulatedGroq) -> None:
     groq.fail({"status": 429, "retry_after_s": 2, "times": 1})
     began = time.monotonic()
     assert node({"chat": BODY}, retries=1)["answer"]["choices"][0]["finish_reason"] == "stop"

@@ -1,4 +1,4 @@
-"""The promise in one sentence: who has read `[DONE]` has a row."""
+"""`[DONE]` is sent after the row is stored."""
 
 import asyncio
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def on_postgres(
     http: httpx2.Client,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
-    """A service whose database the test may hurt."""
+    """A service with a database of its own."""
     folder = tmp_path_factory.mktemp("receipts")
     url = shared.empty_database("postgres", folder)
     env = {"DATABASE_URL": url, "GROQ_API_KEY": "test", "GROQ_BASE_URL": groq_process.url, "PORT": "0"}
@@ -30,16 +30,16 @@ def on_postgres(
         yield Service(running.url(), running, url, http)
 
 
-async def until_the_row_waits(connection: asyncpg.Connection) -> None:
-    """Until the service waits for the table, and a little longer: whatever else it sends has come by then."""
-    locked_out = "SELECT 1 FROM pg_locks WHERE relation = 'chat_logs'::regclass AND NOT granted"
-    while not await connection.fetch(locked_out):
+async def until_the_commit_waits(connection: asyncpg.Connection) -> None:
+    """Waits until the service waits for the lock, and 0.1 s more for anything that it might send too early."""
+    waiting_for_lock = "SELECT 1 FROM pg_locks WHERE relation = 'chat_logs'::regclass AND NOT granted"
+    while not await connection.fetch(waiting_for_lock):
         await asyncio.sleep(0.02)
     await asyncio.sleep(0.1)
 
 
-def test_done_waits_for_the_commit(on_postgres: Service, groq: SimulatedGroq) -> None:
-    """While the table is locked, everything but the receipt arrives; when it is free, so does the receipt."""
+def test_done_is_sent_after_the_commit(on_postgres: Service, groq: SimulatedGroq) -> None:
+    """While the table is locked, everything but `[DONE]` arrives."""
 
     async def chat_against_a_lock() -> tuple[bytes, bytes]:
         connection = await asyncpg.connect(on_postgres.database_url.replace("+asyncpg", ""))
@@ -56,7 +56,7 @@ def test_done_waits_for_the_commit(on_postgres: Service, groq: SimulatedGroq) ->
                 while not (b'"finish_reason":"stop"' in before and before.endswith(b"\n\n")):
                     before += await anext(pieces)
                 receipt = asyncio.ensure_future(anext(pieces))
-                await until_the_row_waits(connection)
+                await until_the_commit_waits(connection)
                 assert not receipt.done()
                 await transaction.rollback()
                 return before, await receipt
@@ -68,7 +68,7 @@ def test_done_waits_for_the_commit(on_postgres: Service, groq: SimulatedGroq) ->
     assert after == b"data: [DONE]\n\n"
 
 
-def test_an_answer_that_is_not_streamed_waits_for_the_commit(on_postgres: Service, groq: SimulatedGroq) -> None:
+def test_completion_without_stream_is_sent_after_the_commit(on_postgres: Service, groq: SimulatedGroq) -> None:
     """Its status is the receipt: none comes while the table is locked."""
 
     async def chat_against_a_lock() -> httpx2.Response:
@@ -79,7 +79,7 @@ def test_an_answer_that_is_not_streamed_waits_for_the_commit(on_postgres: Servic
             await connection.execute("LOCK TABLE chat_logs IN ACCESS EXCLUSIVE MODE")
             async with httpx2.AsyncClient(timeout=10, trust_env=False) as client:
                 answer = asyncio.ensure_future(client.post(on_postgres.url + DROP_IN, json=HELLO))
-                await until_the_row_waits(connection)
+                await until_the_commit_waits(connection)
                 assert not answer.done()
                 await transaction.rollback()
                 return await answer
@@ -91,7 +91,7 @@ def test_an_answer_that_is_not_streamed_waits_for_the_commit(on_postgres: Servic
     assert row["response"] == response.json()["choices"][0]["message"]["content"]
 
 
-def test_without_its_table_the_row_waits_on_the_disk_and_the_receipt_does_not(
+def test_without_its_table_the_row_is_stored_in_the_outbox_and_done_is_sent(
     on_postgres: Service, groq: SimulatedGroq
 ) -> None:
     execute(on_postgres.database_url, "ALTER TABLE chat_logs RENAME TO elsewhere")
@@ -105,12 +105,11 @@ def test_without_its_table_the_row_waits_on_the_disk_and_the_receipt_does_not(
 
 
 @pytest.mark.parametrize("chats", [60, pytest.param(600, marks=pytest.mark.long)])
-def test_many_chats_at_once_are_as_many_rows(service: Service, chats: int) -> None:
-    """Every receipt has its row, and no row is there twice."""
+def test_concurrent_chats_have_one_row_each(service: Service, chats: int) -> None:
     with ThreadPoolExecutor(40) as pool:
         replies = list(pool.map(lambda _: service.chat(), range(chats)))
     assert all(reply.done for reply in replies)
     rows = query(service.database_url, "SELECT id, response FROM chat_logs")
-    kept = {str(row["id"]): row["response"] for row in rows}
-    assert len(kept) == len(rows)
-    assert {reply.id: reply.text for reply in replies}.items() <= kept.items()
+    stored = {str(row["id"]): row["response"] for row in rows}
+    assert len(stored) == len(rows)
+    assert {reply.id: reply.text for reply in replies}.items() <= stored.items()

@@ -1,4 +1,4 @@
-"""The stream as a response, with a client whose every move the test decides."""
+"""The response of a stream, with a fake client on a fake clock."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -17,20 +17,20 @@ def anyio_backend(virtual_time: Any) -> Any:
 
 
 class Client:
-    """Takes messages while it is willing to."""
+    """Accepts messages while `reading` is set, and disconnects when `disconnected` is."""
 
     def __init__(self) -> None:
-        self.taken: list[Message] = []
-        self.willing = asyncio.Event()
-        self.willing.set()
-        self.left = asyncio.Event()
+        self.received: list[Message] = []
+        self.reading = asyncio.Event()
+        self.reading.set()
+        self.disconnected = asyncio.Event()
 
     async def send(self, message: Message) -> None:
-        await self.willing.wait()
-        self.taken.append(message)
+        await self.reading.wait()
+        self.received.append(message)
 
     async def receive(self) -> Message:
-        await self.left.wait()
+        await self.disconnected.wait()
         return {"type": "http.disconnect"}
 
     async def read(self, blocks: AsyncGenerator[bytes], write_timeout_s: float = 5) -> None:
@@ -38,7 +38,7 @@ class Client:
 
 
 class Source:
-    """Yields what it is given, and keeps how it ended."""
+    """Yields blocks, and records the exception that ended it."""
 
     def __init__(self, *blocks: bytes, wait: bool = False, raises: Exception | None = None) -> None:
         self._blocks = blocks
@@ -59,50 +59,50 @@ class Source:
             raise
 
 
-async def test_the_response_starts_with_the_first_block_and_ends_with_the_last() -> None:
+async def test_response_starts_with_the_first_block_and_ends_after_the_last() -> None:
     client = Client()
     await client.read(Source(b"one", b"two").stream())
-    assert [message.get("body") for message in client.taken] == [None, b"one", b"two", b""]
-    assert [message.get("more_body") for message in client.taken[1:]] == [True, True, False]
+    assert [message.get("body") for message in client.received] == [None, b"one", b"two", b""]
+    assert [message.get("more_body") for message in client.received[1:]] == [True, True, False]
 
 
-async def test_an_error_before_the_first_block_leaves_the_status_to_others() -> None:
+async def test_error_before_the_first_block_is_raised_and_nothing_is_sent() -> None:
     client, source = Client(), Source(raises=Overloaded("full"))
     with pytest.raises(Overloaded):
         await client.read(source.stream())
-    assert client.taken == []
+    assert client.received == []
 
 
 @pytest.mark.parametrize("blocks", [(), (b"one",)])
-async def test_a_client_that_leaves_ends_the_generator_at_once(blocks: tuple[bytes, ...]) -> None:
+async def test_disconnect_cancels_the_waiting_generator(blocks: tuple[bytes, ...]) -> None:
     client, source = Client(), Source(*blocks, wait=True)
     reading = asyncio.ensure_future(client.read(source.stream()))
     await asyncio.sleep(0.02)
-    client.left.set()
+    client.disconnected.set()
     await asyncio.wait_for(reading, 1)
     assert isinstance(source.ended, asyncio.CancelledError)
 
 
-async def test_a_client_that_leaves_while_a_block_waits_for_it_ends_the_generator() -> None:
+async def test_disconnect_while_sending_closes_the_generator() -> None:
     client, source = Client(), Source(b"one", b"two")
-    client.willing.clear()
+    client.reading.clear()
     reading = asyncio.ensure_future(client.read(source.stream()))
     await asyncio.sleep(0.02)
-    client.left.set()
+    client.disconnected.set()
     await asyncio.wait_for(reading, 1)
     assert isinstance(source.ended, GeneratorExit)
-    assert client.taken == []
+    assert client.received == []
 
 
-async def test_a_client_that_takes_nothing_is_thrown_out() -> None:
+async def test_write_timeout_raises_client_stalled_in_the_generator() -> None:
     client, source = Client(), Source(b"one", b"two", b"three")
 
     async def send(message: Message) -> None:
         if message.get("body") == b"two":
             await asyncio.Event().wait()
-        client.taken.append(message)
+        client.received.append(message)
 
     client.send = send  # type: ignore[method-assign]
     await client.read(source.stream(), write_timeout_s=0.05)
     assert isinstance(source.ended, ClientStalled)
-    assert client.taken[-1]["body"] == b"one"
+    assert client.received[-1]["body"] == b"one"

@@ -1,4 +1,4 @@
-"""A request reaches Groq as the client wrote it, and its row as far as a database can store that."""
+"""Requests are forwarded to Groq as the client wrote them, and stored as far as the database can."""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def upstream() -> Iterator[Recording]:
         yield running
 
 
-def test_what_is_forwarded_is_not_written_anew(upstream: Recording, http: httpx2.Client, tmp_path: Path) -> None:
+def test_values_are_forwarded_byte_for_byte(upstream: Recording, http: httpx2.Client, tmp_path: Path) -> None:
     groq = SimulatedGroq(upstream.url, http)
     with service_before(groq, tmp_path, {}) as service:
         assert service.chat(content=BODY.encode()).done
@@ -40,7 +40,7 @@ def test_what_is_forwarded_is_not_written_anew(upstream: Recording, http: httpx2
     assert (sent.count('"model"'), '"model":"b"' in sent) == (1, True)
 
 
-def test_the_row_has_what_was_written_but_for_what_no_database_stores(service: Service) -> None:
+def test_row_has_the_request_with_unstorable_text_replaced(service: Service) -> None:
     allowed = BODY.replace(r'"name": "a\u0000b",', "")  # Groq takes no names of users
     content = allowed.replace('"model": "a", "model": "b"', '"citation_options": 1').encode()
     reply = service.chat(content=content)
@@ -57,7 +57,7 @@ def test_the_row_has_what_was_written_but_for_what_no_database_stores(service: S
     }
 
 
-def test_a_byte_order_mark_is_left_out_and_other_encodings_are_refused(service: Service) -> None:
+def test_utf8_with_a_byte_order_mark_is_accepted_and_utf16_refused(service: Service) -> None:
     body = {"messages": [{"role": "user", "content": "Hi"}]}
     assert service.chat(content=json.dumps(body).encode("utf-8-sig")).done
     refused = service.chat(content=json.dumps(body).encode("utf-16"))
@@ -65,10 +65,10 @@ def test_a_byte_order_mark_is_left_out_and_other_encodings_are_refused(service: 
 
 
 @pytest.mark.parametrize("kind", ["Application/JSON; charset=utf-8", "application/vnd.chat+json"])
-def test_types_of_json_are_taken_in_any_case(service: Service, kind: str) -> None:
+def test_json_media_types_are_accepted_in_any_case(service: Service, kind: str) -> None:
     assert service.chat(headers={"content-type": kind}).done
 
 
 def decoded(value: Any) -> Any:
-    """SQLite has JSON as text."""
+    """SQLite returns JSON as text."""
     return json.loads(value) if isinstance(value, str) else value

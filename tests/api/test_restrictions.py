@@ -1,4 +1,4 @@
-"""What is refused before it costs anything, and what browsers are told."""
+"""Settings that restrict callers: messages, models, origins, the docs page."""
 
 import re
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ KEY = {"authorization": "Bearer a-key"}
 
 
 @pytest.fixture(scope="module")
-def hardened_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("hardened")
+def restricted_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("restricted")
     settings = {
         "API_KEYS": "me:a-key",
         "API_DOCS": "false",
@@ -30,13 +30,13 @@ def hardened_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture
-def hardened(hardened_process: Service, groq: SimulatedGroq) -> Service:
-    return hardened_process
+def restricted(restricted_process: Service, groq: SimulatedGroq) -> Service:
+    return restricted_process
 
 
-def test_a_conversation_that_is_too_long_is_refused_with_its_field(hardened: Service, service: Service) -> None:
-    assert hardened.chat({"messages": [MESSAGE] * 3}, headers=KEY).done
-    refused = hardened.chat({"messages": [MESSAGE] * 4}, headers=KEY)
+def test_too_many_messages_are_refused(restricted: Service, service: Service) -> None:
+    assert restricted.chat({"messages": [MESSAGE] * 3}, headers=KEY).done
+    refused = restricted.chat({"messages": [MESSAGE] * 4}, headers=KEY)
     assert (refused.status, refused.error["param"]) == (400, "messages")
     assert refused.error["message"] == "messages: 4 are more than 3; leave the oldest ones out"
     beyond = service.chat(content=b'{"messages":[' + b",".join([b'{"role":"user"}'] * (MOST_MESSAGES // 2)) + b"]}")
@@ -44,20 +44,20 @@ def test_a_conversation_that_is_too_long_is_refused_with_its_field(hardened: Ser
 
 
 @pytest.mark.parametrize("model", ["llama-3.3-8b-instant", "openai/gpt-oss-20b", "openai/gpt-oss-120b", None])
-def test_a_model_that_is_allowed_may_be_asked_for_by_either_name(hardened: Service, model: str | None) -> None:
-    assert hardened.chat(HELLO | ({"model": model} if model else {}), headers=KEY).done
+def test_allowed_model_is_accepted_by_name_and_alias(restricted: Service, model: str | None) -> None:
+    assert restricted.chat(HELLO | ({"model": model} if model else {}), headers=KEY).done
 
 
-def test_the_list_of_models_has_those_that_are_allowed_and_no_others(hardened: Service) -> None:
-    listed = hardened.http.get(f"{hardened.url}/v1/models", headers=KEY).json()["data"]
+def test_only_allowed_models_are_listed(restricted: Service) -> None:
+    listed = restricted.http.get(f"{restricted.url}/v1/models", headers=KEY).json()["data"]
     names = [model["id"] for model in listed]
     assert names == ["openai/gpt-oss-120b", "openai/gpt-oss-20b"]
-    assert hardened.http.get(f"{hardened.url}/v1/models/qwen/qwen3.6-27b", headers=KEY).status_code == 404
+    assert restricted.http.get(f"{restricted.url}/v1/models/qwen/qwen3.6-27b", headers=KEY).status_code == 404
 
 
-def test_other_models_are_not_found_and_groq_is_not_asked(hardened: Service, groq: SimulatedGroq) -> None:
+def test_other_models_are_refused_without_a_request_to_groq(restricted: Service, groq: SimulatedGroq) -> None:
     before = groq.seen()
-    refused = hardened.chat(HELLO | {"model": "qwen/qwen3.6-27b"}, headers=KEY)
+    refused = restricted.chat(HELLO | {"model": "qwen/qwen3.6-27b"}, headers=KEY)
     assert refused.status == 404
     assert refused.error == {
         "message": "The model `qwen/qwen3.6-27b` does not exist or you do not have access to it.",
@@ -68,7 +68,7 @@ def test_other_models_are_not_found_and_groq_is_not_asked(hardened: Service, gro
     assert groq.seen() == before
 
 
-def test_the_allowed_models_have_to_have_those_that_the_service_asks_for_itself() -> None:
+def test_default_and_fallback_models_must_be_allowed() -> None:
     for wrong, words in (
         ({"allowed_models": "openai/gpt-oss-120b"}, "'openai/gpt-oss-20b' has to be one of them, as GROQ_DEFAULT_"),
         ({"allowed_models": "llama-3.3-8b-instant", "groq_fallback_model": "other"}, "'other' has to be one of them"),
@@ -78,10 +78,10 @@ def test_the_allowed_models_have_to_have_those_that_the_service_asks_for_itself(
             Settings.model_validate(wrong)
 
 
-def test_a_page_that_may_ask_can_read_streams_refusals_and_what_is_left(hardened: Service) -> None:
-    preflight = hardened.http.request(
+def test_allowed_origin_may_read_streams_errors_and_headers(restricted: Service) -> None:
+    preflight = restricted.http.request(
         "OPTIONS",
-        hardened.url + PATH,
+        restricted.url + PATH,
         headers={
             "origin": PAGE,
             "access-control-request-method": "POST",
@@ -90,32 +90,32 @@ def test_a_page_that_may_ask_can_read_streams_refusals_and_what_is_left(hardened
     )
     assert preflight.status_code == 200
     assert preflight.headers["access-control-allow-origin"] == PAGE
-    well = hardened.chat(HELLO, headers=KEY | {"origin": PAGE})
-    refused = hardened.chat(HELLO, headers={"origin": PAGE})
-    assert (well.done, refused.status) == (True, 401)
-    for reply in (well, refused):
+    completed = restricted.chat(HELLO, headers=KEY | {"origin": PAGE})
+    refused = restricted.chat(HELLO, headers={"origin": PAGE})
+    assert (completed.done, refused.status) == (True, 401)
+    for reply in (completed, refused):
         assert reply.headers["access-control-allow-origin"] == PAGE
         exposed = reply.headers["access-control-expose-headers"].split(", ")
         assert {"x-request-id", "retry-after", "x-ratelimit-remaining-requests"} <= set(exposed)
-    assert "x-ratelimit-remaining-requests" in well.headers
+    assert "x-ratelimit-remaining-requests" in completed.headers
 
 
 @pytest.mark.parametrize("origin", ["https://other.example", "null", f"{PAGE}.evil.example"])
-def test_other_pages_may_not(hardened: Service, service: Service, origin: str) -> None:
-    """And none, unless the settings name some."""
-    for each in (hardened, service):
-        asked = {"origin": origin, "access-control-request-method": "POST"}
-        assert each.http.request("OPTIONS", each.url + PATH, headers=asked).status_code in {400, 405}
+def test_other_origins_are_not_allowed(restricted: Service, service: Service, origin: str) -> None:
+    """Without the setting no origin is allowed."""
+    for each in (restricted, service):
+        preflight = {"origin": origin, "access-control-request-method": "POST"}
+        assert each.http.request("OPTIONS", each.url + PATH, headers=preflight).status_code in {400, 405}
         assert "access-control-allow-origin" not in each.chat(HELLO, headers=KEY | {"origin": origin}).headers
 
 
 @pytest.mark.parametrize("origin", ["example.org", "https://example.org/", "https://a@b", "ftp://a", "a,,b"])
-def test_what_is_no_origin_is_refused(origin: str) -> None:
+def test_invalid_origin_is_refused(origin: str) -> None:
     with pytest.raises(ValueError, match="separated by commas"):
         Settings.model_validate({"cors_allow_origins": origin})
 
 
-def test_a_page_loads_and_runs_only_what_it_names(service: Service) -> None:
+def test_docs_page_allows_only_the_scripts_that_it_loads(service: Service) -> None:
     page = service.http.get(f"{service.url}/docs")
     assert page.status_code == 200
     policy = dict(rule.split(" ", 1) for rule in page.headers["content-security-policy"].split("; "))
@@ -131,11 +131,11 @@ def test_a_page_loads_and_runs_only_what_it_names(service: Service) -> None:
     assert page.headers["referrer-policy"] == "no-referrer"
 
 
-def test_pages_can_be_switched_off_and_are_in_production(hardened: Service) -> None:
+def test_docs_can_be_disabled_and_are_off_in_production(restricted: Service) -> None:
     for path in ("/docs", "/openapi.json", "/redoc"):
-        missing = hardened.http.get(hardened.url + path)
+        missing = restricted.http.get(restricted.url + path)
         assert missing.status_code == 404
         assert "/docs lists" not in missing.json()["error"]["message"]
     assert [Settings.model_validate(each).shows_docs for each in ({}, {"app_env": "production"})] == [True, False]
     assert Settings.model_validate({"app_env": "production", "api_docs": "true"}).shows_docs
-    assert "/docs" not in hardened.program.output
+    assert "/docs" not in restricted.program.output

@@ -1,4 +1,4 @@
-"""What clients get wrong is told to them: the field, and the fix."""
+"""Invalid requests are answered with the field and the fix."""
 
 import json
 from typing import Any
@@ -38,7 +38,7 @@ MESSAGE = {"role": "user", "content": "Hi"}
         ("Hi", None, "JSON object"),
     ],
 )
-def test_the_error_names_the_field_and_the_fix(service: Service, body: Any, param: str | None, words: str) -> None:
+def test_invalid_field_is_named_with_its_fix(service: Service, body: Any, param: str | None, words: str) -> None:
     reply = service.chat(content=json.dumps(body).encode())
     assert reply.status == 400
     assert reply.error["type"] == "invalid_request_error"
@@ -57,13 +57,13 @@ def test_the_error_names_the_field_and_the_fix(service: Service, body: Any, para
         (b'{"messages": ' + b"[" * 50_000, "JSON"),
     ],
 )
-def test_what_is_not_json_is_said_not_to_be(service: Service, content: bytes, words: str) -> None:
+def test_malformed_json_is_refused(service: Service, content: bytes, words: str) -> None:
     reply = service.chat(content=content)
     assert reply.status == 400
     assert words in reply.error["message"]
 
 
-def test_half_a_surrogate_pair_is_refused_wherever_it_stands(service: Service) -> None:
+def test_unpaired_surrogate_is_refused_in_every_position(service: Service) -> None:
     half = "\ud800"
     values = [{"messages": [{"role": "user", "content": half}]}, {**HELLO, "x": half}, {**HELLO, "model": half}]
     names = [{**HELLO, half: 1}, {"messages": [{**MESSAGE, half: 1}]}, {**HELLO, "tools": [{half: 1}]}]
@@ -73,7 +73,7 @@ def test_half_a_surrogate_pair_is_refused_wherever_it_stands(service: Service) -
         assert "unpaired surrogate" in reply.error["message"]
 
 
-def test_numbers_of_any_size_travel_and_are_kept(service: Service) -> None:
+def test_large_numbers_are_forwarded_and_stored(service: Service) -> None:
     for body in ({**HELLO, "seed": 10**30}, {**HELLO, "search_settings": {"y": [-(10**40), 1e300]}}):
         reply = service.chat(body)
         assert reply.done
@@ -81,13 +81,13 @@ def test_numbers_of_any_size_travel_and_are_kept(service: Service) -> None:
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-1e999"])
-def test_a_number_that_json_does_not_know_is_refused_and_not_sent_on_as_null(service: Service, number: str) -> None:
+def test_number_outside_of_json_is_refused(service: Service, number: str) -> None:
     reply = service.chat(content=b'{"messages":[{"role":"user","content":"Hi"}],"x":[%s]}' % number.encode())
     assert reply.status == 400
     assert "NaN" in reply.error["message"]
 
 
-def test_what_is_nested_too_deep_to_be_kept_is_refused_before_it_costs_anything(service: Service) -> None:
+def test_body_nested_too_deep_is_refused(service: Service) -> None:
     def nested(depth: int) -> bytes:
         return b'{"messages":[{"role":"user","content":"Hi"}],"documents":' + b"[" * depth + b"]" * depth + b"}"
 
@@ -97,16 +97,16 @@ def test_what_is_nested_too_deep_to_be_kept_is_refused_before_it_costs_anything(
         assert (reply.status, reply.error["message"]) == (400, "the body is nested more than 64 levels deep")
 
 
-def test_a_body_of_many_mistakes_is_refused_at_the_first(service: Service) -> None:
-    """Not one complaint for each of them: a small body would cost seconds and a heap of memory."""
+def test_error_of_a_body_with_many_mistakes_is_short(service: Service) -> None:
+    """An error for each mistake would cost seconds and much memory for a small body."""
     for body in ({"messages": [0] * 20_000}, {"messages": [{"role": "user", "content": [0] * 20_000}]}):
         reply = service.chat(body)
         assert reply.status == 400
         assert len(reply.body) < 1000
 
 
-def test_the_first_of_many_problems_is_named_alone(service: Service) -> None:
-    """`messages.1` is not `messages.10`."""
+def test_only_the_first_invalid_field_is_named(service: Service) -> None:
+    """`messages.1` does not match `messages.10`."""
     messages = [MESSAGE, "no object", *[MESSAGE] * 8, {"role": "boss"}]
     error = service.chat({"messages": messages}).error
     assert error["param"] == "messages.1"
@@ -114,26 +114,26 @@ def test_the_first_of_many_problems_is_named_alone(service: Service) -> None:
     assert "'system'" not in error["message"]
 
 
-def test_a_body_without_its_content_type_is_told_the_header(service: Service) -> None:
+def test_wrong_content_type_is_refused_with_the_right_header(service: Service) -> None:
     reply = service.chat(headers={"content-type": "text/plain"})
     assert reply.status == 400
     assert "content-type: application/json" in reply.error["message"]
 
 
-def test_a_body_that_is_too_large_is_refused(service: Service) -> None:
+def test_body_over_the_limit_is_refused(service: Service) -> None:
     reply = service.chat({"messages": [{"role": "user", "content": "x" * 100_000}]})
     assert (reply.status, reply.error["code"]) == (413, "body_too_large")
     assert "100000 bytes" in reply.error["message"]
 
 
-def test_a_body_that_hides_its_size_is_refused_too(service: Service) -> None:
+def test_chunked_body_over_the_limit_is_refused(service: Service) -> None:
     pieces = (b"x" * 1000 for _ in range(101))
     response = service.http.post(service.url + PATH, content=pieces, headers={"content-type": "application/json"})
     assert response.status_code == 413
     assert response.json()["error"]["code"] == "body_too_large"
 
 
-def test_a_path_and_a_method_that_do_not_exist_are_errors_like_any_other(service: Service) -> None:
+def test_unknown_path_and_method_have_the_error_format(service: Service) -> None:
     missing = service.http.get(f"{service.url}/nowhere")
     assert missing.status_code == 404
     assert "/docs" in missing.json()["error"]["message"]

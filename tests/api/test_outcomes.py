@@ -1,4 +1,4 @@
-"""How chats end when something goes wrong: Groq fails, or the client leaves."""
+"""The outcomes of chats when Groq fails or the client disconnects."""
 
 import json
 import socket
@@ -23,10 +23,10 @@ from tests.support.waiting import wait_until
         ({"ending": "garbage"}, 502, "upstream_broken", "upstream_error"),
     ],
 )
-def test_a_failure_before_the_first_byte_has_its_http_status_and_its_row(
+def test_failure_before_the_first_byte_has_a_status_and_a_row(
     service: Service, groq: SimulatedGroq, fault: dict[str, Any], status: int, code: str, outcome: str
 ) -> None:
-    groq.fail({**fault, "model": "groq/compound"})  # it sends no opening chunk: nothing precedes the failure
+    groq.fail({**fault, "model": "groq/compound"})  # this model sends no opening chunk
     reply = service.chat({**HELLO, "model": "groq/compound"})
     assert (reply.status, reply.error["code"]) == (status, code)
     assert set(reply.error) >= {"message", "type", "code", "param"}
@@ -35,14 +35,14 @@ def test_a_failure_before_the_first_byte_has_its_http_status_and_its_row(
     assert (row["response"], row["usage_source"]) == (None, None)
 
 
-def test_groq_s_refusal_comes_back_as_groq_said_it(service: Service) -> None:
+def test_error_of_groq_is_returned_with_its_message(service: Service) -> None:
     reply = service.chat({**HELLO, "model": "no-such-model"})
     assert reply.status == 404
     assert reply.error["code"] == "model_not_found"
     assert reply.error["message"] == "The model `no-such-model` does not exist or you do not have access to it."
 
 
-def test_a_rate_limit_that_no_retry_can_wait_for_is_passed_on_at_once(service: Service, groq: SimulatedGroq) -> None:
+def test_rate_limit_beyond_the_sleep_budget_is_not_retried(service: Service, groq: SimulatedGroq) -> None:
     groq.fail({"status": 429, "retry_after_s": 600})
     before = groq.seen()["requests"]
     reply = service.chat()
@@ -50,7 +50,7 @@ def test_a_rate_limit_that_no_retry_can_wait_for_is_passed_on_at_once(service: S
     assert groq.seen()["requests"] == before + 1
 
 
-def test_a_failure_that_a_retry_heals_is_never_seen_by_the_client(service: Service, groq: SimulatedGroq) -> None:
+def test_client_does_not_see_failures_that_a_retry_solves(service: Service, groq: SimulatedGroq) -> None:
     groq.fail({"status": 503, "times": 1}, {"status": 429, "retry_after_s": 0, "times": 1})
     reply = service.chat()
     assert reply.done
@@ -68,7 +68,7 @@ def test_a_failure_that_a_retry_heals_is_never_seen_by_the_client(service: Servi
         ({"silence_s": 30}, "upstream_timeout", "upstream_timeout"),
     ],
 )
-def test_a_failure_after_the_first_byte_is_one_error_event_and_no_receipt(
+def test_failure_after_the_first_byte_is_one_error_event_without_done(
     service: Service, groq: SimulatedGroq, fault: dict[str, Any], code: str, outcome: str
 ) -> None:
     groq.fail({**fault, "after_tokens": 5})
@@ -84,9 +84,9 @@ def test_a_failure_after_the_first_byte_is_one_error_event_and_no_receipt(
     assert row["completion_tokens"] == 5
 
 
-def test_a_client_that_leaves_stops_groq_and_keeps_its_row(service: Service, groq: SimulatedGroq) -> None:
+def test_disconnect_closes_the_request_to_groq_and_stores_a_row(service: Service, groq: SimulatedGroq) -> None:
     groq.fail({"tokens_per_s": 20})
-    left = groq.seen()["left"]
+    disconnects = groq.seen()["left"]
     with service.http.stream("POST", service.url + PATH, json=HELLO) as response:
         chat_id = response.headers["x-request-id"]
         read = b""
@@ -98,19 +98,19 @@ def test_a_client_that_leaves_stops_groq_and_keeps_its_row(service: Service, gro
     assert row["outcome"] == "client_disconnected"
     assert row["usage_source"] == "estimated"
     assert row["reasoning"].startswith("The user")
-    groq.wait_until_left(left + 1)
+    groq.wait_until_left(disconnects + 1)
 
 
-def test_a_client_that_leaves_before_the_first_byte_is_noticed(service: Service, groq: SimulatedGroq) -> None:
+def test_disconnect_before_the_first_byte_stores_a_row(service: Service, groq: SimulatedGroq) -> None:
     groq.fail({"first_byte_delay_s": 20})
     before = groq.seen()["requests"]
     host, port = service.url.removeprefix("http://").split(":")
-    body = json.dumps({"messages": [{"role": "user", "content": "I leave early"}]}).encode()
+    body = json.dumps({"messages": [{"role": "user", "content": "client disconnects early"}]}).encode()
     with socket.create_connection((host, int(port))) as client:
         head = [f"POST {PATH} HTTP/1.1", "host: x", "content-type: application/json", f"content-length: {len(body)}"]
         client.sendall("\r\n".join([*head, "", ""]).encode() + body)
-        wait_until(lambda: groq.seen()["requests"] > before, "Groq is not asked")
-    sql = "SELECT * FROM chat_logs WHERE prompt = 'I leave early'"
+        wait_until(lambda: groq.seen()["requests"] > before, "Groq receives no request")
+    sql = "SELECT * FROM chat_logs WHERE prompt = 'client disconnects early'"
     rows = wait_until(lambda: query(service.database_url, sql), "there is no row")
     assert (rows[0]["outcome"], rows[0]["http_status"]) == ("client_disconnected", 499)
     assert (rows[0]["usage_source"], rows[0]["prompt_tokens"], rows[0]["completion_tokens"]) == (

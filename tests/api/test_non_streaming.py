@@ -1,4 +1,4 @@
-"""Requests without `stream`: Groq is asked for a whole answer, and its JSON is returned byte for byte."""
+"""Requests without `stream`: the response of Groq is returned byte for byte."""
 
 import json
 import socket
@@ -40,10 +40,10 @@ def upstream() -> Iterator[Recording]:
 
 
 @pytest.fixture(scope="module")
-def whole_process(
+def non_streaming_process(
     upstream: Recording, http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("whole")
+    folder = tmp_path_factory.mktemp("non-streaming")
     groq = SimulatedGroq(upstream.url, http)
     limits = {
         "CHAT_TIMEOUT_S": "1",
@@ -56,35 +56,35 @@ def whole_process(
 
 
 @pytest.fixture
-def whole(whole_process: Service, upstream: Recording) -> Service:
-    """A service whose upstream answers with `BODY`."""
+def non_streaming(non_streaming_process: Service, upstream: Recording) -> Service:
+    """A service whose upstream responds with `BODY`."""
     upstream.answer(BODY)
-    return whole_process
+    return non_streaming_process
 
 
-def ask(service: Service, **beside: Any) -> Reply:
-    return service.chat({**HELLO, **beside}, path=DROP_IN)
+def complete(service: Service, **parameters: Any) -> Reply:
+    return service.chat({**HELLO, **parameters}, path=DROP_IN)
 
 
-def test_the_bytes_are_groq_s_own_and_so_is_the_request(whole: Service, upstream: Recording) -> None:
+def test_request_and_response_are_relayed_unchanged(non_streaming: Service, upstream: Recording) -> None:
     schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
-    reply = ask(whole, response_format=schema, stream=False, seed=1)
+    reply = complete(non_streaming, response_format=schema, stream=False, seed=1)
     assert (reply.status, reply.body) == (200, BODY)
     assert reply.headers["content-type"] == "application/json"
     model = "openai/gpt-oss-20b"
     assert upstream.sent == {**HELLO, "model": model, "response_format": schema, "stream": False, "seed": 1}
 
 
-def test_the_row_has_what_the_answer_says_and_null_for_what_a_whole_answer_has_not(whole: Service) -> None:
-    reply = ask(whole)
-    row = whole.row(reply.id)
+def test_row_equals_the_response_and_streaming_times_are_null(non_streaming: Service) -> None:
+    reply = complete(non_streaming)
+    row = non_streaming.row(reply.id)
     assert (row["response"], row["reasoning"], row["refusal"]) == ("Because of 東京🚀.", "Hm.", None)
     assert (row["prompt_tokens"], row["completion_tokens"], row["reasoning_tokens"]) == (70, 12, 3)
     assert (row["outcome"], row["finish_reason"], row["usage_source"]) == ("completed", "stop", "upstream")
     assert (row["model_name"], row["upstream_request_id"]) == ("openai/gpt-oss-20b", "req_1")
     assert row["ttft_ms"] is None
     assert float(row["cost_usd"]) == pytest.approx((70 * 0.075 + 12 * 0.30) / 1e6, abs=1e-9)
-    line = whole.finished_line(reply.id)
+    line = non_streaming.finished_line(reply.id)
     assert (line["streamed"], line["chunks"], line["upstream_response_id"]) == (False, 0, "chatcmpl-1")
     assert (line["overhead_ms"], line["upstream_first_chunk_ms"], line["time_per_output_token_ms"]) == (
         None,
@@ -100,12 +100,12 @@ def test_the_row_has_what_the_answer_says_and_null_for_what_a_whole_answer_has_n
         ({"role": "assistant", "tool_calls": [{"id": "1", "type": "function"}]}, "tool_calls", [{"id": "1"}]),
     ],
 )
-def test_what_comes_instead_of_a_text_is_stored(
-    whole: Service, upstream: Recording, message: dict[str, Any], column: str, stored: Any
+def test_refusal_and_tool_calls_are_stored(
+    non_streaming: Service, upstream: Recording, message: dict[str, Any], column: str, stored: Any
 ) -> None:
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     upstream.answer(json.dumps({**ANSWER, "choices": [choice]}).encode())
-    row = whole.row(ask(whole).id)
+    row = non_streaming.row(complete(non_streaming).id)
     assert row["response"] is None
     found = json.loads(row[column]) if column == "tool_calls" else row[column]
     assert found == stored or found[0] | stored[0] == found[0]
@@ -123,44 +123,46 @@ def test_what_comes_instead_of_a_text_is_stored(
         ({"status": 503, "body": b"{}"}, 503, "upstream_unavailable", 3),
     ],
 )
-def test_a_failure_has_its_status_and_what_groq_was_paid_for_is_not_repeated(
-    whole: Service, upstream: Recording, script: dict[str, Any], status: int, code: str, requests: int
+def test_failure_has_its_status_and_a_paid_answer_is_not_requested_again(
+    non_streaming: Service, upstream: Recording, script: dict[str, Any], status: int, code: str, requests: int
 ) -> None:
     upstream.answer(**{"body": BODY} | script)
-    reply = ask(whole)
+    reply = complete(non_streaming)
     assert (reply.status, reply.error["code"]) == (status, code)
-    row = whole.row(reply.id)
+    row = non_streaming.row(reply.id)
     assert (row["http_status"], row["response"], row["attempts"]) == (status, None, requests)
     assert len(upstream.requests) == requests
 
 
-def test_only_the_chat_s_own_limit_bounds_a_whole_answer(whole: Service, upstream: Recording) -> None:
-    upstream.answer(BODY, delay_s=0.6)  # longer than the limit on a stream's first token
-    assert ask(whole).body == BODY
+def test_first_token_timeout_does_not_apply(non_streaming: Service, upstream: Recording) -> None:
+    upstream.answer(BODY, delay_s=0.6)  # more than GROQ_FIRST_TOKEN_TIMEOUT_S
+    assert complete(non_streaming).body == BODY
 
 
-def test_a_client_that_leaves_closes_the_request_to_groq_and_has_its_row(whole: Service, upstream: Recording) -> None:
+def test_disconnect_closes_the_request_to_groq_and_stores_a_row(non_streaming: Service, upstream: Recording) -> None:
     upstream.answer(BODY, delay_s=20)
-    host, port = whole.url.removeprefix("http://").split(":")
+    host, port = non_streaming.url.removeprefix("http://").split(":")
     body = json.dumps(HELLO).encode()
     with socket.create_connection((host, int(port))) as client:
-        head = f"POST {DROP_IN} HTTP/1.1\r\nhost: x\r\nx-request-id: leaver\r\ncontent-type: application/json\r\n"
+        head = f"POST {DROP_IN} HTTP/1.1\r\nhost: x\r\nx-request-id: gone\r\ncontent-type: application/json\r\n"
         client.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
         assert upstream.asked.wait(5)
     assert upstream.left.wait(5)
-    assert whole.program.wait_for('"leaver"')
-    (facts,) = [json.loads(line) for line in whole.program.lines if '"leaver"' in line]
+    assert non_streaming.program.wait_for('"gone"')
+    (facts,) = [json.loads(line) for line in non_streaming.program.lines if '"gone"' in line]
     assert (facts["outcome"], facts["http_status"]) == ("client_disconnected", 499)
-    row = whole.row(facts["request_id"])
+    row = non_streaming.row(facts["request_id"])
     assert (row["response"], row["usage_source"], row["completion_tokens"]) == (None, "estimated", 0)
 
 
-def test_a_client_that_takes_nothing_of_its_answer_is_disconnected(whole: Service, upstream: Recording) -> None:
-    """Its row was stored before the first byte: the chat is completed."""
+def test_client_that_reads_nothing_is_disconnected_and_its_chat_is_completed(
+    non_streaming: Service, upstream: Recording
+) -> None:
+    """The row was stored before the first byte."""
     message = {"role": "assistant", "content": "word " * 200_000}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     upstream.answer(json.dumps({**ANSWER, "choices": [choice]}).encode())
-    host, port = whole.url.removeprefix("http://").split(":")
+    host, port = non_streaming.url.removeprefix("http://").split(":")
     body = json.dumps(HELLO).encode()
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -168,25 +170,25 @@ def test_a_client_that_takes_nothing_of_its_answer_is_disconnected(whole: Servic
         client.connect((host, int(port)))
         head = f"POST {DROP_IN} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
         client.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
-        begun = client.recv(1000)
-        assert begun.startswith(b"HTTP/1.1 200")
+        received = client.recv(1000)
+        assert received.startswith(b"HTTP/1.1 200")
         time.sleep(2.5)  # CLIENT_WRITE_TIMEOUT_S is 1
         rest = b""
         while data := client.recv(65536):
             rest += data
     assert not rest.endswith(b"0\r\n\r\n")
-    row = whole.row(begun.decode().partition("x-request-id: ")[2][:36])
+    row = non_streaming.row(received.decode().partition("x-request-id: ")[2][:36])
     assert (row["outcome"], row["http_status"]) == ("completed", 200)
 
 
-def test_structured_outputs_are_parsed_by_openai_s_own_client(whole: Service, upstream: Recording) -> None:
+def test_openai_sdk_parses_structured_outputs(non_streaming: Service, upstream: Recording) -> None:
     class Capital(BaseModel):
         city: str
 
     message = {"role": "assistant", "content": '{"city": "Paris"}'}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     upstream.answer(json.dumps({**ANSWER, "choices": [choice]}).encode())
-    with OpenAI(base_url=f"{whole.url}/v1", api_key="none", max_retries=0) as client:
+    with OpenAI(base_url=f"{non_streaming.url}/v1", api_key="none", max_retries=0) as client:
         answer = client.chat.completions.parse(
             model="openai/gpt-oss-20b", messages=[{"role": "user", "content": "France?"}], response_format=Capital
         )
@@ -204,12 +206,12 @@ def test_structured_outputs_are_parsed_by_openai_s_own_client(whole: Service, up
         ({"choices": "none"}, ["choices"]),
     ],
 )
-def test_a_fact_of_an_unexpected_type_is_unknown_and_breaks_nothing(
-    whole: Service, upstream: Recording, patch: dict[str, Any], fields: list[str]
+def test_field_of_an_unexpected_type_does_not_end_the_chat(
+    non_streaming: Service, upstream: Recording, patch: dict[str, Any], fields: list[str]
 ) -> None:
     body = json.dumps({**ANSWER, **patch}).encode()
     upstream.answer(body)
-    reply = ask(whole)
+    reply = complete(non_streaming)
     assert (reply.status, reply.body) == (200, body)
-    assert whole.finished_line(reply.id)["unexpected_fields"] == fields
-    assert whole.row(reply.id)["outcome"] == "completed"
+    assert non_streaming.finished_line(reply.id)["unexpected_fields"] == fields
+    assert non_streaming.row(reply.id)["outcome"] == "completed"

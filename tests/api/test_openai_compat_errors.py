@@ -1,4 +1,4 @@
-"""What OpenAI's own client raises when something goes wrong, and what the row says of it."""
+"""The exceptions of OpenAI's client, and the rows of the failed chats."""
 
 import time
 from typing import Any
@@ -15,10 +15,10 @@ from openai import (
     RateLimitError,
 )
 
-from tests.support.drop_in import HI, MODEL, client_of
+from tests.support.openai_client import HI, MODEL, openai_client
 from tests.support.service import Service, SimulatedGroq
 
-IN_THE_MIDDLE: Any = [
+FAILURES_AFTER_FIVE_TOKENS: Any = [
     ({"ending": "error_event"}, 400, "tool_use_failed", "upstream_rejected"),
     ({"ending": "early_stop"}, 502, "upstream_broken", "upstream_error"),
     ({"ending": "truncate"}, 502, "upstream_broken", "upstream_error"),
@@ -30,7 +30,7 @@ IN_THE_MIDDLE: Any = [
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
-    ("fault", "asked", "kind", "code"),
+    ("fault", "parameters", "kind", "code"),
     [
         ({}, {"messages": []}, BadRequestError, "invalid_request"),
         ({}, {"model": "no-such-model"}, NotFoundError, "model_not_found"),
@@ -41,60 +41,60 @@ IN_THE_MIDDLE: Any = [
         ({"status": 401}, {}, InternalServerError, "upstream_refused_key"),
     ],
 )
-def test_a_refusal_is_the_exception_that_openai_s_would_be(
-    openai: OpenAI, groq: SimulatedGroq, stream: Any, fault: dict[str, Any], asked: Any, kind: type, code: str
+def test_error_status_raises_the_matching_exception(
+    openai: OpenAI, groq: SimulatedGroq, stream: Any, fault: dict[str, Any], parameters: Any, kind: type, code: str
 ) -> None:
     groq.fail(fault)
     with pytest.raises(kind) as caught:
-        openai.chat.completions.create(**{"model": MODEL, "messages": HI} | asked, stream=stream)
+        openai.chat.completions.create(**{"model": MODEL, "messages": HI} | parameters, stream=stream)
     assert isinstance(caught.value, APIStatusError)
     assert caught.value.code == code
     assert caught.value.request_id
 
 
-def test_a_wrong_key_and_a_wrong_address_are_told_apart(drop_in: Service, openai: OpenAI) -> None:
-    with client_of(drop_in, key="wrong") as stranger, pytest.raises(AuthenticationError) as refused:
+def test_wrong_key_and_unknown_path_raise_different_exceptions(compat: Service, openai: OpenAI) -> None:
+    with openai_client(compat, key="wrong") as stranger, pytest.raises(AuthenticationError) as refused:
         stranger.chat.completions.create(model=MODEL, messages=HI)
     assert refused.value.code == "invalid_api_key"
     with pytest.raises(NotFoundError, match="there is no POST /v1/embeddings"):
         openai.embeddings.create(model=MODEL, input="Hi")
 
 
-def test_options_of_a_stream_without_one_are_refused_as_openai_does(openai: OpenAI) -> None:
+def test_stream_options_without_stream_are_refused(openai: OpenAI) -> None:
     with pytest.raises(BadRequestError, match="'stream': true") as caught:
         openai.chat.completions.create(model=MODEL, messages=HI, stream_options={"include_usage": True})
     assert caught.value.param == "stream_options"
 
 
-@pytest.mark.parametrize(("fault", "status", "code", "outcome"), IN_THE_MIDDLE)
-def test_a_stream_that_fails_in_the_middle_raises(
-    openai: OpenAI, drop_in: Service, groq: SimulatedGroq, fault: Any, status: int, code: str, outcome: str
+@pytest.mark.parametrize(("fault", "status", "code", "outcome"), FAILURES_AFTER_FIVE_TOKENS)
+def test_stream_that_fails_after_the_first_token_raises(
+    openai: OpenAI, compat: Service, groq: SimulatedGroq, fault: Any, status: int, code: str, outcome: str
 ) -> None:
-    """The client raises nothing for a stream that merely ends: the error event is what tells it."""
+    """The client raises for an error event only: not for a stream that just ends."""
     groq.fail({**fault, "after_tokens": 5})
-    stream, came = openai.chat.completions.create(model=MODEL, messages=HI, stream=True), list[str]()
+    stream, contents = openai.chat.completions.create(model=MODEL, messages=HI, stream=True), list[str]()
     with pytest.raises(APIError) as caught:
-        came.extend(chunk.choices[0].delta.content or "" for chunk in stream)
+        contents.extend(chunk.choices[0].delta.content or "" for chunk in stream)
     assert not isinstance(caught.value, APIStatusError)
     assert caught.value.code == code
-    row = drop_in.row(stream.response.headers["x-request-id"])
+    row = compat.row(stream.response.headers["x-request-id"])
     assert (row["outcome"], row["http_status"]) == (outcome, 200)
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_the_client_s_own_retry_waits_as_it_is_told(drop_in: Service, groq: SimulatedGroq, stream: Any) -> None:
-    """Groq's `Retry-After` is longer than the service may wait itself, so it is passed on."""
+def test_client_retry_waits_for_retry_after(compat: Service, groq: SimulatedGroq, stream: Any) -> None:
+    """`Retry-After` exceeds the sleep budget of the service, which therefore returns it."""
     groq.fail({"status": 429, "retry_after_s": 2, "times": 1})
     before, began = groq.seen()["requests"], time.monotonic()
-    with client_of(drop_in, retries=1) as client:
+    with openai_client(compat, retries=1) as client:
         answer = client.chat.completions.create(model=MODEL, messages=HI, stream=stream)
         assert not stream or list(answer)
     assert time.monotonic() - began >= 2
     assert groq.seen()["requests"] == before + 2
 
 
-def test_a_silence_is_no_event_for_the_client(openai: OpenAI, groq: SimulatedGroq) -> None:
-    """Comments bridge it in a stream; an answer that has not begun has nothing to bridge it with."""
+def test_keepalives_and_silence_are_invisible_to_the_client(openai: OpenAI, groq: SimulatedGroq) -> None:
+    """A stream has comments meanwhile; a response that has not started has nothing."""
     groq.fail({"silence_s": 0.7, "after_tokens": 5})
     *_, last = openai.chat.completions.create(model=MODEL, messages=HI, stream=True)
     assert last.choices[0].finish_reason == "stop"

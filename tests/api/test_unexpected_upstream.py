@@ -1,4 +1,4 @@
-"""What other people's bug reports say that upstreams send: each chat goes on, or ends with a message that helps."""
+"""Responses that bug reports of other projects describe: the chat continues, or ends with a useful message."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.support.service import DROP_IN, HELLO, PATH, Service, SimulatedGroq, 
 
 
 @pytest.fixture(scope="module")
-def odd_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def retrying_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     settings = {
         "GROQ_MAX_ATTEMPTS": "2",
         "GROQ_RETRY_SLEEP_BUDGET_S": "1.5",
@@ -21,14 +21,14 @@ def odd_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFa
         "CHAT_MAX_ANSWER_BYTES": "200000",
         "CHAT_MAX_STREAM_BYTES": "2000000",
     }
-    with service_before(groq_process, tmp_path_factory.mktemp("odd"), settings) as running:
+    with service_before(groq_process, tmp_path_factory.mktemp("retrying"), settings) as running:
         yield running
 
 
 @pytest.fixture
-def odd(odd_process: Service, groq: SimulatedGroq) -> Service:
+def retrying(retrying_process: Service, groq: SimulatedGroq) -> Service:
     """A service that retries once, for at most 1.5 s."""
-    return odd_process
+    return retrying_process
 
 
 @pytest.mark.parametrize("path", [PATH, DROP_IN])
@@ -45,15 +45,15 @@ def odd(odd_process: Service, groq: SimulatedGroq) -> Service:
         ({"choices.0.delta.content": ["part"], "choices.0.message.content": ["part"]}, ["content"]),
     ],
 )
-def test_a_field_of_an_unexpected_type_ends_no_chat(
-    odd: Service, groq: SimulatedGroq, patch: dict[str, Any], fields: list[str], path: str
+def test_field_of_an_unexpected_type_does_not_end_the_chat(
+    retrying: Service, groq: SimulatedGroq, patch: dict[str, Any], fields: list[str], path: str
 ) -> None:
     groq.fail({"patch": patch})
-    reply = odd.chat(path=path)
+    reply = retrying.chat(path=path)
     assert reply.status == 200
     assert path == DROP_IN or reply.done
-    assert odd.finished_line(reply.id)["unexpected_fields"] == fields
-    row = odd.row(reply.id)
+    assert retrying.finished_line(reply.id)["unexpected_fields"] == fields
+    row = retrying.row(reply.id)
     assert (row["outcome"], row["completion_tokens"] >= 0, row["completion_tokens"] < 10**6) == (
         "completed",
         True,
@@ -61,48 +61,48 @@ def test_a_field_of_an_unexpected_type_ends_no_chat(
     )
 
 
-def test_they_are_counted(odd: Service, groq: SimulatedGroq) -> None:
-    port, name = odd.own_metrics_port, "chat_upstream_unexpected_fields_total"
-    before = total(scrape(odd.http, port), name, field="model")
+def test_fields_of_unexpected_types_are_counted(retrying: Service, groq: SimulatedGroq) -> None:
+    port, name = retrying.own_metrics_port, "chat_upstream_unexpected_fields_total"
+    before = total(scrape(retrying.http, port), name, field="model")
     groq.fail({"patch": {"model": ["m"]}})
-    odd.finished_line(odd.chat().id)
-    assert total(scrape(odd.http, port), name, field="model") == before + 1
+    retrying.finished_line(retrying.chat().id)
+    assert total(scrape(retrying.http, port), name, field="model") == before + 1
 
 
 def header_of(text: str) -> str:
-    """As it stands, but for `date+600`: the HTTP date of ten minutes from now."""
+    """`date+600` stands for the HTTP date in ten minutes; other texts are returned unchanged."""
     if not text.startswith("date"):
         return text
     return format_datetime(datetime.now(UTC) + timedelta(seconds=int(text[4:])), usegmt=True)
 
 
 @pytest.mark.parametrize("header", ["0", "0.5", "1", "date-5", "-3", "soon", "1" * 400, ""])
-def test_a_retry_after_that_fits_or_makes_no_sense_is_followed_by_a_retry(
-    odd: Service, groq: SimulatedGroq, header: str
+def test_short_or_invalid_retry_after_is_followed_by_a_retry(
+    retrying: Service, groq: SimulatedGroq, header: str
 ) -> None:
     groq.fail({"status": 429, "retry_after": header_of(header), "times": 1})
-    reply = odd.chat()
+    reply = retrying.chat()
     assert reply.done
-    assert odd.row(reply.id)["attempts"] == 2
+    assert retrying.row(reply.id)["attempts"] == 2
 
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(("header", "least", "most"), [("7", 7, 7), ("6.2", 7, 7), ("date+600", 400, 600)])
-def test_a_retry_after_that_does_not_fit_is_passed_on_in_whole_seconds(
-    odd: Service, groq: SimulatedGroq, header: str, least: int, most: int, status: int
+def test_long_retry_after_is_returned_in_whole_seconds(
+    retrying: Service, groq: SimulatedGroq, header: str, least: int, most: int, status: int
 ) -> None:
     groq.fail({"status": status, "retry_after": header_of(header)})
-    reply = odd.chat()
+    reply = retrying.chat()
     assert reply.status == status
     assert least <= int(reply.headers["retry-after"]) <= most
-    assert odd.row(reply.id)["attempts"] == 1
+    assert retrying.row(reply.id)["attempts"] == 1
 
 
 @pytest.mark.parametrize("reset", ["1.5s", "2m", "12", "-1s", "soon", "9" * 400, "9" * 400 + "s"])
-def test_no_form_of_a_rate_limit_header_ends_a_chat(odd: Service, groq: SimulatedGroq, reset: str) -> None:
+def test_invalid_rate_limit_headers_do_not_end_the_chat(retrying: Service, groq: SimulatedGroq, reset: str) -> None:
     headers = {"x-ratelimit-reset-tokens": reset, "x-ratelimit-limit-requests": "9" * 5000}
     groq.fail({"rate_limit_headers": headers})
-    assert odd.chat().done
+    assert retrying.chat().done
 
 
 @pytest.mark.parametrize("path", [PATH, DROP_IN])
@@ -121,82 +121,82 @@ def test_no_form_of_a_rate_limit_header_ends_a_chat(odd: Service, groq: Simulate
         ),
     ],
 )
-def test_an_error_of_any_form_has_a_message_that_helps(
-    odd: Service, groq: SimulatedGroq, status: int, body: str, content_type: str, message: str, path: str
+def test_error_body_of_any_format_has_a_message(
+    retrying: Service, groq: SimulatedGroq, status: int, body: str, content_type: str, message: str, path: str
 ) -> None:
     groq.fail({"status": status, "body": body, "content_type": content_type})
-    reply = odd.chat(path=path)
+    reply = retrying.chat(path=path)
     assert reply.error["message"] == message
     assert reply.status == (503 if status >= 500 else status)
 
 
 @pytest.mark.parametrize("path", [PATH, DROP_IN])
-def test_a_compressed_answer_is_decoded_though_none_was_asked_for(odd: Service, groq: SimulatedGroq, path: str) -> None:
+def test_unrequested_compression_is_decoded(retrying: Service, groq: SimulatedGroq, path: str) -> None:
     groq.fail({"gzip": True})
-    reply = odd.chat(path=path)
+    reply = retrying.chat(path=path)
     assert reply.status == 200
     assert "content-encoding" not in reply.headers
     assert "You asked" in (reply.text if path == PATH else reply.json["choices"][0]["message"]["content"])
     groq.fail({"gzip": True, "status": 400})
-    assert odd.chat(path=path).status == 400
+    assert retrying.chat(path=path).status == 400
 
 
-def test_media_types_have_no_case(odd: Service, groq: SimulatedGroq) -> None:
+def test_media_types_are_case_insensitive(retrying: Service, groq: SimulatedGroq) -> None:
     groq.fail({"content_type": "Text/Event-Stream"})
-    assert odd.chat().done
+    assert retrying.chat().done
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 520, 524, 529])
-def test_a_failure_that_may_pass_is_retried(odd: Service, groq: SimulatedGroq, status: int) -> None:
+def test_transient_status_is_retried(retrying: Service, groq: SimulatedGroq, status: int) -> None:
     groq.fail({"status": status, "times": 1})
     for path in (PATH, DROP_IN):
-        assert odd.chat(path=path).status == 200
+        assert retrying.chat(path=path).status == 200
         groq.fail({"status": status, "times": 1})
 
 
-def test_a_missing_done_on_an_open_connection_ends_soon(odd: Service, groq: SimulatedGroq) -> None:
-    """And not after `INTER_TOKEN_TIMEOUT_S`, which is 30 s here."""
+def test_missing_done_on_an_open_connection_ends_before_the_timeout(retrying: Service, groq: SimulatedGroq) -> None:
+    """`INTER_TOKEN_TIMEOUT_S` is 30 s here."""
     groq.fail({"ending": "no_done", "hold_open_s": 20})
-    reply = odd.chat()
+    reply = retrying.chat()
     assert reply.done
-    row = odd.row(reply.id)
+    row = retrying.row(reply.id)
     assert (row["outcome"], row["duration_ms"] < 10_000) == ("completed", True)
 
 
-def test_a_failure_after_the_role_is_retried_and_never_seen(odd: Service, groq: SimulatedGroq) -> None:
+def test_failure_after_the_opening_chunk_is_retried(retrying: Service, groq: SimulatedGroq) -> None:
     for fault in ({"ending": "truncate"}, {"ending": "garbage"}, {"ending": "early_stop"}, {"ending": "eof"}):
         groq.fail({**fault, "after_tokens": 0, "times": 1})
-        reply = odd.chat()
+        reply = retrying.chat()
         assert reply.done
-        assert odd.row(reply.id)["attempts"] == 2
+        assert retrying.row(reply.id)["attempts"] == 2
     groq.fail({"ending": "error_event", "after_tokens": 0})
-    assert odd.chat().status == 400
+    assert retrying.chat().status == 400
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "refusal", "something_new", "channel"])
-def test_every_value_of_a_delta_counts_against_the_limit_on_an_answer(
-    odd: Service, groq: SimulatedGroq, name: str
+def test_every_value_of_a_delta_counts_toward_the_answer_limit(
+    retrying: Service, groq: SimulatedGroq, name: str
 ) -> None:
     groq.fail({"words": 5000, "tokens_per_s": 100_000, "patch_every": {f"choices.0.delta.{name}": "x" * 1000}})
-    reply = odd.chat()
+    reply = retrying.chat()
     assert (reply.status, reply.error["message"]) == (200, "the answer is longer than 200000 bytes")
     assert len(reply.body) < 10**6
 
 
-def test_a_stream_has_a_limit_on_its_bytes_too(odd: Service, groq: SimulatedGroq) -> None:
-    """What is no part of the answer counts there alone: here, a field beside the choices."""
+def test_stream_bytes_are_limited(retrying: Service, groq: SimulatedGroq) -> None:
+    """A field beside the choices counts toward the stream's bytes only."""
     groq.fail({"words": 5000, "tokens_per_s": 100_000, "patch_every": {"filler": "x" * 1000}})
-    reply = odd.chat()
+    reply = retrying.chat()
     assert (reply.status, reply.error["message"]) == (200, "Groq's stream is longer than 2000000 bytes")
     assert len(reply.body) < 4 * 10**6
 
 
-def test_an_ordinary_long_answer_passes(odd: Service, groq: SimulatedGroq) -> None:
+def test_long_answer_below_the_limits_completes(retrying: Service, groq: SimulatedGroq) -> None:
     groq.fail({"words": 4000, "tokens_per_s": 100_000})
-    assert odd.chat().done
+    assert retrying.chat().done
 
 
-def test_an_unreachable_groq_has_its_cause_in_line_row_and_trace_and_not_in_the_answer(
+def test_cause_of_a_failed_connection_is_logged_and_stored_and_not_returned(
     groq: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("unreachable")

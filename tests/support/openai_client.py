@@ -1,4 +1,4 @@
-"""What the tests of the drop-in ask for, and with which key."""
+"""OpenAI's client for the service under test, with its key and usual arguments."""
 
 from typing import Any
 
@@ -16,6 +16,6 @@ TOOLS: Any = [
 ]
 
 
-def client_of(service: Service, *, key: str = KEY, retries: int = 0) -> OpenAI:
-    """OpenAI's own, with nothing changed but the address and the key."""
+def openai_client(service: Service, *, key: str = KEY, retries: int = 0) -> OpenAI:
+    """The SDK with only its base URL, its key and its retries set."""
     return OpenAI(base_url=f"{service.url}/v1", api_key=key, max_retries=retries)
