@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Says whether the manifests are what Kubernetes takes: each file as it is, and what kustomize makes of them.
+"""Validates the manifests: each file, and the output of kustomize.
 
-Without a kustomize or a kubectl the files alone are checked, and that is said; with REQUIRE_TOOLS set it is an error.
+Without kustomize or kubectl it checks the files only and prints a warning; with REQUIRE_TOOLS this is an error.
 """
 
 import os
@@ -21,7 +21,7 @@ from rules import prometheus_rule
 from schemas import SCHEMAS
 
 FOLDER = Path(__file__).parent
-# The oldest that has all that is used here, and the newest whose schemas are known.
+# The oldest version with all fields that are used here, and the newest with known schemas.
 KUBERNETES = {
     f"Kubernetes {version}": partial(kubernetes_validate.validate, desired_version=version, strict=True)
     for version in ("1.32", kubernetes_validate.latest_version())
@@ -31,34 +31,34 @@ Resource = dict[str, Any]
 
 
 def parse(text: str) -> list[Resource]:
-    """The resources of a stream of YAML documents. Raises YAMLError."""
+    """The resources in a stream of YAML documents. Raises YAMLError."""
     return [document for document in YAML(typ="safe", pure=True).load_all(text) if document]
 
 
-def mistakes(resource: Resource) -> Iterator[str]:
-    """What Kubernetes, or the operator that reads it, would not take."""
+def errors(resource: Resource) -> Iterator[str]:
+    """Errors for which Kubernetes or the Prometheus Operator would refuse the resource."""
     kind, version = resource.get("kind", ""), resource.get("apiVersion", "")
     name = f"{kind or 'a resource without a kind'} {resource.get('metadata', {}).get('name', '')}".strip()
     own = SCHEMAS.get((version, kind))
-    judges = {"schemas.py": partial(jsonschema.validate, schema=own)} if own else KUBERNETES
-    for who, validate in judges.items():
+    schemas = {"schemas.py": partial(jsonschema.validate, schema=own)} if own else KUBERNETES
+    for source, validate in schemas.items():
         try:
             validate(resource)
         except jsonschema.ValidationError as exc:
-            yield f"{name}: {'.'.join(map(str, exc.absolute_path)) or 'at the top'}: {exc.message} ({who})"
+            yield f"{name}: {'.'.join(map(str, exc.absolute_path)) or 'at the top'}: {exc.message} ({source})"
         except kubernetes_validate.SchemaNotFoundError:
-            yield f"{name}: {who} knows no {kind} of {version}, and schemas.py has none either"
+            yield f"{name}: {source} has no schema for {kind} of {version}, and schemas.py has none either"
         except KeyError as exc:
             yield f"{name}: {exc} is missing"
 
 
 def files(folder: Path) -> Iterator[Path]:
-    """All manifests. What kustomize reads itself is judged by what it makes of it."""
+    """All manifests except kustomization.yaml, whose output is checked instead."""
     return (path for path in sorted(folder.rglob("*.yaml")) if path.name != "kustomization.yaml")
 
 
 def kustomize() -> list[str | Path] | None:
-    """The command that builds an overlay: a kustomize's, or that of the one within kubectl."""
+    """The command that builds an overlay: `kustomize build` or `kubectl kustomize`; None without both."""
     folders = os.pathsep.join(filter(None, [os.environ.get("TOOLS_PATH"), os.environ.get("PATH")]))
     if own := shutil.which("kustomize", path=folders):
         return [own, "build"]
@@ -68,7 +68,7 @@ def kustomize() -> list[str | Path] | None:
 
 
 def build(command: Sequence[str | Path], folder: Path) -> str:
-    """The resources of an overlay. Exits with what kustomize says."""
+    """The output of kustomize for an overlay. Exits with its error message."""
     built = subprocess.run([*command, folder], capture_output=True, text=True, check=False)  # noqa: S603 # nosec B603
     if built.returncode:
         sys.exit(f"{folder.relative_to(FOLDER)}: {built.stderr.strip()}")
@@ -76,7 +76,7 @@ def build(command: Sequence[str | Path], folder: Path) -> str:
 
 
 def sources(command: Sequence[str | Path] | None) -> Iterator[tuple[str, str]]:
-    """Each stream of resources, and where it is from."""
+    """(name, YAML) of each file and each built overlay."""
     for path in files(FOLDER):
         yield str(path.relative_to(FOLDER)), path.read_text(encoding="utf-8")
     if command is not None:
@@ -86,16 +86,16 @@ def sources(command: Sequence[str | Path] | None) -> Iterator[tuple[str, str]]:
 
 def main() -> None:
     command = kustomize()
-    found = [f"rules.py: {mistake}" for mistake in mistakes(prometheus_rule())]
-    for where, text in sources(command):
+    found = [f"rules.py: {error}" for error in errors(prometheus_rule())]
+    for name, text in sources(command):
         try:
-            found += [f"{where}: {mistake}" for resource in parse(text) for mistake in mistakes(resource)]
+            found += [f"{name}: {error}" for resource in parse(text) for error in errors(resource)]
         except YAMLError as exc:
-            found.append(f"{where}: {exc}")
+            found.append(f"{name}: {exc}")
     if command is None:
-        sys.stderr.write("no kustomize and no kubectl here: deploy/k8s was checked by its files, not as it is built\n")
+        sys.stderr.write("deploy/k8s: kustomize and kubectl are not installed; built overlays were not checked\n")
         if os.environ.get("REQUIRE_TOOLS"):
-            found.append("REQUIRE_TOOLS is set")
+            found.append("REQUIRE_TOOLS is set: install kustomize or kubectl")
     if found:
         sys.exit("\n".join(found))
 

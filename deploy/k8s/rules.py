@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Prints the rules of deploy/prometheus as one PrometheusRule, which is how the Prometheus Operator takes them.
+"""Prints the rules of deploy/prometheus as a PrometheusRule for the Prometheus Operator.
 
-Not a file of its own: it could only repeat the rules, or differ from them.
+A generated resource, so that no second copy of the rules can differ from the first.
 """
 
 import json
@@ -16,7 +16,7 @@ LABELS = {"app.kubernetes.io/name": "groq-stream"}
 
 
 def prometheus_rule(folder: Path = FOLDER) -> dict[str, Any]:
-    """A rule file is a list of groups, and so is the resource: these are the groups of all files, unchanged."""
+    """The resource with the unchanged groups of all rule files."""
     files = [YAML(typ="safe", pure=True).load(path) for path in sorted(folder.glob("*.yml"))]
     return {
         "apiVersion": "monitoring.coreos.com/v1",
@@ -27,4 +27,4 @@ def prometheus_rule(folder: Path = FOLDER) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    json.dump(prometheus_rule(), sys.stdout, indent=2)  # Kubernetes reads JSON as well
+    json.dump(prometheus_rule(), sys.stdout, indent=2)  # kubectl accepts JSON

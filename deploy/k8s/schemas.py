@@ -1,6 +1,6 @@
-"""What the Prometheus Operator's resources may say: kubernetes-validate knows Kubernetes' own alone.
+"""JSON schemas of the Prometheus Operator's resources, which kubernetes-validate does not have.
 
-These are the fields used here, and no others. A new one is looked up in the operator's API reference, and added.
+They allow only the fields that are used here. Before you use another field, add it from the operator's API reference.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ DURATION = {"type": "string", "pattern": r"^(\d+(ms|[smhdwy]))+$"}
 
 
 def closed(required: str, **fields: Any) -> dict[str, Any]:
-    """An object that has these fields at the most."""
+    """An object with only these fields."""
     return {"type": "object", "additionalProperties": False, "required": required.split(), "properties": fields}
 
 
@@ -20,7 +20,7 @@ def many(of: dict[str, Any]) -> dict[str, Any]:
 
 
 def resource(spec: dict[str, Any]) -> dict[str, Any]:
-    """Which it is, it was chosen by."""
+    """A resource with this spec; SCHEMAS has its version and kind."""
     metadata = closed("name", name=TEXT, namespace=TEXT, labels=TEXTS)
     return closed("apiVersion kind metadata spec", apiVersion=TEXT, kind=TEXT, metadata=metadata, spec=spec)
 
@@ -33,10 +33,10 @@ POD_MONITOR = closed(
     podMetricsEndpoints=many(ENDPOINT),
 )
 
-WAITS = {"for": DURATION, "keep_firing_for": DURATION}
+DURATIONS = {"for": DURATION, "keep_firing_for": DURATION}
 RULES = [
     closed("record expr", record=TEXT, expr=TEXT, labels=TEXTS),
-    closed("alert expr", alert=TEXT, expr=TEXT, labels=TEXTS, annotations=TEXTS, **WAITS),
+    closed("alert expr", alert=TEXT, expr=TEXT, labels=TEXTS, annotations=TEXTS, **DURATIONS),
 ]
 GROUP = closed("name rules", name=TEXT, interval=DURATION, rules=many({"oneOf": RULES}))
 

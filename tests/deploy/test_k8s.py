@@ -1,4 +1,4 @@
-"""The manifests agree with each other, with the image and with the service that they run."""
+"""The manifests are consistent with each other, with the image and with the settings."""
 
 import re
 
@@ -20,36 +20,36 @@ KINDS = ["StatefulSet", "Job"]
 
 
 def mebibytes(quantity: str) -> int:
-    """`2Gi` is 2048."""
+    """A quantity in MiB: 2048 for `2Gi`."""
     number, unit = re.fullmatch(r"(\d+)([MG])i", quantity).groups()  # type: ignore[union-attr]
     return int(number) * {"M": 1, "G": 1024}[unit]
 
 
-def test_every_name_in_the_environment_is_a_setting() -> None:
-    """Or OpenTelemetry's own; one with a typing error would change nothing, and say nothing."""
-    told = [*environment(), *secrets(), *(each["name"] for each in container("Job")["env"])]
+def test_environment_variables_are_settings() -> None:
+    """Or OpenTelemetry's: the service ignores a misspelt name without an error."""
+    names = [*environment(), *secrets(), *(each["name"] for each in container("Job")["env"])]
     assert {
-        name for name in told if name.lower() not in Settings.model_fields and not name.startswith("OTEL_")
+        name for name in names if name.lower() not in Settings.model_fields and not name.startswith("OTEL_")
     } == set()
 
 
-def test_a_pod_runs_one_worker_and_the_image_says_the_rest() -> None:
-    """Its only metrics port is that of worker 0, and the process listens where others reach it."""
-    told = environment()
-    assert told["WEB_CONCURRENCY"] == "1"
-    assert told["APP_ENV"] == "production"
+def test_pod_runs_one_worker_with_the_addresses_of_the_image() -> None:
+    """Its only metrics port is that of worker 0; the image listens on all interfaces."""
+    env = environment()
+    assert env["WEB_CONCURRENCY"] == "1"
+    assert env["APP_ENV"] == "production"
     assert {"HOST=0.0.0.0", "METRICS_HOST=0.0.0.0"} <= set(re.findall(r"\w+=\S+", DOCKERFILE))
-    assert not {"HOST", "METRICS_HOST"} & told.keys()
+    assert not {"HOST", "METRICS_HOST"} & env.keys()
 
 
-def test_the_ports_are_those_of_the_service() -> None:
-    told = environment()
-    assert {"http": int(told["PORT"]), "metrics": int(told["METRICS_PORT"])} == PORTS
+def test_ports_match_the_settings_and_the_image() -> None:
+    env = environment()
+    assert {"http": int(env["PORT"]), "metrics": int(env["METRICS_PORT"])} == PORTS
     assert {"http": SETTINGS.port, "metrics": SETTINGS.metrics_port} == PORTS
     assert f"EXPOSE {PORTS['http']} {PORTS['metrics']}\n" in DOCKERFILE
 
 
-def test_no_service_and_no_ingress_leads_to_the_metrics() -> None:
+def test_services_and_ingress_do_not_expose_metrics() -> None:
     services = {each["metadata"]["name"]: each["spec"] for each in base() if each["kind"] == "Service"}
     assert {port["targetPort"] for service in services.values() for port in service["ports"]} == {"http"}
     assert services.pop(only("StatefulSet", base())["spec"]["serviceName"])["clusterIP"] == "None"
@@ -58,21 +58,21 @@ def test_no_service_and_no_ingress_leads_to_the_metrics() -> None:
     for path in rule["http"]["paths"]:
         assert path["backend"]["service"]["name"] == public
         assert path["backend"]["service"]["port"]["name"] in {port["name"] for port in spec["ports"]}
-    # Chats, and not whether the service is well: that costs the database a question.
+    # The API only: /readyz queries the database.
     assert {path["path"]: path["pathType"] for path in rule["http"]["paths"]} == {"/v1": "Prefix", "/api": "Prefix"}
 
 
 @pytest.mark.parametrize("family", ["nginx.ingress.kubernetes.io", "nginx.org"])
-def test_the_ingress_holds_the_largest_request_in_memory_and_waits_for_the_longest_chat(family: str) -> None:
-    """Or prompts are written to its disk, and answers that are not streamed are cut off."""
-    told = only("Ingress", base())["metadata"]["annotations"]
+def test_ingress_allows_the_largest_request_and_the_longest_chat(family: str) -> None:
+    """Otherwise the controller writes prompts to its disk, or cuts off non-streamed answers."""
+    annotations = only("Ingress", base())["metadata"]["annotations"]
     size = {"nginx.ingress.kubernetes.io": "proxy-body-size", "nginx.org": "client-max-body-size"}[family]
     for name in (size, "client-body-buffer-size"):
-        assert int(told[f"{family}/{name}"].removesuffix("m")) * 2**20 > SETTINGS.max_body_bytes
-    assert int(told[f"{family}/proxy-read-timeout"].removesuffix("s")) > SETTINGS.chat_timeout_s
+        assert int(annotations[f"{family}/{name}"].removesuffix("m")) * 2**20 > SETTINGS.max_body_bytes
+    assert int(annotations[f"{family}/proxy-read-timeout"].removesuffix("s")) > SETTINGS.chat_timeout_s
 
 
-def test_chats_go_to_servers_and_never_to_a_migration() -> None:
+def test_selectors_match_servers_but_not_the_migration() -> None:
     spec = only("StatefulSet", base())["spec"]
     services = [each["spec"]["selector"] for each in base() if each["kind"] == "Service"]
     spread = [each["labelSelector"] for each in spec["template"]["spec"]["topologySpreadConstraints"]]
@@ -84,23 +84,23 @@ def test_chats_go_to_servers_and_never_to_a_migration() -> None:
 
 
 @pytest.mark.parametrize("probe", PROBES)
-def test_a_probe_asks_what_the_service_answers(probe: str) -> None:
+def test_probes_use_existing_endpoints(probe: str) -> None:
     served = {route.path for route in router.routes if isinstance(route, Route)}
-    asked = container("StatefulSet")[probe]["httpGet"]
-    assert asked["port"] == "http"
-    assert asked["path"] == ("/readyz" if probe == "readinessProbe" else "/healthz")
-    assert asked["path"] in served
+    request = container("StatefulSet")[probe]["httpGet"]
+    assert request["port"] == "http"
+    assert request["path"] == ("/readyz" if probe == "readinessProbe" else "/healthz")
+    assert request["path"] in served
 
 
-def test_gunicorn_replaces_a_stuck_worker_before_kubernetes_replaces_the_pod() -> None:
+def test_gunicorn_replaces_a_blocked_worker_before_kubernetes_restarts_the_pod() -> None:
     probe = container("StatefulSet")["livenessProbe"]
-    stuck = re.search(r"^timeout = (\d+)$", (PROJECT / "deploy" / "gunicorn.conf.py").read_text(), re.MULTILINE)
-    assert stuck
-    assert probe["periodSeconds"] * probe["failureThreshold"] > int(stuck[1])
+    timeout = re.search(r"^timeout = (\d+)$", (PROJECT / "deploy" / "gunicorn.conf.py").read_text(), re.MULTILINE)
+    assert timeout
+    assert probe["periodSeconds"] * probe["failureThreshold"] > int(timeout[1])
 
 
-def test_rows_that_wait_are_on_a_disk_that_outlives_the_pod() -> None:
-    """It is mounted where the image has its volume: a mount elsewhere would leave that one anonymous, and on top."""
+def test_outbox_is_on_a_persistent_volume() -> None:
+    """Its path is that of the image's VOLUME: otherwise an ephemeral volume would hide it."""
     spec = only("StatefulSet", base())["spec"]
     [claim] = spec["volumeClaimTemplates"]
     mounts = {each["mountPath"]: each["name"] for each in container("StatefulSet")["volumeMounts"]}
@@ -112,20 +112,22 @@ def test_rows_that_wait_are_on_a_disk_that_outlives_the_pod() -> None:
     assert spec["persistentVolumeClaimRetentionPolicy"] == {"whenScaled": "Retain", "whenDeleted": "Retain"}
 
 
-def test_the_autoscaler_alone_says_how_many_pods_there_are() -> None:
-    """A number in the StatefulSet would undo the autoscaler's at each `kubectl apply`."""
+def test_only_the_autoscaler_sets_the_number_of_pods() -> None:
+    """`replicas` in the StatefulSet would reset it at each `kubectl apply`."""
     workload, scaler = only("StatefulSet", base()), only("HorizontalPodAutoscaler", base())["spec"]
     assert "replicas" not in workload["spec"]
     target = scaler["scaleTargetRef"]
     assert (target["apiVersion"], target["kind"]) == (workload["apiVersion"], workload["kind"])
     assert target["name"] == workload["metadata"]["name"]
-    assert container("StatefulSet")["resources"]["requests"]["cpu"] == "1"  # what the percentage is of: one event loop
+    assert (
+        container("StatefulSet")["resources"]["requests"]["cpu"] == "1"
+    )  # the base of the utilization: one event loop
     budget = only("PodDisruptionBudget", base())["spec"]["maxUnavailable"]
     assert budget < scaler["minReplicas"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_process_has_or_can_gain_rights(kind: str) -> None:
+def test_processes_have_no_privileges(kind: str) -> None:
     spec, own = pod(kind)["spec"], container(kind)["securityContext"]
     assert spec["automountServiceAccountToken"] is False
     assert spec["securityContext"]["runAsNonRoot"] is True
@@ -138,7 +140,7 @@ def test_no_process_has_or_can_gain_rights(kind: str) -> None:
 
 
 @pytest.mark.needs("kustomize")
-def test_production_is_this_version_in_one_namespace_from_one_image() -> None:
+def test_production_overlay_has_one_version_and_one_namespace() -> None:
     built = build(PRODUCTION)
     version = re.search(r'^version = "(.+)"$', (PROJECT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version

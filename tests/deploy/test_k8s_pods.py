@@ -1,4 +1,4 @@
-"""What the manifests tell a pod is what the service runs on: tried with the service, and without a cluster."""
+"""The service runs with the environment of the manifests; check.py finds errors in them."""
 
 import runpy
 import shutil
@@ -25,37 +25,37 @@ FILLED = {
 }
 
 
-def told(folder: Path) -> dict[str, str]:
-    """A pod's environment, with a folder and ports of this machine. There is no collector here."""
+def pod_environment(folder: Path) -> dict[str, str]:
+    """A pod's environment with a local folder and local ports, without a trace collector."""
     own = {"OUTBOX_DIR": f"{folder}/outbox", "PORT": str(free_port()), "METRICS_PORT": str(free_ports(2))}
     return {name: value for name, value in environment().items() if "OTLP" not in name} | own
 
 
-def test_the_pod_is_given_more_time_than_its_drain_takes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Streams, then uvicorn, then gunicorn, then the container; what preStop takes counts against the pod's time."""
-    monkeypatch.chdir(tmp_path)  # a developer's .env is not read from there
+def test_termination_grace_period_is_longer_than_a_drain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The grace period includes preStop and the timeouts of streams, uvicorn and gunicorn."""
+    monkeypatch.chdir(tmp_path)  # without a developer's .env
     for name, value in (environment() | FILLED).items():
         monkeypatch.setenv(name, value)
-    patience = runpy.run_path(str(GUNICORN))["graceful_timeout"]
-    waits = container("StatefulSet")["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert waits > 0
-    assert pod("StatefulSet")["spec"]["terminationGracePeriodSeconds"] >= waits + patience + 5
+    graceful_timeout = runpy.run_path(str(GUNICORN))["graceful_timeout"]
+    pre_stop = container("StatefulSet")["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pre_stop > 0
+    assert pod("StatefulSet")["spec"]["terminationGracePeriodSeconds"] >= pre_stop + graceful_timeout + 5
 
 
-def test_pods_and_migration_may_come_in_any_order_and_need_nothing_but_what_the_manifests_say(
+def test_pods_may_start_before_the_migration_with_the_manifests_settings(
     shared: SharedResources, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
 ) -> None:
-    """In production's way, with the template's secrets: a chat before the migration has its row after it."""
+    """In production mode with the template's secrets: a chat before the migration has its row after it."""
     assert FILLED.keys() == secrets().keys()
     url = shared.empty_database("postgres", tmp_path)
-    given = {**told(tmp_path), **FILLED, "DATABASE_URL": url, "GROQ_BASE_URL": groq.url}
+    given = {**pod_environment(tmp_path), **FILLED, "DATABASE_URL": url, "GROQ_BASE_URL": groq.url}
     job, server = container("Job"), container("StatefulSet")
     probes = [server[f"{when}Probe"]["httpGet"]["path"] for when in ("startup", "readiness", "liveness")]
     del given["PORT"], given["METRICS_PORT"], given["WEB_CONCURRENCY"]
     count = int(environment()["WEB_CONCURRENCY"])
     with serving(tmp_path, http, given, database_url=url, workers=count, fresh=True) as running:
         assert [http.get(running.url + path).status_code for path in probes] == [200, 200, 200]
-        assert running.ports == [running.metrics_base]  # what the PodMonitor asks, and no other
+        assert running.ports == [running.metrics_base]  # the only port of the PodMonitor
         assert running.chat().status == 401
         reply = running.chat(headers={"authorization": "Bearer a-secret"})
         assert reply.done
@@ -67,16 +67,16 @@ def test_pods_and_migration_may_come_in_any_order_and_need_nothing_but_what_the_
 
 
 @pytest.mark.parametrize("missing", sorted(secrets()))
-def test_production_does_not_start_without_any_of_the_secrets(tmp_path: Path, missing: str) -> None:
-    """An empty value is none: so it is with the template as it stands."""
-    env = told(tmp_path) | FILLED | {missing: secrets()[missing]}
+def test_production_does_not_start_without_a_required_secret(tmp_path: Path, missing: str) -> None:
+    """With an empty value, as in the template."""
+    env = pod_environment(tmp_path) | FILLED | {missing: secrets()[missing]}
     code, output = run(["gunicorn", "--config", str(GUNICORN)], cwd=tmp_path, env=env)
     assert code != 0
     assert output.startswith(missing)
 
 
 def copied(folder: Path) -> Path:
-    """The manifests and the rules, to be broken."""
+    """A copy of the manifests and rules that a test may change."""
     for name in ("k8s", "prometheus"):
         shutil.copytree(
             PROJECT / "deploy" / name, folder / "deploy" / name, ignore=shutil.ignore_patterns("secret.yaml")
@@ -85,13 +85,13 @@ def copied(folder: Path) -> Path:
 
 
 def check(folder: Path, path: str | None = None) -> tuple[int, str]:
-    """Files alone are checked where `path` leads to no kustomize."""
+    """(exit code, stderr) of check.py; it checks only files if `path` has no kustomize."""
     env = {"PATH": path} if path else None
     done = subprocess.run([sys.executable, *CHECK], cwd=folder, env=env, capture_output=True, text=True, check=False)
     return done.returncode, done.stderr
 
 
-def test_the_manifests_are_what_kubernetes_takes() -> None:
+def test_manifests_are_valid() -> None:
     code, output = check(PROJECT)
     assert code == 0, output
 
@@ -115,7 +115,7 @@ def test_the_manifests_are_what_kubernetes_takes() -> None:
             "base/scaling.yaml",
             "autoscaling/v2",
             "autoscaling/v2beta2",
-            "knows no HorizontalPodAutoscaler of autoscaling/v",
+            "has no schema for HorizontalPodAutoscaler of autoscaling/v",
         ),
         (
             "monitoring/podmonitor.yaml",
@@ -132,7 +132,7 @@ def test_the_manifests_are_what_kubernetes_takes() -> None:
         ),
     ],
 )
-def test_a_mistake_in_a_file_is_told_without_kustomize(
+def test_check_reports_errors_in_files_without_kustomize(
     tmp_path: Path, file: str, right: str, wrong: str, words: str
 ) -> None:
     broken = copied(tmp_path) / "deploy" / "k8s" / file
