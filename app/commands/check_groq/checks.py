@@ -137,7 +137,7 @@ def _(replies: Replies) -> str | None:
     return None
 
 
-@_check("id", "is the same in all chunks of an answer (but for groq/compound)")
+@_check("id", "is the same in all chunks of an answer (except groq/compound)")
 def _(replies: Replies) -> str | None:
     ids = {chunk["id"] for chunk in replies.stream.chunks}
     return None if len(ids) == 1 else f"{len(ids)} ids in one stream"
@@ -182,7 +182,8 @@ def _(replies: Replies) -> str | None:
 
 
 @_check(
-    "x-ratelimit-…", "tell requests of the day and tokens of the minute: limit, remaining, and reset as a Go duration"
+    "x-ratelimit-…",
+    "give the requests of the day and the tokens of the minute: limit, remaining, and reset as a Go duration",
 )
 def _(replies: Replies) -> str | None:
     headers = replies.whole.headers
