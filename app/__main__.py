@@ -16,7 +16,7 @@ _NUMBER = re.compile("[1-9][0-9]{0,3}")
 
 
 def main() -> int:
-    """Returns the exit code: 0, 1 for what could not be done, 2 for what was asked wrongly."""
+    """Returns the exit code: 0, 1 for a failure, 2 for invalid arguments."""
     options = _parser().parse_args()
     serves = options.command in (None, "run")
     settings, problems = read_and_check(serves=serves)

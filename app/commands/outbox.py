@@ -61,7 +61,7 @@ def _list(file: OutboxFile, folder: Path, database: str) -> None:
     for row_id, created_at, error in rejected:
         print(f"  {printable(row_id)}  {_time(created_at)}  {printable(error or '')}")
     for path in sorted(folder.glob("damaged-*.db")):
-        print(f"{path} is damaged; deploy/runbook.md says how to read what is left of it")
+        print(f"{path} is damaged; deploy/runbook.md describes how to recover its rows")
 
 
 def _export(file: OutboxFile) -> None:
@@ -71,7 +71,7 @@ def _export(file: OutboxFile) -> None:
 
 
 def _payloads(file: OutboxFile) -> Iterator[bytes]:
-    """A page at a time, so that the service is not kept waiting."""
+    """Reads a page at a time, so that the service does not wait for the lock."""
     last = ""
     while page := file.run(partial(_page, after=last)):
         last = page[-1][0]

@@ -14,7 +14,7 @@ from app.core.config import Settings
 from app.main import create_app
 from app.observability import logs
 from app.observability.trace_file import TRACE_FILE
-from app.serving.checks import cannot_listen, outbox_problems, reason, why_not
+from app.serving.checks import cannot_listen, outbox_problems, port_problem, reason
 from app.serving.event_loop import LOOP
 from app.serving.server import Server
 
@@ -67,7 +67,7 @@ def _listen(settings: Settings) -> socket.socket | None:
     except OSError as exc:
         sys.stderr.write(cannot_listen("PORT", host, port, reason(exc)) + "\n")
         return None
-    if why := why_not(settings.metrics_host, settings.metrics_port):
+    if why := port_problem(settings.metrics_host, settings.metrics_port):
         listener.close()
         sys.stderr.write(cannot_listen("METRICS_PORT", settings.metrics_host, settings.metrics_port, why) + "\n")
         return None

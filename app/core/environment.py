@@ -17,7 +17,7 @@ _RENAMED = {
     "SPOOL_DIR": "OUTBOX_DIR",
     "SPOOL_MAX_BYTES": "OUTBOX_MAX_BYTES",
 }
-"""Old names of settings, and the new ones. Ignoring them would change what a deployment does."""
+"""Old names of settings. Ignoring them would silently change a deployment."""
 
 
 def read_settings() -> Settings:
@@ -26,13 +26,13 @@ def read_settings() -> Settings:
     `.env` may also have OpenTelemetry's variables. Raises ValidationError, or UnicodeDecodeError for a file that is not
     text.
     """
-    if not were_read():
+    if not already_read():
         load_dotenv(_ENV_FILE)
         os.environ[_ENV_FILE_WAS_READ] = _ENV_FILE
     return Settings()
 
 
-def were_read() -> bool:
+def already_read() -> bool:
     """Whether this service has read its settings before: true in a worker, and in a master that reloads."""
     return _ENV_FILE_WAS_READ in os.environ
 
@@ -42,15 +42,15 @@ def renamed_settings() -> list[str]:
     return [f"{old}: its name is {new} now; see CHANGELOG.md" for old, new in _RENAMED.items() if old in os.environ]
 
 
-def those_that_are_right(error: ValidationError) -> Settings | None:
+def with_invalid_defaulted(error: ValidationError) -> Settings | None:
     """The settings with defaults for invalid ones, to find further problems; None if there are none to be had."""
     try:
-        return Settings(**{name: Settings.model_fields[name].default for name in wrong(error)})
+        return Settings(**{name: Settings.model_fields[name].default for name in invalid_settings(error)})
     except ValidationError:  # a setting that is invalid only together with another
         return None
 
 
-def wrong(error: ValidationError) -> set[str]:
+def invalid_settings(error: ValidationError) -> set[str]:
     """The names of the invalid settings."""
     return {str(problem["loc"][0]) for problem in error.errors(include_url=False, include_input=False)}
 

@@ -80,7 +80,7 @@ class Outbox:
         return self._reservations.used_bytes
 
     def free_bytes(self, *, on_disk: bool) -> int:
-        """Bytes that nobody has used or reserved: of the limit, and of what the disk has `on_disk`."""
+        """The bytes of the limit that are neither used nor reserved; with `on_disk`, at most what the disk has."""
         free = self.max_bytes - self._reservations.used_bytes
         if on_disk:
             free = min(free, self.usage.free_bytes) if self.available else 0

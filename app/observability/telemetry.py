@@ -73,15 +73,17 @@ class Telemetry:
             await stack.enter_async_context(self.metrics.observing_loop())
             yield
 
-    def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, arrived: float, queue_s: float) -> "ChatTelemetry":
+    def chat_began(
+        self, chat_id: UUID, payload: Mapping[str, Any], *, arrived: float, queue_s: float
+    ) -> "ChatTelemetry":
         """A chat was admitted, after waiting `queue_s`. Its span starts here."""
         spans = None
         with _never_raising():
-            model = self.metrics.model(str(asked["model"]))
+            model = self.metrics.model(str(payload["model"]))
             spans = ChatSpans(
                 self.tracing.tracer,
                 chat_id,
-                asked,
+                payload,
                 model=model,
                 arrived=arrived,
                 queue_s=queue_s,

@@ -1,4 +1,4 @@
-"""What can be known before anything is forked: one sentence each, instead of workers that come and go."""
+"""Checks before the start: one sentence for each problem, instead of workers that crash."""
 
 import errno
 import os
@@ -12,26 +12,33 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from app.core.config import Settings
-from app.core.environment import explain, read_settings, renamed_settings, those_that_are_right, were_read, wrong
+from app.core.environment import (
+    already_read,
+    explain,
+    invalid_settings,
+    read_settings,
+    renamed_settings,
+    with_invalid_defaulted,
+)
 from app.db.outbox_file import OutboxFile
 from app.quota import redis_problems
 from app.services.groq.connector import proxy_problems
 
-_HIGH = 60_000
-_ORPHANS_END_S = 3
+_HIGHEST_SUGGESTED_PORT = 60_000
+_ORPHANED_WORKERS_S = 3
 
 
 def settings_or_exit() -> Settings:
-    """Settings that the service can run on. What speaks against them is said at once, a sentence each.
+    """Returns valid settings, or exits with one sentence for each problem.
 
-    The disk is looked at by whoever reads them first: a worker that is replaced may find it full, and the database
-    well.
+    The outbox is checked only at the first start: a replaced worker can run on a full disk while the database is
+    healthy.
     """
-    at_the_start = not were_read()
+    first_start = not already_read()
     settings, problems = read_and_check()
     if settings and settings.app_env == "development":
         problems += groq_problems(settings)
-    if settings and at_the_start:
+    if settings and first_start:
         problems += outbox_problems(settings)
     if settings is None or problems:
         sys.exit("\n".join(problems))
@@ -39,54 +46,54 @@ def settings_or_exit() -> Settings:
 
 
 def read_and_check(*, serves: bool = True) -> tuple[Settings | None, list[str]]:
-    """The settings, and a sentence for each that is wrong, or missing where production `serves`.
+    """Returns the settings and one sentence for each problem; `serves` includes what production requires.
 
-    With sentences, they are for finding more of them: what is wrong has its default. None where that is impossible.
+    With problems, invalid settings have their defaults, or the settings are None if that is impossible.
     """
     try:
         settings = read_settings()
     except ValidationError as exc:
-        others = those_that_are_right(exc)
-        named = tuple(f"{name.upper()}:" for name in wrong(exc))
-        more = _problems(others) if others and serves else []
+        defaulted = with_invalid_defaulted(exc)
+        named = tuple(f"{name.upper()}:" for name in invalid_settings(exc))
+        more = _problems(defaulted) if defaulted and serves else []
         sentences = [sentence for sentence in more if not sentence.startswith(named)]
-        return others, renamed_settings() + explain(exc) + sentences
+        return defaulted, renamed_settings() + explain(exc) + sentences
     except UnicodeDecodeError:
         return None, [".env is not a text file in UTF-8"]
     return settings, renamed_settings() + (_problems(settings) if serves else [])
 
 
 def _problems(settings: Settings) -> list[str]:
-    return missing_in_production(settings) + redis_problems(settings) + proxy_problems(settings)
+    return production_problems(settings) + redis_problems(settings) + proxy_problems(settings)
 
 
-def missing_in_production(settings: Settings) -> list[str]:
-    """What `APP_ENV=production` does not run without: a sentence each."""
+def production_problems(settings: Settings) -> list[str]:
+    """What `APP_ENV=production` requires."""
     if settings.app_env != "production":
         return []
     embedded = settings.embedded_database is not None
     sentences = {
         "API_KEYS: set it; only APP_ENV=development runs without authentication": not settings.needs_key,
-        "GROQ_API_KEY: set it; a simulator is for development alone": settings.groq_api_key is None,
-        "GROQ_BASE_URL: use https://, or the key and all prompts travel in clear": _is_in_clear(settings.groq_base_url),
-        "DATABASE_URL: set it to a PostgreSQL; the embedded database is for development alone": embedded,
+        "GROQ_API_KEY: set it; the simulator is only for development": settings.groq_api_key is None,
+        "GROQ_BASE_URL: use https://; the key and all prompts are secrets": _is_unencrypted(settings.groq_base_url),
+        "DATABASE_URL: set it to a PostgreSQL; the embedded database is only for development": embedded,
     }
     return [sentence for sentence, missing in sentences.items() if missing]
 
 
-def _is_in_clear(url: str) -> bool:
-    """Whether others on its way can read what is sent there; nobody is on the way to this machine itself."""
+def _is_unencrypted(url: str) -> bool:
+    """Whether requests to this URL can be read on the network. Requests to this machine cannot."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:
-        is_here = ip_address(host).is_loopback
+        is_local = ip_address(host).is_loopback
     except ValueError:
-        is_here = host == "localhost"
-    return parts.scheme != "https" and not is_here
+        is_local = host == "localhost"
+    return parts.scheme != "https" and not is_local
 
 
 def groq_problems(settings: Settings) -> list[str]:
-    """Where neither Groq nor a simulator could be asked: the sentence."""
+    """Whether there is a key or a simulator."""
     try:
         _ = settings.groq_endpoint
     except ValueError as exc:
@@ -95,7 +102,7 @@ def groq_problems(settings: Settings) -> list[str]:
 
 
 def outbox_problems(settings: Settings) -> list[str]:
-    """Rows need a disk to wait on while PostgreSQL is unavailable: the sentence, where there is none."""
+    """Whether the outbox can be written."""
     if settings.embedded_database is not None and settings.app_env != "production":
         return []
     file = OutboxFile(settings.outbox_dir, database="")
@@ -110,24 +117,24 @@ def outbox_problems(settings: Settings) -> list[str]:
 
 
 def check_ports(settings: Settings) -> None:
-    """The public port, and the metrics ports: twice as many as workers, for a reload. Stops if one is not to be had.
+    """Checks the public port and the metrics ports, of which a reload needs two per worker. Exits if one is in use.
 
-    Workers whose master was killed have the ports for a moment longer.
+    Workers whose master was killed keep their ports for a moment.
     """
-    deadline = time.monotonic() + _ORPHANS_END_S
+    deadline = time.monotonic() + _ORPHANED_WORKERS_S
     wanted = [("PORT", settings.host, settings.port)]
     if settings.metrics_port:
         slots = range(2 * settings.web_concurrency)
         wanted += [("METRICS_PORT", settings.metrics_host, settings.metrics_port + slot) for slot in slots]
     for name, host, port in wanted:
-        while reason := why_not(host, port):
+        while reason := port_problem(host, port):
             if reason != os.strerror(errno.EADDRINUSE) or time.monotonic() > deadline:
                 sys.exit(cannot_listen(name, host, port, reason))
             time.sleep(0.1)
 
 
-def why_not(host: str, port: int) -> str | None:
-    """Why nothing can listen there; None if something can."""
+def port_problem(host: str, port: int) -> str | None:
+    """The reason why the port cannot be used; None if it can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()
@@ -137,13 +144,13 @@ def why_not(host: str, port: int) -> str | None:
 
 
 def reason(exc: Exception) -> str:
-    """The system's words, without what asyncio's servers would add to them."""
+    """The operating system's message, without what asyncio adds."""
     return (getattr(exc, "strerror", None) or str(exc)).partition(" (")[0]
 
 
 def cannot_listen(name: str, host: str, port: int, reason: str) -> str:
-    """The sentence, with a way out."""
-    another = port + 1 if port < _HIGH else _HIGH
+    """The sentence about a port, with a suggestion."""
+    another = port + 1 if port < _HIGHEST_SUGGESTED_PORT else _HIGHEST_SUGGESTED_PORT
     return (
         f"cannot listen on {host}:{port} ({reason}): set {name} to a free port, for example {name}={another}, "
         f"or {name.replace('PORT', 'HOST')} to an address of this machine"

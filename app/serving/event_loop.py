@@ -95,7 +95,7 @@ class Loop(uvloop.Loop):
             error: Exception | None = None
             try:
                 addresses = socket.getaddrinfo(*query)
-            except Exception as exc:  # noqa: BLE001 - it is raised where somebody waits for it
+            except Exception as exc:  # noqa: BLE001 - raised in the waiting callers
                 error = exc
             with suppress(RuntimeError):  # the loop is closed
                 self.call_soon_threadsafe(finish, addresses, error)

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from app.core.config import Settings
-from app.serving.checks import missing_in_production
+from app.serving.checks import production_problems
 from tests.commands.conftest import Answered
 from tests.commands.newcomer import FREE_PORT, chat
 from tests.support.processes import PROJECT, program, run
@@ -172,8 +172,8 @@ def test_production_sends_its_key_and_prompts_to_nobody_in_clear(url: str) -> No
     env = {"api_keys": "me:a-secret", "groq_api_key": "k", "database_url": "postgresql://me@db/chats"}
     for base_url, said in ((url, ["GROQ_BASE_URL"]), *((here, []) for here in HERE)):
         settings = Settings(_env_file=None, app_env="production", groq_base_url=base_url, **env)  # type: ignore[arg-type]
-        assert [sentence.partition(":")[0] for sentence in missing_in_production(settings)] == said
-        assert missing_in_production(settings.model_copy(update={"app_env": "development"})) == []
+        assert [sentence.partition(":")[0] for sentence in production_problems(settings)] == said
+        assert production_problems(settings.model_copy(update={"app_env": "development"})) == []
 
 
 HERE = ["http://127.0.0.1:9/v1", "http://127.9.9.9", "http://[::1]:9", "http://localhost:9", "https://api.groq.com"]

@@ -93,8 +93,10 @@ class FakeTelemetry:
     arrived: float | None = None
     commit_s: float | None = None
 
-    def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, arrived: float, queue_s: float) -> "FakeTelemetry":
-        self.began.append(asked)
+    def chat_began(
+        self, chat_id: UUID, payload: Mapping[str, Any], *, arrived: float, queue_s: float
+    ) -> "FakeTelemetry":
+        self.began.append(payload)
         self.arrived = arrived
         return self
 

@@ -68,7 +68,7 @@ async def chat(chat_id: UUID, request: Request) -> Response:
         async with asyncio.timeout(_DATABASE_TIMEOUT_S):
             row = await state["reader"].facts(chat_id)
     except Exception as exc:
-        raise RowsUnavailable("the database does not answer; ask again later", retry_after=1) from exc
+        raise RowsUnavailable("the database does not answer; try again later", retry_after=1) from exc
     if row is None or row["client"] != client:
         return JSONResponse(None)
     return JSONResponse({name: value if _is_json(value) else str(value) for name, value in row.items()})

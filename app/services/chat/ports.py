@@ -156,8 +156,8 @@ class ChatEvents(Protocol):
 class ChatTelemetry(Protocol):
     """The telemetry of all chats. Its methods never raise."""
 
-    def chat_began(self, chat_id: UUID, asked: Mapping[str, Any], *, arrived: float, queue_s: float) -> ChatEvents:
-        """Called when a chat was admitted, after `queue_s`; `asked` is the payload for the provider.
+    def chat_began(self, chat_id: UUID, payload: Mapping[str, Any], *, arrived: float, queue_s: float) -> ChatEvents:
+        """Called when a chat was admitted, after `queue_s`; `payload` is the request for the provider.
 
         `arrived` is when the request had arrived, on `time.monotonic`'s clock: the record's times count from there.
         """

@@ -12,7 +12,7 @@ _MAX_STALLS = 3
 class ChatTiming:
     """Measures a chat from the last byte of its request on.
 
-    `arrived`, `requested` (admission was asked for) and `admitted` are points in time; names with `_s` are durations.
+    `arrived`, `requested` (admission) and `admitted` are points in time; names with `_s` are durations.
     `attempts` has an entry for each request to the provider, as in `ChatRecord.attempt_log`.
     `silence_s` is the time since the provider's last chunk, as far as the chat waited for it.
     `backpressure_s` is the time that the client took to accept blocks.
