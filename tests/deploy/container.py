@@ -23,8 +23,8 @@ _START_S = 60
 
 
 def engine(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """What it says; fails with what it complains of."""
-    # podman's own format knows no HEALTHCHECK.
+    """Runs a command of the engine; with `check`, fails with its output if it fails."""
+    # podman's default format does not support HEALTHCHECK.
     env = os.environ | {"BUILDAH_FORMAT": "docker"}
     done = subprocess.run([*ENGINE, *arguments], cwd=PROJECT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0 or not check, f"{shlex.join(arguments)}\n{done.stdout}{done.stderr}"
@@ -37,28 +37,28 @@ def inspected(image: str, field: str) -> Any:
 
 @dataclass(frozen=True)
 class Container:
-    """One that runs. `started_s` is how long that took, from the command to the first answer."""
+    """A running container. `started_s` is the time from the command to the first response."""
 
     id: str
     url: str
     started_s: float
 
     def run(self, *command: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """A command beside the service."""
+        """Runs a command in the container."""
         return engine("exec", *_environment(env or {}), self.id, *command, check=False)
 
     def stop(self) -> int:
-        """As at the end of a deployment; returns the exit code."""
+        """Stops the container with the grace period of docker-compose.yml; returns the exit code."""
         engine("stop", "--time", "35", self.id)
         return int(engine("wait", self.id).stdout)
 
 
 def confined(folder: Path, user: str, outbox: Path | None) -> list[str]:
-    """A root that cannot be written, no capability, no way to gain one, and no shell."""
-    nothing = folder / "nothing"
-    nothing.touch()
+    """Flags for a read-only root, no capabilities, no new privileges and no shell."""
+    empty = folder / "empty"
+    empty.touch()
     flags = ["--network=host", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
-    flags += [f"--volume={nothing}:{shell}:ro" for shell in _SHELLS]
+    flags += [f"--volume={empty}:{shell}:ro" for shell in _SHELLS]
     if outbox is not None:
         flags.append(f"--volume={outbox}:{OUTBOX}")
     return [*flags, f"--user={user}"]
@@ -66,13 +66,13 @@ def confined(folder: Path, user: str, outbox: Path | None) -> list[str]:
 
 @contextmanager
 def serving(flags: Sequence[str], http: httpx2.Client, env: Mapping[str, str]) -> Iterator[Container]:
-    """The image's own command. What it logged is printed: pytest keeps that for a test that fails."""
-    begun = time.monotonic()
+    """Runs the image's default command, and prints its log at the end for pytest's report."""
+    started = time.monotonic()
     container = engine("run", "--detach", *flags, *_environment(env), IMAGE).stdout.strip()
     try:
         url = f"http://127.0.0.1:{env['PORT']}"
         _wait_until_answering(http, url, container)
-        yield Container(container, url, time.monotonic() - begun)
+        yield Container(container, url, time.monotonic() - started)
     finally:
         logged = engine("logs", container, check=False)
         print(logged.stdout + logged.stderr)
@@ -80,7 +80,7 @@ def serving(flags: Sequence[str], http: httpx2.Client, env: Mapping[str, str]) -
 
 
 def once(flags: Sequence[str], env: Mapping[str, str], *command: str) -> subprocess.CompletedProcess[str]:
-    """A command in a container of its own, which ends with it."""
+    """Runs a command in a temporary container."""
     return engine("run", "--rm", *flags, *_environment(env), IMAGE, *command, check=False)
 
 
@@ -96,6 +96,6 @@ def _wait_until_answering(http: httpx2.Client, url: str, container: str) -> None
                 return
         except httpx2.TransportError:
             running = engine("inspect", "--format", "{{.State.Running}}", container).stdout.strip()
-            assert running == "true", "it has ended"
-        assert time.monotonic() < deadline, "it does not answer"
+            assert running == "true", "the container has stopped"
+        assert time.monotonic() < deadline, "the service does not answer"
         time.sleep(0.05)

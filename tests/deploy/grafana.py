@@ -1,4 +1,4 @@
-"""The dashboards as Grafana reads them, and their queries as Grafana sends them."""
+"""Dashboards, and their queries with Grafana's variables and macros expanded."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from tests.support.processes import PROJECT
 FOLDER = PROJECT / "deploy" / "grafana"
 Json = dict[str, Any]
 
-# What Grafana would put in, for a Prometheus that has scraped every second, for half a minute.
+# Values of Grafana's variables for a Prometheus that has scraped every second for 30 s.
 _PROMQL = {
     "$__rate_interval": "10s",
     "$__interval": "1s",
@@ -27,7 +27,7 @@ _VARIABLE = re.compile(r"\$\{(\w+):sqlstring\}")
 
 
 class Expression(NamedTuple):
-    """A query of Prometheus. `may_be_empty` says why there may be no data where all is well; mostly it is empty."""
+    """A PromQL query. `may_be_empty` is the panel's text for no data; empty if the query must return data."""
 
     dashboard: str
     panel: str
@@ -36,7 +36,7 @@ class Expression(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """A query of PostgreSQL, with Grafana's macros and variables still in it."""
+    """An SQL query, with Grafana's macros and variables not expanded."""
 
     dashboard: str
     panel: str
@@ -52,7 +52,7 @@ def dashboards() -> list[Json]:
 
 
 def panels(dashboard: Json) -> list[Json]:
-    """Those that show something: rows are headings."""
+    """The panels without rows, which are headings."""
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
@@ -62,7 +62,7 @@ def variables(dashboard: Json) -> list[Json]:
 
 
 def expressions() -> list[Expression]:
-    """Every query of Prometheus, as it can be sent to one."""
+    """Every PromQL query, with variables expanded."""
     return [
         Expression(dashboard, panel, _promql(expr), may_be_empty)
         for dashboard, panel, expr, may_be_empty in _expressions()
@@ -70,7 +70,7 @@ def expressions() -> list[Expression]:
 
 
 def statements() -> list[Statement]:
-    """Every query of PostgreSQL."""
+    """Every SQL query."""
     found = []
     for dashboard in dashboards():
         for panel in panels(dashboard):
@@ -83,7 +83,7 @@ def statements() -> list[Statement]:
 
 
 def as_sent(sql: str, start: datetime, end: datetime, **chosen: str | list[str]) -> str:
-    """A statement as Grafana sends it to PostgreSQL, for a time range and what is chosen above the panels."""
+    """The SQL that Grafana sends for a time range and the selected values of variables."""
     times = {"timeFrom": f"'{start:%Y-%m-%dT%H:%M:%SZ}'", "timeTo": f"'{end:%Y-%m-%dT%H:%M:%SZ}'"}
 
     def macro(match: re.Match[str]) -> str:
@@ -112,9 +112,9 @@ def _expressions() -> Iterator[Expression]:
                     yield Expression(dashboard["uid"], panel["title"], target["expr"], may_be_empty)
         for variable in variables(dashboard):
             if variable.get("datasource", {}).get("uid") == "prometheus":
-                asked = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"])
-                assert asked, variable["query"]
-                yield Expression(dashboard["uid"], f"${variable['name']}", f"group by ({asked[2]}) ({asked[1]})", "")
+                found = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"])
+                assert found, variable["query"]
+                yield Expression(dashboard["uid"], f"${variable['name']}", f"group by ({found[2]}) ({found[1]})", "")
 
 
 def _promql(expr: str) -> str:

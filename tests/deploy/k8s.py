@@ -1,4 +1,4 @@
-"""deploy/k8s: what its files say, and what kustomize makes of them."""
+"""The resources in the files of deploy/k8s and in the output of kustomize."""
 
 import shutil
 import subprocess
@@ -29,19 +29,19 @@ def read(path: Path) -> list[Resource]:
 
 
 def only(kind: str, resources: list[Resource]) -> Resource:
-    """The one of this kind."""
+    """The only resource of this kind."""
     [found] = [resource for resource in resources if resource["kind"] == kind]
     return found
 
 
 @cache
 def base() -> list[Resource]:
-    """All that the base's files describe."""
+    """All resources of the base."""
     return [resource for path in sorted(BASE.glob("*.yaml")) for resource in read(path)]
 
 
 def build(folder: Path) -> list[Resource]:
-    """What `kubectl apply -k` would apply; skips the test where there is neither a kubectl nor a kustomize."""
+    """The resources of `kubectl apply -k`; skips the test without kubectl and kustomize."""
     program, verb = ("kubectl", "kustomize") if shutil.which("kubectl") else ("kustomize", "build")
     done = subprocess.run([tool(program), verb, folder], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -49,7 +49,7 @@ def build(folder: Path) -> list[Resource]:
 
 
 def pod(kind: str) -> Resource:
-    """The pods that the base's StatefulSet or Job makes: their labels and their spec."""
+    """The pod template of the base's StatefulSet or Job."""
     template: Resource = only(kind, base())["spec"]["template"]
     return template
 
@@ -60,18 +60,18 @@ def container(kind: str) -> Resource:
 
 
 def selects(selector: Resource, labels: dict[str, str]) -> bool:
-    """Whether a selector by labels, with `matchLabels` or without, finds pods of these labels."""
+    """Whether a label selector, with or without `matchLabels`, matches the labels."""
     wanted: dict[str, str] = selector.get("matchLabels", selector)
     return wanted.items() <= labels.items()
 
 
 def environment() -> dict[str, str]:
-    """What the process in a pod is told, the secrets aside. The container's own words win."""
+    """The environment of a pod without secrets; values of the container take precedence."""
     settings = {name: value or "" for name, value in dotenv_values(BASE / "settings.env").items()}
     return settings | {each["name"]: each["value"] for each in container("StatefulSet")["env"]}
 
 
 def secrets() -> dict[str, str]:
-    """The template of the Secret, as it stands."""
+    """The template of the Secret."""
     values: dict[str, str] = only("Secret", read(PRODUCTION / "secret.example.yaml"))["stringData"]
     return values

@@ -1,4 +1,4 @@
-"""A real nginx with the configuration that is shipped; only addresses and the log's place are the test's."""
+"""A real nginx with deploy/nginx/groq-stream.conf; the test changes only addresses and paths."""
 
 import os
 import re
@@ -44,40 +44,40 @@ class Nginx:
     pid: int
 
     def connections(self, upstream: str) -> set[int]:
-        """The ports that it is connected from to a URL."""
-        there = urlsplit(upstream).port
+        """Local ports of nginx's open connections to the URL."""
+        port = urlsplit(upstream).port
         workers = psutil.Process(self.pid).children()
-        open_ones = [
+        connections = [
             each for worker in workers for each in worker.net_connections("tcp4") if each.status == "ESTABLISHED"
         ]
-        return {each.laddr.port for each in open_ones if each.raddr.port == there}
+        return {each.laddr.port for each in connections if each.raddr.port == port}
 
     @property
     def errors(self) -> str:
         return (self.folder / "error.log").read_text()
 
     def logged(self, words: str) -> str:
-        """The line of the access log with these words. nginx writes it when all has been sent."""
+        """The line of the access log that contains `words`. nginx writes it at the end of the response."""
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline:
             for line in (self.folder / "access.log").read_text().splitlines():
                 if words in line:
                     return line
             time.sleep(0.02)
-        raise AssertionError(f"no line with {words}")
+        raise AssertionError(f"the access log has no line with {words}")
 
 
 def _replaced(text: str, old: str, new: str) -> str:
     replaced, count = re.subn(rf"^( *){re.escape(old)}", rf"\g<1>{new}", text, flags=re.MULTILINE)
-    assert count == 1, f"{old!r} stands {count} times in {SITE.name}"
+    assert count == 1, f"{old!r} occurs {count} times in {SITE.name}"
     return replaced
 
 
 @contextmanager
 def nginx(folder: Path, upstream: str, *, with_page: bool = False) -> Iterator[Nginx]:
-    """In front of the URL `upstream`. It stops with the context, and its error log is printed.
+    """Runs nginx in front of the URL `upstream`; at the end it prints the error log.
 
-    `with_page`: with the line in place that stands there as a comment.
+    `with_page` activates the commented location, which also serves the page and the API docs.
     """
     folder.mkdir()
     port = free_port()
@@ -90,7 +90,7 @@ def nginx(folder: Path, upstream: str, *, with_page: bool = False) -> Iterator[N
         assert count == 1
     (folder / "site.conf").write_text(site)
     config = folder / "nginx.conf"
-    user = "user root;" if os.geteuid() == 0 else ""  # the folder may be root's alone
+    user = "user root;" if os.geteuid() == 0 else ""  # only root may read the folder
     config.write_text(_MAIN.format(folder=folder, user=user))
     process = subprocess.Popen([tool("nginx"), "-p", folder, "-c", config, "-e", folder / "error.log"])
     try:

@@ -1,4 +1,4 @@
-"""The image is built, and serves where next to nothing is allowed. `make image` asks for these tests."""
+"""The image builds, and serves with minimal privileges. `make image` runs these tests."""
 
 import os
 from pathlib import Path
@@ -15,12 +15,12 @@ from tests.support.shared import SharedResources
 
 pytestmark = [
     pytest.mark.needs("docker"),
-    pytest.mark.skipif(not ENGINE, reason="ENGINE says which to use: make test-all ENGINE=docker, or podman"),
+    pytest.mark.skipif(not ENGINE, reason="set ENGINE=docker or ENGINE=podman to run these tests"),
 ]
 
-STRANGER = 23456
-"""A user whom the image does not know."""
-OWN, OPENSHIFT, ANY = "10001:10001", f"{STRANGER}:0", f"{STRANGER}:{STRANGER}"
+OTHER_USER = 23456
+"""A user id that is not in the image."""
+OWN, OPENSHIFT, ANY = "10001:10001", f"{OTHER_USER}:0", f"{OTHER_USER}:{OTHER_USER}"
 KEY = {"authorization": "Bearer secret"}
 BASE = "python:3.13-slim"
 
@@ -33,16 +33,16 @@ def image() -> str:
 
 @pytest.fixture
 def outbox(shared: SharedResources) -> Path:
-    """A disk of the stranger's own."""
+    """A volume that belongs to OTHER_USER."""
     folder = shared.open_folder("outbox") / "volume"
     folder.mkdir(mode=0o700)
-    os.chown(folder, STRANGER, STRANGER)
+    os.chown(folder, OTHER_USER, OTHER_USER)
     return folder
 
 
 @pytest.fixture
 def env(groq: SimulatedGroq) -> dict[str, str]:
-    """Of the host's own network: loopback alone. Nobody listens where the database is said to be."""
+    """On the host's loopback. No database listens on the port of DATABASE_URL."""
     return {
         "HOST": "127.0.0.1",
         "PORT": str(free_port()),
@@ -57,7 +57,7 @@ def env(groq: SimulatedGroq) -> dict[str, str]:
 
 @pytest.fixture
 def database(image: str, shared: SharedResources, env: dict[str, str], tmp_path: Path) -> str:
-    """Migrated by the image itself, which needs no volume for it."""
+    """The URL of a database that the image migrated, without a volume."""
     env["DATABASE_URL"] = shared.empty_database("postgres", tmp_path)
     done = once(confined(tmp_path, ANY, None), env, "python", "-m", "app", "migrate")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -65,17 +65,17 @@ def database(image: str, shared: SharedResources, env: dict[str, str], tmp_path:
 
 
 def chat(container: Container, http: httpx2.Client) -> str:
-    """Has a chat to its receipt; the row's id."""
+    """Sends a chat, checks its receipt, and returns the row's id."""
     response = http.post(container.url + PATH, json=HELLO, headers=KEY)
     assert response.text.endswith("data: [DONE]\n\n"), response.text
     return str(response.headers["x-request-id"])
 
 
-def test_any_user_is_served_a_chat_from_a_read_only_root_without_a_shell(
+def test_image_serves_as_any_user_with_a_read_only_root_and_no_shell(
     database: str, env: dict[str, str], outbox: Path, http: httpx2.Client, tmp_path: Path
 ) -> None:
     with serving(confined(tmp_path, ANY, outbox), http, env) as container:
-        print(f"the first answer came after {container.started_s:.2f} s")
+        print(f"first response after {container.started_s:.2f} s")
         found = query(database, "SELECT outcome, client FROM chat_logs WHERE id = :id", id=chat(container, http))
         assert found == [{"outcome": "completed", "client": "me"}]
         assert container.run("sh", "-c", "true").returncode != 0
@@ -84,10 +84,10 @@ def test_any_user_is_served_a_chat_from_a_read_only_root_without_a_shell(
         assert container.stop() == 0
 
 
-def test_the_image_tells_a_service_that_answers_from_one_that_does_not(
+def test_healthcheck_detects_a_service_that_does_not_answer(
     image: str, env: dict[str, str], outbox: Path, http: httpx2.Client, tmp_path: Path
 ) -> None:
-    """By its HEALTHCHECK, which needs neither a shell nor curl."""
+    """The HEALTHCHECK needs neither a shell nor curl."""
     kind, *command = inspected(image, ".Config.Healthcheck.Test")
     assert kind == "CMD"
     with serving(confined(tmp_path, ANY, outbox), http, env) as container:
@@ -96,10 +96,10 @@ def test_the_image_tells_a_service_that_answers_from_one_that_does_not(
 
 
 @pytest.mark.parametrize("user", [OWN, OPENSHIFT])
-def test_the_image_s_own_volume_takes_rows_of_its_user_and_of_the_group_0(
+def test_default_volume_is_writable_for_the_user_and_for_group_0(
     image: str, env: dict[str, str], http: httpx2.Client, tmp_path: Path, user: str
 ) -> None:
-    """The database is away: the receipt says that the row is on the volume."""
+    """The database is unavailable, so the chat's row is in the outbox on the volume."""
     assert image
     with serving(confined(tmp_path, user, None), http, env) as container:
         row = chat(container, http)
@@ -107,7 +107,7 @@ def test_the_image_s_own_volume_takes_rows_of_its_user_and_of_the_group_0(
         assert container.run("python", "-c", "import os; print(os.getuid())").stdout.strip() == user.partition(":")[0]
 
 
-def test_a_volume_of_somebody_else_s_is_one_sentence(image: str, env: dict[str, str], tmp_path: Path) -> None:
+def test_unwritable_volume_is_reported_at_the_start(image: str, env: dict[str, str], tmp_path: Path) -> None:
     assert image
     done = once(confined(tmp_path, ANY, None), env)
     assert done.returncode != 0
@@ -116,14 +116,14 @@ def test_a_volume_of_somebody_else_s_is_one_sentence(image: str, env: dict[str, 
     )
 
 
-def test_the_image_refuses_what_is_not_fit_for_production(image: str, tmp_path: Path) -> None:
+def test_image_refuses_unsafe_production_settings(image: str, tmp_path: Path) -> None:
     assert image
     done = once(confined(tmp_path, OWN, None), {"GROQ_API_KEY": "any"})
     assert done.returncode != 0
     assert "API_KEYS: set it" in done.stdout + done.stderr
 
 
-def test_the_image_brings_what_runs_and_little_else(image: str) -> None:
+def test_image_has_no_build_tools_and_is_small(image: str) -> None:
     tools = "import shutil; print([each for each in ('cc', 'gcc', 'make', 'git', 'curl') if shutil.which(each)])"
     assert once([], {}, "python", "-c", tools).stdout.strip() == "[]"
     assert once([], {}, "/venv/bin/python", "-c", "import pip").returncode != 0
@@ -132,8 +132,8 @@ def test_the_image_brings_what_runs_and_little_else(image: str) -> None:
     assert size - of_base < 200
 
 
-def test_the_image_is_run_by_a_number_and_keeps_what_the_tree_says(image: str) -> None:
-    """Kubernetes can tell that a number is not root; a name it cannot."""
+def test_image_configuration_matches_the_settings(image: str) -> None:
+    """The user is numeric: Kubernetes cannot check runAsNonRoot with a name."""
     config = inspected(image, ".Config")
     assert config["User"] == OWN
     assert config["StopSignal"] in ("SIGTERM", "15")

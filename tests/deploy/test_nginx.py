@@ -1,4 +1,4 @@
-"""nginx as deploy/nginx configures it, in front of the service: tokens, errors and leavings pass as they come."""
+"""nginx with deploy/nginx/groq-stream.conf passes tokens, errors and disconnects without delay."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.needs("nginx")
 
 LIMIT = Settings.model_fields["max_body_bytes"].default
-FOR_EVER_S = 3600
+ENDLESS_S = 3600
 COMMENT = b": waiting"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -39,7 +39,7 @@ def collector() -> Iterator[Collector]:
 def behind(
     groq_process: SimulatedGroq, http: httpx2.Client, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """The service itself: it believes nginx, and soon loses patience."""
+    """The service without nginx; it trusts nginx's headers and has short timeouts."""
     folder = tmp_path_factory.mktemp("behind")
     url = f"sqlite+aiosqlite:///{folder}/chats.db"
     env = {"DATABASE_URL": url, "GROQ_API_KEY": "test", "GROQ_BASE_URL": groq_process.url, "PORT": "0"}
@@ -57,13 +57,13 @@ def proxy(behind: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture
 def service(behind: Service, proxy: Nginx, groq: SimulatedGroq) -> Service:
-    """The service as it is reached through nginx, with a Groq that is well."""
+    """The service through nginx, with a simulated Groq without faults."""
     return dataclasses.replace(behind, url=proxy.url)
 
 
-def test_tokens_pass_when_they_come_and_a_leaving_too(service: Service, groq: SimulatedGroq) -> None:
-    """Groq says one token, and then nothing: whoever holds it back hands it on with the comment over the silence."""
-    groq.fail({"silence_s": FOR_EVER_S, "after_tokens": 1})
+def test_tokens_and_disconnects_pass_immediately(service: Service, groq: SimulatedGroq) -> None:
+    """Groq sends one token and pauses: a buffering proxy would deliver it with the keep-alive comment."""
+    groq.fail({"silence_s": ENDLESS_S, "after_tokens": 1})
     left = groq.seen()["left"]
     with connect(service.url) as client:
         client.sendall(CHAT + sized())
@@ -75,8 +75,8 @@ def test_tokens_pass_when_they_come_and_a_leaving_too(service: Service, groq: Si
     groq.wait_until_left(left + 1)
 
 
-def test_a_client_that_takes_nothing_is_noticed(service: Service, groq: SimulatedGroq) -> None:
-    """Its answer, 15 MB, fits into no kernel's buffers; nginx would keep all of it in a file, if it were let."""
+def test_stalled_client_is_detected(service: Service, groq: SimulatedGroq) -> None:
+    """The answer, 15 MB, exceeds the kernel's buffers; with buffering, nginx would write it to a file."""
     groq.fail({"words": 60_000, "tokens_per_s": 1_000_000})
     with connect(service.url) as client:
         client.sendall(CHAT + sized())
@@ -85,7 +85,7 @@ def test_a_client_that_takes_nothing_is_noticed(service: Service, groq: Simulate
         assert service.row_in_time(chat_id, seconds=30)["outcome"] == "client_stalled"
 
 
-def test_the_caller_s_id_and_trace_reach_the_row(service: Service) -> None:
+def test_request_id_and_trace_of_the_client_are_stored(service: Service) -> None:
     reply = service.chat(headers={"x-request-id": "mine", "traceparent": f"00-{TRACE}-b7ad6b7169203331-01"})
     row = service.row(reply.id)
     assert (row["outcome"], row["client_request_id"], row["trace_id"]) == ("completed", "mine", TRACE)
@@ -101,7 +101,7 @@ def test_the_caller_s_id_and_trace_reach_the_row(service: Service) -> None:
         ({"status": 401}, 502, None),
     ],
 )
-def test_a_failure_before_the_first_byte_passes_as_it_is(
+def test_error_before_the_first_byte_is_passed_unchanged(
     service: Service, groq: SimulatedGroq, fault: dict[str, Any], status: int, retry_after: str | None
 ) -> None:
     groq.fail(fault)
@@ -111,43 +111,43 @@ def test_a_failure_before_the_first_byte_passes_as_it_is(
     assert service.row(reply.id)["http_status"] == status
 
 
-def test_a_client_that_leaves_before_the_first_byte_is_noticed(service: Service, groq: SimulatedGroq) -> None:
-    groq.fail({"first_byte_delay_s": FOR_EVER_S})
+def test_disconnect_before_the_first_byte_is_detected(service: Service, groq: SimulatedGroq) -> None:
+    groq.fail({"first_byte_delay_s": ENDLESS_S})
     requests = groq.seen()["requests"]
     with connect(service.url) as client:
         client.sendall(CHAT + sized(BODY.replace(b"Hello", b"I leave early")))
-        wait_until(lambda: groq.seen()["requests"] > requests, "Groq is not asked")
+        wait_until(lambda: groq.seen()["requests"] > requests, "Groq received no request")
     sql = "SELECT * FROM chat_logs WHERE prompt = 'I leave early'"
     rows = wait_until(lambda: query(service.database_url, sql), "there is no row")
     assert (rows[0]["outcome"], rows[0]["http_status"]) == ("client_disconnected", 499)
 
 
 def body_of(size: int) -> bytes:
-    """A chat that is so many bytes long."""
+    """A chat request of `size` bytes."""
     empty = json.dumps({"messages": [{"role": "user", "content": ""}]})
     return json.dumps({"messages": [{"role": "user", "content": "x" * (size - len(empty))}]}).encode()
 
 
-def test_a_body_that_is_too_large_is_answered_as_the_service_would(service: Service, behind: Service) -> None:
+def test_too_large_body_has_the_error_of_the_service(service: Service, behind: Service) -> None:
     reply = service.chat(content=body_of(LIMIT + 1))
     assert (reply.status, reply.error) == (413, behind.chat(content=body_of(LIMIT + 1)).error)
     assert reply.error["code"] == "body_too_large"
 
 
-def test_so_is_one_that_does_not_say_how_large_it_is(service: Service, proxy: Nginx) -> None:
+def test_too_large_chunked_body_has_the_same_error(service: Service, proxy: Nginx) -> None:
     chunk = b"%x\r\n%s\r\n" % (LIMIT // 4, b" " * (LIMIT // 4))
     received = exchange(service.url, CHAT + b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n", *[chunk] * 5)
     assert (received.statuses, received.error["code"]) == ([413], "body_too_large")
     assert "temporary file" not in proxy.errors
 
 
-def test_the_largest_body_passes_and_touches_no_disk_of_nginx(service: Service, proxy: Nginx) -> None:
+def test_largest_body_passes_without_a_temporary_file(service: Service, proxy: Nginx) -> None:
     reply = service.chat(content=body_of(LIMIT))
     assert service.row(reply.id)["http_status"] == reply.status != 413
     assert "temporary file" not in proxy.errors
 
 
-def test_a_service_that_is_not_there_is_said_in_the_envelope(tmp_path: Path, http: httpx2.Client) -> None:
+def test_unavailable_service_is_an_error_in_openais_format(tmp_path: Path, http: httpx2.Client) -> None:
     with nginx(tmp_path / "alone", f"http://127.0.0.1:{free_port()}") as alone:
         response = http.post(alone.url + PATH, json=HELLO)
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
@@ -155,7 +155,7 @@ def test_a_service_that_is_not_there_is_said_in_the_envelope(tmp_path: Path, htt
     assert response.json()["error"].keys() == {"message", "type", "code", "param"}
 
 
-def test_connections_to_the_service_stay_open(service: Service, behind: Service, proxy: Nginx) -> None:
+def test_connections_to_the_service_are_reused(service: Service, behind: Service, proxy: Nginx) -> None:
     assert service.chat().done
     before = proxy.connections(behind.url)
     assert before
@@ -163,8 +163,8 @@ def test_connections_to_the_service_stay_open(service: Service, behind: Service,
     assert proxy.connections(behind.url) == before
 
 
-def test_what_a_caller_claims_of_itself_sends_no_caller_elsewhere(service: Service) -> None:
-    """A slash at the end is answered in place: no address is made of what a header says."""
+def test_forwarding_headers_of_clients_cause_no_redirect(service: Service) -> None:
+    """A path with a trailing slash is answered without a redirect, so no header becomes a Location."""
     claims = {"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.9", "x-forwarded-host": "evil.example"}
     for headers in ({}, claims):
         response = service.http.get(f"{service.url}{PATH}/", headers=headers)
@@ -173,8 +173,8 @@ def test_what_a_caller_claims_of_itself_sends_no_caller_elsewhere(service: Servi
         assert "evil" not in response.text
 
 
-def test_what_a_caller_claims_of_itself_is_replaced(service: Service, collector: Collector) -> None:
-    """The service believes nginx; what nginx says is what nginx saw."""
+def test_forwarding_headers_of_clients_are_replaced(service: Service, collector: Collector) -> None:
+    """The span has the address and scheme that nginx saw."""
     claims = {"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.9", "x-forwarded-host": "evil.example"}
     trace_id = service.chat(headers=claims).headers["traceresponse"].split("-")[1]
     [span] = collector.wait_for(lambda span: span.trace_id == trace_id and span.name == f"POST {PATH}")
@@ -183,38 +183,40 @@ def test_what_a_caller_claims_of_itself_is_replaced(service: Service, collector:
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/healthz", "/metrics", "/", "/page/page.js", "/docs", "/openapi.json"])
-def test_what_no_caller_needs_is_not_to_be_had(service: Service, behind: Service, path: str) -> None:
-    """Whoever may ask for it could keep the service busy, or learn how it is."""
+def test_internal_paths_are_not_public(service: Service, behind: Service, path: str) -> None:
+    """They reveal the state of the service, or cost it work."""
     response = service.http.get(service.url + path)
     assert (response.status_code, response.json()["error"]["code"]) == (404, "invalid_request")
     assert service.http.get(f"{service.url}/v1/models").status_code == 200
     assert service.http.get(behind.url + path).status_code == (404 if path == "/metrics" else 200)
 
 
-def test_the_page_is_to_be_had_with_the_line_that_says_so(behind: Service, tmp_path: Path, http: httpx2.Client) -> None:
+def test_page_is_public_with_the_commented_location(behind: Service, tmp_path: Path, http: httpx2.Client) -> None:
     with nginx(tmp_path / "edge", behind.url, with_page=True) as edge:
         for path in ("/", "/page/page.js", "/page/about", "/docs", "/openapi.json", "/v1/models"):
             assert http.get(edge.url + path).status_code == 200
         assert http.get(f"{edge.url}/readyz").status_code == 404
 
 
-def test_a_line_of_the_log_leads_to_the_row_and_says_nothing_of_the_chat(service: Service, proxy: Nginx) -> None:
+def test_access_log_has_the_ids_of_row_and_trace_but_no_content(service: Service, proxy: Nginx) -> None:
     reply = service.chat({"messages": [{"role": "user", "content": "A secret question"}]})
     line = proxy.logged(reply.id)
-    told = json.loads(line)
-    assert (told["status"], told["path"], told["trace"]) == (200, PATH, reply.headers["traceresponse"])
+    fields = json.loads(line)
+    assert (fields["status"], fields["path"], fields["trace"]) == (200, PATH, reply.headers["traceresponse"])
     assert "secret" not in line
 
 
-def test_its_numbers_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    told = dict(re.findall(r"^ *([a-z_]+) +(\d+)s?;", SITE.read_text(), re.MULTILINE))
+def test_limits_and_timeouts_match_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    directives = dict(re.findall(r"^ *([a-z_]+) +(\d+)s?;", SITE.read_text(), re.MULTILINE))
     settings = Settings(_env_file=None)
-    assert int(told["client_max_body_size"]) == settings.max_body_bytes < int(told["client_body_buffer_size"])
-    assert int(told["client_header_timeout"]) == settings.header_timeout_s
-    assert int(told["client_body_timeout"]) == settings.body_timeout_s
+    assert (
+        int(directives["client_max_body_size"]) == settings.max_body_bytes < int(directives["client_body_buffer_size"])
+    )
+    assert int(directives["client_header_timeout"]) == settings.header_timeout_s
+    assert int(directives["client_body_timeout"]) == settings.body_timeout_s
     assert int(re.findall(r"sndbuf=(\d+)k", SITE.read_text())[0]) * 1024 == settings.client_buffer_bytes
-    assert int(told["proxy_read_timeout"]) > settings.chat_timeout_s
-    monkeypatch.chdir(tmp_path)  # a developer's .env is not read from there
+    assert int(directives["proxy_read_timeout"]) > settings.chat_timeout_s
+    monkeypatch.chdir(tmp_path)  # without a developer's .env
     monkeypatch.setenv("GROQ_API_KEY", "any")
     gunicorn = runpy.run_path(str(PROJECT / "deploy" / "gunicorn.conf.py"))
-    assert int(told["keepalive_timeout"]) < gunicorn["keepalive"]
+    assert int(directives["keepalive_timeout"]) < gunicorn["keepalive"]
