@@ -1,4 +1,4 @@
-"""What every test may ask for: a fresh database, a simulated Groq, the service in front of both."""
+"""Fixtures of all tests: a new database, a simulated Groq, and a service between them."""
 
 import os
 import time
@@ -20,7 +20,7 @@ from tests.support.shared import SharedResources, shared_resources
 from tests.support.starting import forking
 from tests.support.virtual_time import VirtualClock
 
-# How long an example takes says something of the machine, and nothing of the code.
+# The time of an example depends on the machine.
 hypothesis.settings.register_profile("project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("project")
 
@@ -45,7 +45,7 @@ def virtual_clock(monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
 
 @pytest.fixture
 def virtual_time(virtual_clock: VirtualClock) -> Any:
-    """An `anyio_backend` whose event loops need no time to wait."""
+    """An `anyio_backend` whose event loops skip waiting: see `tests/support/virtual_time.py`."""
     return "asyncio", {"loop_factory": virtual_clock.event_loop}
 
 
@@ -63,19 +63,19 @@ def create_app(monkeypatch: pytest.MonkeyPatch) -> Callable[[Settings], FastAPI]
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """More than there are cores: most tests wait, for processes to start and for time to pass."""
+    """More workers than cores: most tests wait for processes."""
     return WORKERS_PER_CORE * (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Slow files first, so that no worker is left alone with one at the end; unless the order is to be random."""
+    """Runs slow files first, so that none is alone at the end; leaves a random order as it is."""
     if not config.pluginmanager.hasplugin("randomly"):
         items.sort(key=lambda item: [not item.nodeid.startswith(f"tests/{folder}/") for folder in SLOW])
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """pytest-xdist's, in the controller: what it hands to each of its workers."""
+    """Hook of pytest-xdist: passes the shared folder to each worker."""
     node.workerinput["shared"] = str(node.config.stash[SHARED].folder)
 
 
@@ -90,25 +90,25 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def shared(request: pytest.FixtureRequest) -> SharedResources:
-    """What all workers share, and where each gets databases of its own."""
+    """The resources that all workers share: PostgreSQL, and templates of databases."""
     return request.config.stash[SHARED]
 
 
 @pytest.fixture(params=ENGINES)
 def empty_database(request: pytest.FixtureRequest, shared: SharedResources, tmp_path: Path) -> str:
-    """A URL; each test that asks for it runs on both engines."""
+    """The URL of a database without tables; tests run on both engines."""
     return shared.empty_database(request.param, tmp_path)
 
 
 @pytest.fixture(params=ENGINES)
 def database(request: pytest.FixtureRequest, shared: SharedResources, tmp_path: Path) -> Settings:
-    """Settings with a database that has been migrated; each test that asks for it runs on both engines."""
+    """Settings with a migrated database; tests run on both engines."""
     return Settings(_env_file=None, database_url=shared.migrated_database(request.param, tmp_path))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _forking() -> Iterator[None]:
-    """Programs start in a quarter of a second, and not in one and a half."""
+    """Forked programs start in a quarter of a second instead of one and a half."""
     with forking():
         yield
 
@@ -127,7 +127,7 @@ def groq_process(http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def groq(groq_process: SimulatedGroq) -> Iterator[SimulatedGroq]:
-    """A simulated Groq that is well; what a test scripts is forgotten after it."""
+    """A simulated Groq without faults; those that a test scripts are removed after it."""
     groq_process.recover()
     yield groq_process
     groq_process.recover()
@@ -166,9 +166,9 @@ def service_on_postgres(
 
 @pytest.fixture(params=ENGINES)
 def service(request: pytest.FixtureRequest, groq: SimulatedGroq) -> Service:
-    """The service in a process of its own, with a Groq that is well; once on each engine.
+    """A service in its own process, with a Groq without faults; tests run on both engines.
 
-    The parameter is the test's and not the process's: whatever the order of the tests, no process is started anew.
+    The session has one process for each engine. A parametrized session fixture would restart it in random order.
     """
     running: Service = request.getfixturevalue(f"service_on_{request.param}")
     return running

@@ -1,7 +1,7 @@
-"""`python -m tests.repeat`: the tests of `make test` again and again, in another order each time, to find flaky ones.
+"""`python -m tests.repeat`: repeats the tests of `make test` in random order, to find flaky ones.
 
-With `--hog`, as many processes as it says use the CPU meanwhile. With `--ignore-sigint`, the tests start as they would
-in the background of a shell script.
+`--hog N` runs N processes that use the CPU meanwhile. `--ignore-sigint` starts the tests with SIGINT ignored, as in the
+background of a shell script.
 """
 
 import argparse
@@ -21,7 +21,7 @@ _HOG = [sys.executable, "-c", "while True: pass"]
 
 
 def main() -> int:
-    """Returns 1 if a run failed; the others are made all the same."""
+    """Runs all repetitions and returns 1 if one failed."""
     options = _parser().parse_args()
     results = []
     with _hogs(options.hog):
@@ -45,15 +45,15 @@ class _Result(NamedTuple):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.repeat", description="Find flaky tests.")
-    parser.add_argument("--times", type=int, default=10, help="how often (default: %(default)s)")
-    parser.add_argument("--hog", type=int, default=0, metavar="N", help="use the CPU with N processes meanwhile")
+    parser.add_argument("--times", type=int, default=10, help="number of runs (default: %(default)s)")
+    parser.add_argument("--hog", type=int, default=0, metavar="N", help="run N processes that use the CPU")
     parser.add_argument("--ignore-sigint", action="store_true", help="start the tests with SIGINT ignored")
-    parser.add_argument("pytest", nargs="*", help="more for pytest, behind --: which tests, for example")
+    parser.add_argument("pytest", nargs="*", help="arguments of pytest after --, for example paths of tests")
     return parser
 
 
 def _run(command: list[str], *, ignore_sigint: bool) -> bool:
-    """Whether all tests passed. This process itself can be interrupted: the tests are terminated then."""
+    """Whether all tests passed. If this process is interrupted, it terminates the tests."""
     before = signal.getsignal(signal.SIGINT)
     if ignore_sigint:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the child inherits that

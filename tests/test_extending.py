@@ -55,15 +55,15 @@ def edit(path: Path, changes: str) -> None:
     path.write_text(text)
 
 
-def test_a_second_provider_answers_and_its_rows_are_stored(tmp_path: Path, groq: SimulatedGroq) -> None:
+def test_second_provider_answers(tmp_path: Path, groq: SimulatedGroq) -> None:
     with extended("A provider", tmp_path, groq, {"GROQ_DEFAULT_MODEL": "echo-1"}) as service:
-        reply = service.chat({"messages": [{"role": "user", "content": "Is anybody there?"}]})
-        assert (reply.status, reply.text, reply.done) == (200, "Is anybody there?", True)
+        reply = service.chat({"messages": [{"role": "user", "content": "Where are you?"}]})
+        assert (reply.status, reply.text, reply.done) == (200, "Where are you?", True)
         models = service.http.get(f"{service.url}/v1/models").json()["data"]
         assert [model["id"] for model in models] == ["echo-1"]
 
 
-def test_a_moderation_step_refuses_before_the_provider_is_paid(tmp_path: Path, groq: SimulatedGroq) -> None:
+def test_moderation_step_refuses_a_chat(tmp_path: Path, groq: SimulatedGroq) -> None:
     with extended("A step before the request is sent", tmp_path, groq) as service:
         refused = service.chat({"messages": [{"role": "user", "content": "Something forbidden"}]})
         assert (refused.status, refused.error["code"]) == (400, "content_blocked")

@@ -1,4 +1,4 @@
-"""What holds for every file of the project."""
+"""Consistency of the project's files: locks, settings, links."""
 
 import json
 import re
@@ -19,8 +19,8 @@ def tracked() -> list[Path]:
     return [PROJECT / name for name in listed.stdout.split("\0") if name]
 
 
-def test_no_file_names_the_host_of_a_registry() -> None:
-    """Where packages come from is the machine's business: a mirror needs no patch."""
+def test_no_file_names_a_package_registry() -> None:
+    """A machine with a mirror needs no patch."""
     hosts = ["pypi" + ".org", "python" + "hosted", "deb.debian" + ".org", "registry" + ".npmjs"]
     hosts += [f"{name}.io/" for name in ("docker", "ghcr", "gcr", "quay")]
     named = [path.name for path in tracked() for host in hosts if host in path.read_text(errors="replace")]
@@ -28,7 +28,7 @@ def test_no_file_names_the_host_of_a_registry() -> None:
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_pins_every_package_by_hash_and_names_no_index(name: str) -> None:
+def test_lock_pins_every_package_by_hash_and_names_no_index(name: str) -> None:
     text = (PROJECT / name).read_text()
     packages = re.split(r"\n(?=\w)", text.strip())
     assert packages
@@ -37,7 +37,7 @@ def test_a_lock_pins_every_package_by_hash_and_names_no_index(name: str) -> None
     assert "--index" not in text
 
 
-def test_the_lock_of_node_s_packages_pins_them_by_hash_and_names_no_host() -> None:
+def test_lock_of_node_pins_every_package_by_hash_and_names_no_host() -> None:
     text = (PROJECT / "tests" / "node" / "package-lock.json").read_text()
     packages = json.loads(text)["packages"]
     pinned = [package for name, package in packages.items() if name]
@@ -46,7 +46,7 @@ def test_the_lock_of_node_s_packages_pins_them_by_hash_and_names_no_host() -> No
     assert "://" not in text
 
 
-def test_the_locks_agree_with_each_other() -> None:
+def test_locks_agree_with_each_other() -> None:
     def pins(name: str) -> dict[str, str]:
         return dict(re.findall(r"^([\w.-]+)==(\S+)", (PROJECT / name).read_text(), re.MULTILINE))
 
@@ -54,7 +54,7 @@ def test_the_locks_agree_with_each_other() -> None:
     assert pins("requirements.txt").items() <= everything.items()
 
 
-def test_the_example_of_an_environment_names_real_settings() -> None:
+def test_env_example_names_existing_settings() -> None:
     text = (PROJECT / ".env.example").read_text()
     names = re.findall(r"^#? ?([A-Z_]{3,})=", text, re.MULTILINE)
     assert names

@@ -1,4 +1,4 @@
-"""What runs on GitHub agrees with the project, is pinned, and may do little."""
+"""GitHub workflows agree with the project, pin their actions, and have few permissions."""
 
 import re
 import tomllib
@@ -22,13 +22,13 @@ def supported() -> list[str]:
     return versions
 
 
-def test_everything_is_checked_on_every_python_that_is_supported() -> None:
+def test_checks_run_on_every_supported_python() -> None:
     checks = JOBS["checks"]
     assert checks["strategy"]["matrix"] == {"python": supported()}
     assert [step["run"] for step in checks["steps"] if "run" in step] == [".ci/run"]
 
 
-def test_the_image_is_of_a_python_that_is_supported_and_it_is_proved() -> None:
+def test_image_uses_a_supported_python_and_is_tested() -> None:
     base = re.findall(r"^FROM python:(3\.\d+)-slim", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
     assert set(base) <= set(supported())
     assert len(set(base)) == 1
@@ -38,7 +38,7 @@ def test_the_image_is_of_a_python_that_is_supported_and_it_is_proved() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_a_workflow_may_read_and_nothing_else(file: Any) -> None:
+def test_workflow_has_read_permission_only(file: Any) -> None:
     workflow = parse(file)
     assert workflow["permissions"] == {"contents": "read"}
     assert "concurrency" in workflow
@@ -48,13 +48,13 @@ def test_a_workflow_may_read_and_nothing_else(file: Any) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_an_action_is_pinned_to_a_commit_and_says_its_version(file: Any) -> None:
+def test_action_is_pinned_to_a_commit_with_its_version(file: Any) -> None:
     used = re.findall(r"uses: (.+)", file.read_text())
     assert used
     assert [each for each in used if not PINNED.fullmatch(each)] == []
 
 
-def test_a_checkout_leaves_no_credentials_behind() -> None:
+def test_checkout_does_not_persist_credentials() -> None:
     checkouts = [step for job in JOBS.values() for step in job["steps"] if "checkout@" in step.get("uses", "")]
     assert len(checkouts) == len(JOBS)
     assert all(step["with"] == {"persist-credentials": False} for step in checkouts)

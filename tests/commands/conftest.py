@@ -1,4 +1,4 @@
-"""`python -m app` without a process of its own."""
+"""`python -m app` in the process of the tests."""
 
 import sys
 from pathlib import Path
@@ -9,18 +9,18 @@ import pytest
 from app.__main__ import main
 
 
-class Answered(Protocol):
+class RunInProcess(Protocol):
     def __call__(self, *arguments: str, **env: str) -> tuple[int, str]:
-        """The exit code, and what was said on stderr."""
+        """Returns the exit code and stderr."""
 
 
 @pytest.fixture
-def answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Answered:
-    """Runs a command in this process, in an empty folder: for what is refused before anything is begun."""
+def run_in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunInProcess:
+    """Runs a command that ends while it parses its arguments or settings, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GROQ_STREAM_ENV_FILE", "read")
 
-    def answer(*arguments: str, **env: str) -> tuple[int, str]:
+    def run(*arguments: str, **env: str) -> tuple[int, str]:
         for name, value in env.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr("sys.argv", ["app", *arguments])
@@ -29,4 +29,4 @@ def answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         assert isinstance(ended.value.code, int)
         return ended.value.code, capsys.readouterr().err
 
-    return answer
+    return run

@@ -1,4 +1,4 @@
-"""What is printed at the start can be clicked."""
+"""The banner has working URLs."""
 
 import re
 import socket
@@ -9,7 +9,7 @@ import pytest
 
 from app.commands.banner import banner
 from app.core.config import Settings
-from tests.commands.newcomer import FREE_PORT
+from tests.commands.client import FREE_PORT
 from tests.support.ports import free_port
 from tests.support.processes import program
 
@@ -34,14 +34,14 @@ def urls(host: str) -> list[str]:
         ("localhost", "localhost"),
     ],
 )
-def test_addresses_are_shown_as_urls(host: str, shown: str) -> None:
+def test_banner_shows_addresses_as_urls(host: str, shown: str) -> None:
     page, chat, metrics, docs = urls(host)
     assert (page, chat) == (f"http://{shown}:8000", f"http://{shown}:8000/api/v1/chat/stream")
     assert (metrics, docs) == (f"http://{shown}:9464/metrics", f"http://{shown}:8000/docs")
 
 
-@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="there is no IPv6 here")
-def test_the_metrics_of_a_service_on_all_addresses_are_where_it_says(tmp_path: Path, http: httpx2.Client) -> None:
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_metrics_url_of_the_banner_works_on_all_addresses(tmp_path: Path, http: httpx2.Client) -> None:
     env = {**FREE_PORT, "METRICS_HOST": "::", "METRICS_PORT": str(free_port())}
     with program(["app"], cwd=tmp_path, env=env) as running:
         running.url()

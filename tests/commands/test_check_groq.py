@@ -1,4 +1,4 @@
-"""`check-groq` against the simulator: nothing differs, and what is made to differ is named."""
+"""`python -m app check-groq` against the simulator, which scripts differences."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def differing(output: str) -> set[str]:
 
 
 def catalogue(changed: str, change: dict[str, Any] | None) -> str:
-    """The simulator's, with one entry changed, or added, or left out."""
+    """The simulator's catalogue with one entry changed, added or removed."""
     entries = {name: model.entry() for name, model in MODELS.items()}
     entries[changed] = entries.get(changed, entries["groq/compound"]) | {"id": changed} | (change or {})
     if change is None:
@@ -47,7 +47,7 @@ def catalogue(changed: str, change: dict[str, Any] | None) -> str:
     return json.dumps({"object": "list", "data": list(entries.values())})
 
 
-def test_the_simulator_is_as_groq_is_assumed_to_be(groq: SimulatedGroq, tmp_path: Path) -> None:
+def test_simulator_passes_every_check(groq: SimulatedGroq, tmp_path: Path) -> None:
     before = groq.seen()
     code, output = check(groq.url, tmp_path)
     assert (code, differing(output)) == (0, set()), output
@@ -74,7 +74,7 @@ def test_the_simulator_is_as_groq_is_assumed_to_be(groq: SimulatedGroq, tmp_path
         ({"endpoint": "models", "status": 404}, OF_MODELS, "404: "),
     ],
 )
-def test_what_differs_is_named_with_what_was_found(
+def test_difference_is_named_with_the_response(
     groq: SimulatedGroq, tmp_path: Path, fault: dict[str, Any], names: set[str], found: str
 ) -> None:
     groq.fail(fault)
@@ -95,7 +95,7 @@ def test_what_differs_is_named_with_what_was_found(
         ("groq/compound", {"pricing": {"prompt": 0.1}}, "GET /models", "a price is no text"),
     ],
 )
-def test_a_catalogue_that_differs_is_noticed(
+def test_difference_of_the_catalogue_is_named(
     groq: SimulatedGroq, tmp_path: Path, changed: str, entry: dict[str, Any] | None, name: str, found: str
 ) -> None:
     groq.fail({"endpoint": "models", "body": catalogue(changed, entry)})
@@ -104,7 +104,7 @@ def test_a_catalogue_that_differs_is_noticed(
     assert found in output
 
 
-def test_of_a_server_that_is_no_groq_everything_differs(tmp_path: Path) -> None:
+def test_every_check_fails_against_another_server(tmp_path: Path) -> None:
     with recording() as other:
         other.body = b"[]"
         code, output = check(other.url, tmp_path)
@@ -113,7 +113,7 @@ def test_of_a_server_that_is_no_groq_everything_differs(tmp_path: Path) -> None:
     assert "Traceback" not in output
 
 
-def test_without_a_key_or_a_groq_it_says_so_in_a_sentence(tmp_path: Path) -> None:
+def test_missing_key_and_unreachable_groq_are_one_sentence(tmp_path: Path) -> None:
     code, output = run(["app", "check-groq"], cwd=tmp_path)
     assert (code, output.count("\n")) == (2, 1), output
     assert output.startswith("GROQ_API_KEY: set it")
@@ -127,7 +127,7 @@ ROW = re.compile(
 )
 
 
-def test_the_document_says_what_is_checked_and_names_tests_that_exist() -> None:
+def test_document_lists_the_checks_and_existing_tests() -> None:
     document = (PROJECT / "docs" / "groq.md").read_text()
     rows = [ROW.fullmatch(line) for line in document.splitlines() if line.startswith("| **")]
     assert all(rows)

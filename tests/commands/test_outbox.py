@@ -1,4 +1,4 @@
-"""`python -m app outbox`, over a real outbox."""
+"""`python -m app outbox`, on a real outbox."""
 
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +17,7 @@ DATABASE = "postgresql://db.example.org:5432/chats"
 ENV = {"DATABASE_URL": URL, "OUTBOX_DIR": "outbox"}
 
 
-def test_the_identity_of_a_database_has_no_user_and_no_password() -> None:
+def test_database_identity_has_no_credentials() -> None:
     def identity(url: str) -> str:
         return database_identity(Settings(_env_file=None, database_url=url))
 
@@ -28,7 +28,7 @@ def test_the_identity_of_a_database_has_no_user_and_no_password() -> None:
     assert len({identity(URL), identity(f"{URL}2"), identity(URL.replace("org", "org:5433"))}) == 3
 
 
-def test_what_waits_and_what_was_refused_is_listed_without_a_prompt(tmp_path: Path) -> None:
+def test_waiting_and_rejected_rows_are_listed_without_prompts(tmp_path: Path) -> None:
     folder, bad = tmp_path / "outbox", record(prompt="secret")
     leave(folder, [record(prompt="secret"), record(prompt="secret")], database=DATABASE)
     leave(folder, [record(prompt="secret")], database="postgresql://old/chats")
@@ -44,11 +44,11 @@ def test_what_waits_and_what_was_refused_is_listed_without_a_prompt(tmp_path: Pa
     assert "damaged-20261126T184000.000000.db is damaged" in output
 
 
-def test_an_outbox_that_is_empty_says_so(tmp_path: Path) -> None:
+def test_empty_outbox_is_reported(tmp_path: Path) -> None:
     assert run(["app", "outbox"], cwd=tmp_path, env=ENV) == (0, "rows that wait: 0\nrows that were refused: 0\n")
 
 
-def test_refused_rows_can_be_retried_and_rows_for_another_address_claimed(tmp_path: Path) -> None:
+def test_rejected_rows_are_retried_and_rows_of_another_database_claimed(tmp_path: Path) -> None:
     folder = tmp_path / "outbox"
     leave(folder, [record(prompt="moved")], database="postgresql://old/chats")
     with closing(outbox_file(folder, database=DATABASE)) as file:
@@ -59,7 +59,7 @@ def test_refused_rows_can_be_retried_and_rows_for_another_address_claimed(tmp_pa
         assert len(file.next_rows(max_rows=9, max_bytes=10**9)) == 2
 
 
-def test_an_export_can_be_imported_on_another_machine(tmp_path: Path) -> None:
+def test_export_is_imported_once_on_another_machine(tmp_path: Path) -> None:
     written = [record(prompt=f"{number}\u2028\x1b", messages=b"[\r\n{}]") for number in range(450)]
     leave(tmp_path / "outbox", [each.storable() for each in written], database=DATABASE)
     code, exported = run(["app", "outbox", "--export"], cwd=tmp_path, env=ENV)
@@ -73,7 +73,7 @@ def test_an_export_can_be_imported_on_another_machine(tmp_path: Path) -> None:
     assert sorted(prompts_in(tmp_path / "other")) == sorted(str(each.prompt) for each in written)
 
 
-def test_the_files_of_an_old_spool_are_imported_torn_lines_left_out(tmp_path: Path) -> None:
+def test_old_spool_is_imported_without_torn_lines(tmp_path: Path) -> None:
     old = tmp_path / "spool"
     (old / "rejected").mkdir(parents=True)
     lines = [msgspec.json.encode(record(prompt=prompt)) + b"\n" for prompt in ("one", "two", "refused")]
@@ -84,7 +84,7 @@ def test_the_files_of_an_old_spool_are_imported_torn_lines_left_out(tmp_path: Pa
     assert sorted(prompts_in(tmp_path / "outbox")) == ["one", "refused", "two"]
 
 
-def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
+def test_unusable_folder_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "outbox").touch()
     code, output = run(["app", "outbox"], cwd=tmp_path, env=ENV)
     assert (code, output.count("\n")) == (1, 1)

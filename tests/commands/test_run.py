@@ -1,4 +1,4 @@
-"""The one command, as a newcomer types it."""
+"""`python -m app` with default settings."""
 
 import json
 import re
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import httpx2
 
-from tests.commands.newcomer import FREE_PORT, chat
+from tests.commands.client import FREE_PORT, chat
 from tests.support.processes import program, run
 from tests.support.service import PATH
 
 
-def test_with_nothing_configured_a_chat_streams_and_its_row_can_be_shown(tmp_path: Path, http: httpx2.Client) -> None:
+def test_unconfigured_service_streams_a_chat_and_shows_its_row(tmp_path: Path, http: httpx2.Client) -> None:
     with program(["app"], cwd=tmp_path, env=FREE_PORT, fresh=True) as running:
         url = running.url()
         assert "a simulator stands in for Groq" in running.output
@@ -30,7 +30,7 @@ def test_with_nothing_configured_a_chat_streams_and_its_row_can_be_shown(tmp_pat
     assert "Traceback" not in running.output
 
 
-def test_what_it_says_to_try_next_works(tmp_path: Path, http: httpx2.Client) -> None:
+def test_commands_of_the_banner_work(tmp_path: Path, http: httpx2.Client) -> None:
     with program(["app"], cwd=tmp_path, env=FREE_PORT) as running:
         url = running.url()
         found = re.search(r"-d '(.*)'", running.output)
@@ -40,7 +40,7 @@ def test_what_it_says_to_try_next_works(tmp_path: Path, http: httpx2.Client) -> 
         assert http.get(f"{url}/docs").status_code == 200
 
 
-def test_a_second_run_finds_the_chats_of_the_first(tmp_path: Path, http: httpx2.Client) -> None:
+def test_chats_survive_a_restart(tmp_path: Path, http: httpx2.Client) -> None:
     ids = set()
     for _ in range(2):
         with program(["app"], cwd=tmp_path, env=FREE_PORT) as running:
@@ -49,15 +49,13 @@ def test_a_second_run_finds_the_chats_of_the_first(tmp_path: Path, http: httpx2.
     assert {json.loads(line)["id"] for line in output.splitlines()} == ids
 
 
-def test_a_proxy_in_the_environment_does_not_stand_between_the_service_and_its_simulator(
-    tmp_path: Path, http: httpx2.Client
-) -> None:
+def test_simulator_is_reached_without_the_proxy_of_the_environment(tmp_path: Path, http: httpx2.Client) -> None:
     env = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", **FREE_PORT}
     with program(["app"], cwd=tmp_path, env=env) as running:
         assert chat(http, running.url()).done
 
 
-def test_the_simulator_runs_on_its_own(tmp_path: Path, http: httpx2.Client) -> None:
+def test_simulator_runs_alone(tmp_path: Path, http: httpx2.Client) -> None:
     with program(["app.simulator", "--port", "0", "--free-tier"], cwd=tmp_path) as running:
         url = running.url()
         key = {"authorization": "Bearer x"}

@@ -1,15 +1,15 @@
-"""`make trace`: a chat's trace in the terminal."""
+"""`python -m app trace`."""
 
 import json
 from pathlib import Path
 
 import httpx2
 
-from tests.commands.newcomer import FREE_PORT, chat
+from tests.commands.client import FREE_PORT, chat
 from tests.support.processes import program, run
 
 
-def test_the_last_chat_s_trace_is_drawn_and_any_other_by_its_id(tmp_path: Path, http: httpx2.Client) -> None:
+def test_last_trace_is_drawn_and_others_by_id(tmp_path: Path, http: httpx2.Client) -> None:
     with program(["app"], cwd=tmp_path, env=FREE_PORT) as running:
         first, last = chat(http, running.url()), chat(http, running.url())
     code, output = run(["app", "trace"], cwd=tmp_path)
@@ -32,7 +32,7 @@ def test_the_last_chat_s_trace_is_drawn_and_any_other_by_its_id(tmp_path: Path, 
         assert other.startswith(f"trace {first.headers['traceresponse'].split('-')[1]}  chat {first.id}\n")
 
 
-def test_where_there_is_none_it_says_why(tmp_path: Path) -> None:
+def test_missing_trace_is_explained(tmp_path: Path) -> None:
     code, output = run(["app", "trace"], cwd=tmp_path)
     assert (code, output.count("\n")) == (1, 1)
     assert "no traces in data/traces.jsonl" in output
@@ -43,7 +43,7 @@ def test_where_there_is_none_it_says_why(tmp_path: Path) -> None:
     assert "no trace of some-id" in output
 
 
-def test_nothing_in_a_trace_can_steer_the_terminal(tmp_path: Path) -> None:
+def test_trace_cannot_control_the_terminal(tmp_path: Path) -> None:
     hostile = "\x1b[2J\x9b31m\r\n\u202e\u2028\ue000forged"
     ids = {"trace_id": "0x" + "a" * 32, "span_id": "0x" + "b" * 16}
     facts = {"chat.id": hostile, "chat.outcome": hostile, "error.type": hostile, "http.response.status_code": hostile}

@@ -1,64 +1,56 @@
-"""Whether the database answers, asked by many, with a database that the test holds up."""
+"""The cached ping of a database, with a fake database."""
 
 import asyncio
-from typing import Any
-
-import pytest
 
 from app.core.ping import _FRESH_S, CachedPing
 
 
-@pytest.fixture
-def anyio_backend(virtual_time: Any) -> Any:
-    return virtual_time
-
-
 class Database:
-    """Answers when it may, if it is well."""
+    """Answers once `may_answer` is set; fails unless `healthy`."""
 
     def __init__(self) -> None:
         self.may_answer = asyncio.Event()
-        self.well = True
-        self.asked = 0
+        self.healthy = True
+        self.pings = 0
 
     async def ping(self) -> None:
-        self.asked += 1
+        self.pings += 1
         await self.may_answer.wait()
-        if not self.well:
-            raise ConnectionError("away")
+        if not self.healthy:
+            raise ConnectionError("unavailable")
 
 
-async def test_however_many_ask_at_once_the_database_is_asked_once() -> None:
-    """Or they would take the connections that rows are written on."""
+async def test_concurrent_callers_share_one_ping() -> None:
+    """Otherwise they would take the connections that rows are written on."""
     database = Database()
-    heart = CachedPing(database.ping)
-    asking = [asyncio.ensure_future(heart.ok()) for _ in range(1000)]
+    cached_ping = CachedPing(database.ping)
+    callers = [asyncio.ensure_future(cached_ping.ok()) for _ in range(1000)]
     await asyncio.sleep(0.01)
-    assert database.asked == 1
+    assert database.pings == 1
     database.may_answer.set()
-    assert await asyncio.gather(*asking) == [True] * 1000
-    assert await heart.ok()
-    assert database.asked == 1
+    assert await asyncio.gather(*callers) == [True] * 1000
+    assert await cached_ping.ok()
+    assert database.pings == 1
 
 
-async def test_an_answer_is_good_for_a_while_and_not_for_ever() -> None:
+async def test_result_is_reused_for_a_second() -> None:
     database = Database()
     database.may_answer.set()
-    heart = CachedPing(database.ping)
-    assert await heart.ok()
-    database.well = False
-    assert await heart.ok()
+    cached_ping = CachedPing(database.ping)
+    assert await cached_ping.ok()
+    database.healthy = False
+    assert await cached_ping.ok()
     await asyncio.sleep(_FRESH_S)
-    assert not await heart.ok()
-    database.well = True
+    assert not await cached_ping.ok()
+    database.healthy = True
     await asyncio.sleep(_FRESH_S)
-    assert await heart.ok()
+    assert await cached_ping.ok()
 
 
-async def test_one_that_leaves_while_it_asks_leaves_the_question_to_the_next() -> None:
+async def test_cancelled_caller_does_not_cancel_the_ping_of_others() -> None:
     database = Database()
-    heart = CachedPing(database.ping)
-    first, second = (asyncio.ensure_future(heart.ok()) for _ in range(2))
+    cached_ping = CachedPing(database.ping)
+    first, second = (asyncio.ensure_future(cached_ping.ok()) for _ in range(2))
     await asyncio.sleep(0.01)
     first.cancel()
     await asyncio.sleep(0.01)
@@ -66,5 +58,5 @@ async def test_one_that_leaves_while_it_asks_leaves_the_question_to_the_next() -
     assert await second
 
 
-async def test_a_database_that_says_nothing_does_not_answer() -> None:
+async def test_ping_without_an_answer_fails_after_its_timeout() -> None:
     assert not await CachedPing(Database().ping).ok()

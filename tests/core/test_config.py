@@ -15,12 +15,12 @@ def settings(**values: object) -> Settings:
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
-def test_every_usual_spelling_of_a_postgresql_url_works(scheme: str) -> None:
+def test_common_postgresql_urls_are_accepted(scheme: str) -> None:
     url = settings(database_url=f"{scheme}://me:pw@host/db").database_url.get_secret_value()
     assert url == "postgresql+asyncpg://me:pw@host/db"
 
 
-def test_secrets_stay_out_of_what_is_printed() -> None:
+def test_repr_and_database_name_have_no_secrets() -> None:
     shown = settings(groq_api_key="gsk_1", database_url="postgresql://me:sesame@host:5432/db")
     assert "gsk_1" not in repr(shown)
     assert "sesame" not in repr(shown)
@@ -28,7 +28,7 @@ def test_secrets_stay_out_of_what_is_printed() -> None:
     assert settings(database_url="postgres://host/db?user=me&password=sesame").database_name == "postgresql://host/db"
 
 
-def test_what_is_wrong_is_explained_without_its_value() -> None:
+def test_invalid_settings_are_explained_without_their_values() -> None:
     with pytest.raises(ValidationError) as caught:
         settings(port="secret-1", stream_flush_ms=-5)
     assert explain(caught.value) == [
@@ -37,8 +37,8 @@ def test_what_is_wrong_is_explained_without_its_value() -> None:
     ]
 
 
-def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compose passes variables on that are not set as empty ones."""
+def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose passes variables that are not set as empty ones."""
     monkeypatch.setenv("GROQ_API_KEY", "")
     monkeypatch.setenv("PORT", "")
     assert settings().groq_api_key is None
@@ -56,9 +56,9 @@ print(first.groq_api_key.get_secret_value(), first.port, again.port, os.environ[
 """
 
 
-def test_a_dotenv_is_read_once_and_the_environment_wins(tmp_path: Path) -> None:
-    """A worker that is started later runs on what the others run on, whatever was written to the file meanwhile."""
-    (tmp_path / ".env").write_text("GROQ_API_KEY=from-file\nPORT=1\nSOMEBODY_ELSES=5\nOTEL_SERVICE_NAME=mine\n")
+def test_dotenv_is_read_once_and_the_environment_takes_precedence(tmp_path: Path) -> None:
+    """A worker that starts later has the settings of the others, even if the file has changed."""
+    (tmp_path / ".env").write_text("GROQ_API_KEY=from-file\nPORT=1\nUNRELATED=5\nOTEL_SERVICE_NAME=mine\n")
     (tmp_path / "show.py").write_text(SHOW)
     code, output = run(["show"], cwd=tmp_path, env={"PORT": "2"})
     assert (code, output) == (0, "from-file 2 2 mine\n")

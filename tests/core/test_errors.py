@@ -12,14 +12,14 @@ def every(kind: type[ServiceError]) -> list[type[ServiceError]]:
 
 
 @pytest.mark.parametrize("kind", every(ServiceError))
-def test_every_error_has_a_status_a_code_and_an_outcome(kind: type[ServiceError]) -> None:
+def test_every_error_has_status_code_and_outcome(kind: type[ServiceError]) -> None:
     error = kind("m", status=418) if issubclass(kind, UpstreamRejected) else kind("m")
     assert 400 <= error.status < 600
     assert error.outcome in Outcome
     assert error.envelope()["error"].keys() == {"message", "type", "code", "param"}
 
 
-def test_an_error_as_an_event_is_one_event_whatever_its_message() -> None:
+def test_error_event_is_one_event_for_any_message() -> None:
     event = error_event(InvalidRequest("two\n\nlines", param="p"))
     assert event.startswith(b"event: error\ndata: {")
     assert event.endswith(b"}\n\n")

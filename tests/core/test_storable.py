@@ -17,30 +17,30 @@ _JSON = st.recursive(
 
 
 @given(_JSON)
-def test_the_result_can_be_encoded_and_has_no_nul(value: Any) -> None:
+def test_result_is_valid_utf8_without_nul(value: Any) -> None:
     text = repr(storable(value))
     text.encode()
     assert "\\x00" not in text.replace("\\\\", "")
 
 
 @given(st.text())
-def test_text_that_can_be_stored_is_left_as_it_is(text: str) -> None:
+def test_storable_text_is_unchanged(text: str) -> None:
     assert storable(text) == text.replace("\x00", "\ufffd")
 
 
-def test_every_character_that_cannot_is_marked() -> None:
+def test_unstorable_characters_are_replaced() -> None:
     assert storable("\ud83d" + "\ude00") == "😀"
     assert storable({"a\x00": ["\ud800x", {"b": "\udfff"}]}) == {"a\ufffd": ["\ufffdx", {"b": "\ufffd"}]}
 
 
 @given(st.lists(_JSON), st.sampled_from([None, 1]))
-def test_json_that_was_not_read_is_stored_without_nul(value: list[Any], indent: int | None) -> None:
+def test_nul_escapes_in_raw_json_are_replaced(value: list[Any], indent: int | None) -> None:
     value = json.loads(json.dumps(storable(value)))
     written = json.dumps([value, "\x00 \\x00 \\u0000 \\\\u0000", {"\x00": 1}], indent=indent).encode()
     stored = bytes(storable(Raw(written)))
     assert json.loads(stored) == [value, "\ufffd \\x00 \\u0000 \\\\u0000", {"\ufffd": 1}]
 
 
-def test_json_that_can_be_stored_is_not_copied() -> None:
+def test_storable_raw_json_is_not_copied() -> None:
     raw = Raw(b'{"a": "\\\\ \xc3\xa9"}')
     assert storable(raw) is raw

@@ -1,4 +1,4 @@
-"""One timer for many short waits."""
+"""One reusable timer for many short waits."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ async def test_a_wait_beyond_the_limit_raises_timeout_error() -> None:
 
 
 async def test_each_wait_has_its_own_limit() -> None:
-    """Ten of them may take longer than one, and the last may be shorter than those before it."""
+    """Ten waits may take longer than one limit, and the next may have a shorter one."""
     timeout, started = ReusableTimeout(), time.monotonic()
     for _ in range(10):
         with timeout.limit(0.1):

@@ -1,4 +1,4 @@
-"""The request."""
+"""The body of a chat request."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def request(**body: Any) -> ChatRequest:
     return parsed({"messages": [{"role": "user", "content": "Hi"}]} | body, ChatRequest)
 
 
-def test_the_prompt_is_the_last_word_of_the_user() -> None:
+def test_prompt_is_the_text_of_the_last_user_message() -> None:
     turns = [
         {"role": "user", "content": "first"},
         {"role": "user", "content": [{"type": "image_url", "image_url": {}}, {"type": "text", "text": "last"}]},
@@ -26,7 +26,7 @@ def test_the_prompt_is_the_last_word_of_the_user() -> None:
     assert request(messages=[{"role": "user", "content": None}]).prompt() == ""
 
 
-def test_fields_that_we_do_not_know_are_kept_as_they_are() -> None:
+def test_unknown_fields_are_unchanged() -> None:
     body = as_objects(request(logprobs=False, extra={"a": [1, 2.0, "x"]}).body)
     assert body["logprobs"] is False
     assert body["extra"] == {"a": [1, 2.0, "x"]}
@@ -34,19 +34,19 @@ def test_fields_that_we_do_not_know_are_kept_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("store", [True, False, None])
-def test_store_is_ours_and_not_groqs(*, store: bool | None) -> None:
+def test_store_is_not_part_of_the_upstream_body(*, store: bool | None) -> None:
     chat = request(store=store, temperature=1)
     assert chat.store is store
     assert chat.upstream_body == {name: value for name, value in chat.body.items() if name != "store"}
 
 
 @pytest.mark.parametrize("store", ["false", 0, "no", {}])
-def test_store_is_a_boolean(store: Any) -> None:
-    """Text that looks like `false` must not store what its sender wants forgotten."""
+def test_store_must_be_a_boolean(store: Any) -> None:
+    """The text `"false"` must not count as true: its sender wants no row."""
     with pytest.raises(InvalidRequest, match="valid boolean"):
         request(store=store)
 
 
 @given(REQUESTS)
-def test_json_of_any_shape_is_refused_or_can_be_sent_on(body: Any) -> None:
+def test_any_json_is_refused_or_can_be_forwarded(body: Any) -> None:
     is_refused_or_can_travel(body)

@@ -1,4 +1,4 @@
-"""What parsing a body would cost is known before it is parsed."""
+"""The scan that bounds the cost of parsing a body, before it is parsed."""
 
 import json
 from typing import Any
@@ -21,12 +21,12 @@ _INDENTS = st.sampled_from([None, 0, 2])
 
 
 def count(value: Any) -> int:
-    """The values in it, itself included."""
+    """The number of values in it, itself included."""
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
     return 1 + sum(map(count, children))
 
 
-def is_let_in(data: bytes, max_values: int, cut: int = 0) -> bool:
+def is_accepted(data: bytes, max_values: int, cut: int = 0) -> bool:
     scan = JsonScan(max_values)
     try:
         for piece in (data[:cut], data[cut:]):
@@ -38,17 +38,15 @@ def is_let_in(data: bytes, max_values: int, cut: int = 0) -> bool:
 
 
 @given(_SHAPES, _INDENTS, st.integers(0, 200))
-def test_values_are_counted_whatever_strings_hold_and_wherever_a_body_is_cut(
-    value: Any, indent: int | None, cut: int
-) -> None:
-    """An empty object counts as two, which is what it costs."""
+def test_values_are_counted_for_any_strings_and_any_split(value: Any, indent: int | None, cut: int) -> None:
+    """An empty object counts as two values."""
     data = json.dumps(value, indent=indent, ensure_ascii=False).encode()
-    assert is_let_in(data, 2 * count(value), cut)
-    assert not is_let_in(data, count(value) - 1, cut)
+    assert is_accepted(data, 2 * count(value), cut)
+    assert not is_accepted(data, count(value) - 1, cut)
 
 
 @pytest.mark.parametrize("data", [rb'{"a\\":["\"[","\\\"{",1],"":{}}', rb'["\\","[\\\\","{"]'])
-def test_wherever_a_body_is_cut_the_same_is_outside_of_its_strings(data: bytes) -> None:
+def test_strings_are_recognised_for_any_split(data: bytes) -> None:
     def outside(*pieces: bytes) -> bytes:
         scan = JsonScan(100)
         for piece in pieces:
@@ -62,52 +60,52 @@ def test_wherever_a_body_is_cut_the_same_is_outside_of_its_strings(data: bytes) 
 
 
 @given(JSON, st.integers(0, 200))
-def test_no_json_that_the_standard_library_writes_is_refused_for_its_numbers(value: Any, cut: int) -> None:
+def test_numbers_written_by_the_standard_library_are_accepted(value: Any, cut: int) -> None:
     try:
         data = json.dumps(value, allow_nan=False).encode()
     except ValueError:
-        assert not is_let_in(json.dumps(value).encode(), 10_000, cut)
+        assert not is_accepted(json.dumps(value).encode(), 10_000, cut)
     else:
-        assert is_let_in(data, 10_000, cut)
+        assert is_accepted(data, 10_000, cut)
 
 
 @given(st.binary(max_size=300), st.integers(0, 300))
-def test_any_bytes_are_read_or_refused(data: bytes, cut: int) -> None:
-    is_let_in(data, 1000, cut)
+def test_any_bytes_are_accepted_or_refused(data: bytes, cut: int) -> None:
+    is_accepted(data, 1000, cut)
 
 
-def test_one_string_is_one_value_whatever_it_holds() -> None:
+def test_string_counts_as_one_value() -> None:
     for words in ("[{,", '"', "\\", '\\"', "\\\\", "😀[", "\n"):
-        assert is_let_in(json.dumps({"messages": words * 2**19}).encode(), 10)
+        assert is_accepted(json.dumps({"messages": words * 2**19}).encode(), 10)
 
 
-def test_ten_thousand_messages_are_let_in_and_four_megabytes_of_anything_else_are_not() -> None:
+def test_ten_thousand_messages_are_accepted_and_four_megabytes_of_values_refused() -> None:
     messages = [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}] * 10_000
-    assert is_let_in(json.dumps({"messages": messages}).encode(), 100_000)
+    assert is_accepted(json.dumps({"messages": messages}).encode(), 100_000)
     for item in (b"{}", b"[" * 50 + b"]" * 50, b"1", b'""', b'{"a":1}', b"null", b" [ ] "):
         data = b'{"x":[' + b",".join([item] * (2**22 // (len(item) + 1))) + b"]}"
-        assert not is_let_in(data, 40_000)
-    assert not is_let_in(b'"' * 2**22, 100_000), "strings without commas, which are no JSON"
+        assert not is_accepted(data, 40_000)
+    assert not is_accepted(b'"' * 2**22, 100_000), "strings without commas, which are no JSON"
 
 
-def test_too_many_values_are_refused_before_all_of_them_have_come() -> None:
+def test_too_many_values_are_refused_before_the_body_ends() -> None:
     scan = JsonScan(1000)
     with pytest.raises(BodyTooLarge, match="more than 1000 JSON values"):
         scan.feed(b'{"x":[' + b"1," * 1000)
 
 
-def test_depth_is_that_of_the_brackets() -> None:
-    for depth, is_let in ((MAX_DEPTH, True), (MAX_DEPTH + 1, False), (5000, False)):
-        assert is_let_in(b"[" * depth + b"]" * depth, 10_000) is is_let
-        assert is_let_in(b'{"x":' * depth + b'"[["' + b"}" * depth, 10_000) is is_let
-    assert is_let_in(b"[" + b",".join([b"[[]]"] * 1000) + b"]", 10_000), "many, and not deep"
+def test_depth_counts_brackets_outside_of_strings() -> None:
+    for depth, accepted in ((MAX_DEPTH, True), (MAX_DEPTH + 1, False), (5000, False)):
+        assert is_accepted(b"[" * depth + b"]" * depth, 10_000) is accepted
+        assert is_accepted(b'{"x":' * depth + b'"[["' + b"}" * depth, 10_000) is accepted
+    assert is_accepted(b"[" + b",".join([b"[[]]"] * 1000) + b"]", 10_000), "many, and not deep"
 
 
 @pytest.mark.parametrize(
     "number", ["0", "-0.0", "1E5", "1e308", "-1.5e-300", "1" * 4300, "0.1" + "0" * 300, "1e-307", "0e-999", "1" * 300]
 )
-def test_numbers_that_can_be_kept_are_let_in(number: str) -> None:
-    assert is_let_in(b'{"x":[%s]}' % number.encode(), 100)
+def test_numbers_within_double_range_are_accepted(number: str) -> None:
+    assert is_accepted(b'{"x":[%s]}' % number.encode(), 100)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +113,6 @@ def test_numbers_that_can_be_kept_are_let_in(number: str) -> None:
     [*("NaN", "Infinity", "-Infinity", "1e309", "-1e999", "1e-999", "0e9999", "1" * 4301, "0." + "1" * 5000),
      "9" * 250 + "e99", "0" * 250 + "." + "0" * 200 + "1e-200"],
 )  # fmt: skip
-def test_numbers_that_no_double_holds_are_refused(number: str) -> None:
-    assert not is_let_in(b'{"x":[%s]}' % number.encode(), 100)
-    assert is_let_in(b'{"x":"%s"}' % number.encode(), 100), "in a string it is text"
+def test_numbers_outside_of_double_range_are_refused(number: str) -> None:
+    assert not is_accepted(b'{"x":[%s]}' % number.encode(), 100)
+    assert is_accepted(b'{"x":"%s"}' % number.encode(), 100), "in a string it is text"

@@ -1,4 +1,4 @@
-"""A provider and a record store whose every step a test decides. They behave like the real ones."""
+"""A provider and a record store that tests control. They behave like the real ones."""
 
 import asyncio
 import time

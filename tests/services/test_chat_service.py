@@ -205,9 +205,9 @@ async def test_every_admitted_chat_is_metered_once() -> None:
         await sut.run()
         assert sut.meter.records == [sut.record]
         assert sut.record.outcome is outcome
-    left = ServiceUnderTest(WORD, WORD, END)
-    async with aclosing(left.stream()) as blocks:
+    disconnected = ServiceUnderTest(WORD, WORD, END)
+    async with aclosing(disconnected.stream()) as blocks:
         await anext(blocks)
-    assert left.meter.records == [left.record]
-    assert left.record.outcome is Outcome.CLIENT_DISCONNECTED
-    assert left.record.completion_tokens == 1
+    assert disconnected.meter.records == [disconnected.record]
+    assert disconnected.record.outcome is Outcome.CLIENT_DISCONNECTED
+    assert disconnected.record.completion_tokens == 1

@@ -1,4 +1,4 @@
-"""Which chats are admitted, which wait, and which are refused at once."""
+"""Admission of chats: slots, the queue, space for rows."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ ROW = 100
 
 
 class Limits:
-    """An admission of two chats, with as much space for rows as the test says."""
+    """An admission with two slots, over a fake store."""
 
     def __init__(self, **limits: Any) -> None:
         self.drain = Drain()
@@ -36,7 +36,7 @@ class Limits:
         self.admission.leave(ROW)
 
 
-async def test_a_free_slot_goes_to_the_caller_that_waited_longest() -> None:
+async def test_free_slot_goes_to_the_longest_waiting_caller() -> None:
     limits = Limits()
     await limits.enter(2)
     first, second = await limits.waiting(2)
@@ -75,8 +75,8 @@ async def test_waiting_for_a_slot_is_bounded() -> None:
 async def test_a_cancelled_wait_gives_its_turn_to_the_next_caller() -> None:
     limits = Limits()
     await limits.enter(2)
-    left, next_one = await limits.waiting(2)
-    left.cancel()
+    cancelled, next_one = await limits.waiting(2)
+    cancelled.cancel()
     await asyncio.sleep(0)
     limits.leave()
     await asyncio.wait_for(next_one, 1)
@@ -85,9 +85,9 @@ async def test_a_cancelled_wait_gives_its_turn_to_the_next_caller() -> None:
 async def test_a_slot_given_to_a_cancelled_wait_is_not_lost() -> None:
     limits = Limits()
     await limits.enter(2)
-    left, next_one = await limits.waiting(2)
+    cancelled, next_one = await limits.waiting(2)
     limits.leave()  # the first caller has the slot now, and is cancelled before it resumes
-    left.cancel()
+    cancelled.cancel()
     await asyncio.wait_for(next_one, 1)
     limits.leave()
     limits.leave()

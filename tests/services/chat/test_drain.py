@@ -1,4 +1,4 @@
-"""How the service stops, with a Groq whose every move the test decides."""
+"""The drain, with a fake provider on a fake clock."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ async def test_a_chat_that_never_waits_is_ended_too() -> None:
 async def test_before_the_first_block_the_drain_is_a_503() -> None:
     sut = ServiceUnderTest(asyncio.Event(), WORD)
     sut.drain.start(grace_s=30)
-    sut.drain.started = False  # it came in an instant before
+    sut.drain.started = False  # the chat was admitted just before
     running = asyncio.ensure_future(sut.run())
     await asyncio.sleep(0.01)
     sut.drain.expire()
@@ -64,7 +64,7 @@ async def test_before_the_first_block_the_drain_is_a_503() -> None:
 
 
 async def test_a_connection_closed_after_the_drain_is_not_a_disconnect() -> None:
-    """A server that cancels what is blocked in sending is not told apart from a client that leaves by anything else."""
+    """A server that cancels a blocked write looks like a client that disconnects, except for the drain."""
     sut = ServiceUnderTest(WORD, WORD, END)
     async with aclosing(sut.stream()) as blocks:
         await anext(blocks)

@@ -1,4 +1,4 @@
-"""How long a chat waits for Groq, with a Groq that the test lets speak."""
+"""Timeouts and keepalives of a chat, with a fake provider on a fake clock."""
 
 import asyncio
 import json
@@ -19,9 +19,9 @@ def message(event: bytes) -> str:
 
 
 async def test_keepalive_comments_are_sent_during_a_long_silence() -> None:
-    speak = asyncio.Event()
-    sut = ServiceUnderTest(WORD, speak, WORD, END, stream_keepalive_s=0.03)
-    asyncio.get_running_loop().call_later(0.1, speak.set)
+    resume = asyncio.Event()
+    sut = ServiceUnderTest(WORD, resume, WORD, END, stream_keepalive_s=0.03)
+    asyncio.get_running_loop().call_later(0.1, resume.set)
     first, *comments, last_word, done = await sut.run()
     assert (first, last_word, done) == (WORD.data, WORD.data, b"data: [DONE]\n\n")
     assert set(comments) == {KEEPALIVE}
@@ -32,17 +32,17 @@ async def test_keepalive_comments_are_sent_during_a_long_silence() -> None:
 
 
 async def test_no_keepalive_before_the_first_block() -> None:
-    """It would be a 200 for a chat that may yet fail."""
-    speak = asyncio.Event()
+    """A keepalive would send status 200 for a chat that may still fail."""
+    resume = asyncio.Event()
     sut = ServiceUnderTest(WORD, END, stream_keepalive_s=0.01)
     open_at_once = sut.upstream.open
 
     async def open_late(*args: object, **kwargs: object) -> object:
-        await speak.wait()
+        await resume.wait()
         return await open_at_once(*args, **kwargs)  # type: ignore[arg-type]
 
     sut.upstream.open = open_late  # type: ignore[method-assign,assignment]
-    asyncio.get_running_loop().call_later(0.05, speak.set)
+    asyncio.get_running_loop().call_later(0.05, resume.set)
     assert (await sut.run())[0] == WORD.data
 
 
@@ -73,8 +73,8 @@ async def test_chat_timeout_before_the_first_block_is_a_504() -> None:
     assert sut.record.http_status == 504
 
 
-async def test_an_answer_that_is_too_long_is_ended() -> None:
-    """A row has to hold it, and so has the memory until then."""
+async def test_answer_over_the_limit_ends_the_chat() -> None:
+    """It has to fit into memory and into a row."""
     sut = ServiceUnderTest(*[WORD] * 100, END, chat_max_answer_bytes=20)
     *words, last = await sut.run()
     assert len(words) == 6

@@ -1,4 +1,4 @@
-"""The times of one chat, with a clock that the test sets."""
+"""The times of one chat, with given moments."""
 
 import pytest
 

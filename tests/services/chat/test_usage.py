@@ -16,7 +16,7 @@ REFUSED_IN_THE_STREAM = Attempt(model="m", started=1, status=200, error=Upstream
 FAILED = Attempt(model="m", started=1, status=503, error=UpstreamUnavailable("busy"))
 UNANSWERED = Attempt(model="m", started=1, error=UpstreamTimeout("nothing"))
 PROMISED = Attempt(model="m", started=1, status=200, error=UpstreamTimeout("no first byte"))
-LEFT = Attempt(model="m", started=1, error=asyncio.CancelledError())
+CANCELLED = Attempt(model="m", started=1, error=asyncio.CancelledError())
 ANSWERED = Attempt(model="m", started=1, status=200)
 
 
@@ -27,7 +27,7 @@ def usage_after(*attempts: Attempt, chunks: int = 0, answer_bytes: int = 0) -> U
     return estimated_usage(timing.attempts, chunks_with_text=chunks, body_bytes=4000, answer_bytes=answer_bytes)
 
 
-@pytest.mark.parametrize("attempts", [[ANSWERED], [PROMISED], [LEFT], [FAILED, LEFT], [PROMISED, FAILED]])
+@pytest.mark.parametrize("attempts", [[ANSWERED], [PROMISED], [CANCELLED], [FAILED, CANCELLED], [PROMISED, FAILED]])
 def test_an_attempt_that_was_worked_on_has_used_the_prompt(attempts: list[Attempt]) -> None:
     assert usage_after(*attempts) == Usage(1000, 0)
 

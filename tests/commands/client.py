@@ -1,4 +1,4 @@
-"""The service as a newcomer runs it."""
+"""A client of a service that `python -m app` has started."""
 
 import httpx2
 

@@ -1,4 +1,4 @@
-"""What cannot be done is said in one sentence, and the exit code is not 0."""
+"""Commands that cannot run print one sentence and exit with an error code."""
 
 import socket
 from pathlib import Path
@@ -8,12 +8,12 @@ import pytest
 
 from app.core.config import Settings
 from app.serving.checks import production_problems
-from tests.commands.conftest import Answered
-from tests.commands.newcomer import FREE_PORT, chat
+from tests.commands.client import FREE_PORT, chat
+from tests.commands.conftest import RunInProcess
 from tests.support.processes import PROJECT, program, run
 
 
-def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+def test_port_in_use_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         code, output = run(["app"], cwd=tmp_path, env={"PORT": str(port)})
@@ -26,7 +26,7 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "chats"])
-def test_a_process_with_a_bad_setting_ends_with_one_sentence(tmp_path: Path, command: str) -> None:
+def test_process_with_an_invalid_setting_exits_with_one_sentence(tmp_path: Path, command: str) -> None:
     code, output = run(["app", command], cwd=tmp_path, env={"PORT": "eight"})
     assert (code, output.count("\n")) == (2, 1)
     assert output.startswith("PORT: Input should be a valid integer")
@@ -53,8 +53,10 @@ def test_a_process_with_a_bad_setting_ends_with_one_sentence(tmp_path: Path, com
         ("DRAIN_TIMEOUT_S", "inf", "DRAIN_TIMEOUT_S: Input should be a finite number"),
     ],
 )
-def test_a_bad_setting_is_one_sentence(answered: Answered, command: str, name: str, value: str, words: str) -> None:
-    code, output = answered(command, **{name: value})
+def test_invalid_setting_is_one_sentence(
+    run_in_process: RunInProcess, command: str, name: str, value: str, words: str
+) -> None:
+    code, output = run_in_process(command, **{name: value})
     assert code == 2
     assert output.startswith(words)
     assert output.count("\n") == 1
@@ -62,9 +64,9 @@ def test_a_bad_setting_is_one_sentence(answered: Answered, command: str, name: s
 
 
 @pytest.mark.parametrize("option", ["foo=1", "socket_timeout=soon", "retry=1", "protocol=9"])
-def test_an_option_of_redis_that_cannot_be_is_one_sentence(answered: Answered, option: str) -> None:
+def test_unknown_option_of_redis_is_one_sentence(run_in_process: RunInProcess, option: str) -> None:
     env = {"REDIS_URL": f"redis://:secret@127.0.0.1/0?{option}", "QUOTA_STREAMS": "1"}
-    code, output = answered("run", **env)
+    code, output = run_in_process("run", **env)
     assert code == 2
     assert output.startswith("REDIS_URL: redis-py does not know an option")
     assert output.count("\n") == 1
@@ -80,7 +82,7 @@ def test_an_option_of_redis_that_cannot_be_is_one_sentence(answered: Answered, o
         ("chats", "nowhere.invalid:5432"),
     ],
 )
-def test_an_unreachable_database_is_one_sentence(tmp_path: Path, command: str, host: str) -> None:
+def test_unreachable_database_is_one_sentence(tmp_path: Path, command: str, host: str) -> None:
     env = {"DATABASE_URL": f"postgresql+asyncpg://me:secret@{host}/chats", **FREE_PORT}
     code, output = run(["app", command], cwd=tmp_path, env=env)
     assert code == 1
@@ -89,7 +91,7 @@ def test_an_unreachable_database_is_one_sentence(tmp_path: Path, command: str, h
     assert "secret" not in output
 
 
-def test_an_outbox_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_unwritable_outbox_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     env = {"OUTBOX_DIR": "file", "DATABASE_URL": "postgresql://me@127.0.0.1:9/chats", **FREE_PORT}
     code, output = run(["app"], cwd=tmp_path, env=env)
@@ -98,14 +100,14 @@ def test_an_outbox_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> Non
     assert output.count("\n") == 1
 
 
-def test_the_database_of_compose_gets_a_hint(tmp_path: Path) -> None:
+def test_database_host_of_compose_adds_a_hint(tmp_path: Path) -> None:
     code, output = run(["app", "migrate"], cwd=tmp_path, env={"DATABASE_URL": "postgresql://me:x@db:5432/chats"})
     assert code == 1
     assert "inside docker compose" in output
 
 
-def test_an_address_of_the_other_family_works_or_is_one_sentence(tmp_path: Path, http: httpx2.Client) -> None:
-    """A machine may have no IPv6; the address is understood all the same."""
+def test_ipv6_host_works_or_is_one_sentence(tmp_path: Path, http: httpx2.Client) -> None:
+    """The machine may have no IPv6."""
     with program(["app"], cwd=tmp_path, env={"HOST": "::1", **FREE_PORT}) as running:
         try:
             url = running.url()
@@ -130,8 +132,8 @@ def test_a_server_that_cannot_run_on_its_settings_says_so(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("command", [["app"], UVICORN, GUNICORN], ids=["make run", "uvicorn", "gunicorn"])
-def test_production_says_all_that_it_does_not_run_without_at_once(tmp_path: Path, command: list[str]) -> None:
-    """And nothing else: neither a warning about what it refuses, nor a traceback."""
+def test_production_lists_every_missing_setting_at_once(tmp_path: Path, command: list[str]) -> None:
+    """No warning and no traceback are printed beside them."""
     (tmp_path / "file").touch()
     env = {"APP_ENV": "production", "OUTBOX_DIR": "file", "PORT": "eight", "HOME": str(tmp_path)}
     simulator = {"GROQ_SIMULATOR_URL": "http://127.0.0.1:9/openai/v1"}
@@ -147,8 +149,8 @@ def test_production_says_all_that_it_does_not_run_without_at_once(tmp_path: Path
 
 
 @pytest.mark.parametrize("command", [["app"], UVICORN, GUNICORN], ids=["make run", "uvicorn", "gunicorn"])
-def test_production_does_not_start_on_an_outbox_that_cannot_be_written(tmp_path: Path, command: list[str]) -> None:
-    """With all else as it should be; a Groq on this machine is nobody's business."""
+def test_production_does_not_start_with_an_unwritable_outbox(tmp_path: Path, command: list[str]) -> None:
+    """All other settings are valid; Groq may be reached over HTTP on this machine."""
     (tmp_path / "file").touch()
     env = {
         "APP_ENV": "production",
@@ -167,19 +169,25 @@ def test_production_does_not_start_on_an_outbox_that_cannot_be_written(tmp_path:
 
 
 @pytest.mark.parametrize("url", ["http://simulator:9100/openai/v1", "http://10.0.0.1", "http://127.0.0.1.example"])
-def test_production_sends_its_key_and_prompts_to_nobody_in_clear(url: str) -> None:
-    """But to this machine, on which nobody listens in between."""
+def test_production_requires_https_for_remote_upstreams(url: str) -> None:
+    """Keys and prompts may be sent unencrypted within this machine only."""
     env = {"api_keys": "me:a-secret", "groq_api_key": "k", "database_url": "postgresql://me@db/chats"}
-    for base_url, said in ((url, ["GROQ_BASE_URL"]), *((here, []) for here in HERE)):
+    for base_url, expected in ((url, ["GROQ_BASE_URL"]), *((allowed, []) for allowed in ALLOWED_URLS)):
         settings = Settings(_env_file=None, app_env="production", groq_base_url=base_url, **env)  # type: ignore[arg-type]
-        assert [sentence.partition(":")[0] for sentence in production_problems(settings)] == said
+        assert [sentence.partition(":")[0] for sentence in production_problems(settings)] == expected
         assert production_problems(settings.model_copy(update={"app_env": "development"})) == []
 
 
-HERE = ["http://127.0.0.1:9/v1", "http://127.9.9.9", "http://[::1]:9", "http://localhost:9", "https://api.groq.com"]
+ALLOWED_URLS = [
+    "http://127.0.0.1:9/v1",
+    "http://127.9.9.9",
+    "http://[::1]:9",
+    "http://localhost:9",
+    "https://api.groq.com",
+]
 
 
-def test_what_is_wrong_is_not_called_missing_as_well(tmp_path: Path) -> None:
+def test_invalid_setting_is_not_also_reported_as_missing(tmp_path: Path) -> None:
     env = {"APP_ENV": "production", "API_KEYS": "a-secret", "GROQ_API_KEY": "ключ", "DATABASE_URL": "mysql://a"}
     code, output = run(["app"], cwd=tmp_path, env=env)
     assert code == 2
@@ -188,8 +196,8 @@ def test_what_is_wrong_is_not_called_missing_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["ALL_PROXY", "https_proxy"])
-def test_a_proxy_that_cannot_be_used_is_one_sentence(tmp_path: Path, name: str) -> None:
-    """Without a key there is a simulator, which is never reached through a proxy."""
+def test_unsupported_proxy_is_one_sentence(tmp_path: Path, name: str) -> None:
+    """A key is set: the simulator is never reached through a proxy."""
     env = {name: "socks5://user:secret@127.0.0.1:1080", "GROQ_API_KEY": "k", **FREE_PORT}
     code, output = run(["app"], cwd=tmp_path, env=env)
     assert code == 2

@@ -1,4 +1,4 @@
-"""A record without what people and models wrote."""
+"""Records without content."""
 
 import dataclasses
 from typing import Any
@@ -9,10 +9,10 @@ from app.core.record import FACTS, NO_COLUMNS, NO_MESSAGES, ChatRecord, without_
 from app.db.models import ChatLog
 from tests.support.records import record
 
-MARK = "a-word-of-mine"
+MARK = "secret-text"
 
 
-def test_facts_stay_and_everything_else_is_null() -> None:
+def test_without_content_only_facts_remain() -> None:
     full = record()
     bare = without_content(full)
     for name in {field.name for field in dataclasses.fields(full)} - NO_COLUMNS - {"params"}:
@@ -21,13 +21,13 @@ def test_facts_stay_and_everything_else_is_null() -> None:
     assert (bare.route, bare.traceparent, bare.details) == (full.route, full.traceparent, full.details)
 
 
-def test_each_fact_is_a_column_and_each_other_column_may_be_null() -> None:
+def test_facts_are_columns_and_all_other_columns_are_nullable() -> None:
     columns = ChatLog.__table__.columns
     assert set(columns.keys()) >= FACTS
     assert all(column.nullable for column in columns if column.key not in FACTS | {"params"})
 
 
-def test_a_column_that_nobody_has_listed_is_content() -> None:
+def test_unlisted_column_counts_as_content() -> None:
     @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
     class WithColumn(ChatRecord):
         end_user: str | None = None
@@ -58,15 +58,15 @@ PLAIN: dict[str, Any] = {
 }
 
 
-def test_parameters_that_are_plain_facts_stay() -> None:
+def test_plain_parameters_remain() -> None:
     assert without_content(record(params=PLAIN)).params == PLAIN
 
 
 @pytest.mark.parametrize("name", [*PLAIN, "tools", "tool_choice", "response_format", "stop", "user", "metadata", "new"])
 @pytest.mark.parametrize("value", [MARK, [MARK], {MARK: 1}, {"include_usage": MARK}, {"include_usage": True, MARK: 1}])
-def test_no_parameter_holds_text(name: str, value: Any) -> None:
+def test_text_is_removed_from_every_parameter(name: str, value: Any) -> None:
     assert MARK not in str(without_content(record(params={name: value})).params)
 
 
-def test_a_number_of_an_unknown_parameter_goes_too() -> None:
+def test_unknown_parameter_is_removed() -> None:
     assert without_content(record(params={"new": 1, "temperature": None})).params == {}

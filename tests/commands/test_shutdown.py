@@ -1,4 +1,4 @@
-"""How it stops: in good order, after the grace period, or at once."""
+"""Shutdown of `python -m app`: after the running chats, after the drain timeout, or at the second signal."""
 
 import json
 import signal
@@ -11,16 +11,15 @@ import pytest
 
 from app.core.config import Settings
 from app.db.migrate import upgrade
-from tests.commands.newcomer import FREE_PORT, chat
+from tests.commands.client import FREE_PORT, chat
 from tests.support.ports import free_port
 from tests.support.processes import program, run
 from tests.support.service import PATH
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_it_stops_in_good_order_and_the_running_chat_ends_first(
-    tmp_path: Path, http: httpx2.Client, how: signal.Signals
-) -> None:
+def test_shutdown_waits_for_the_running_chat(tmp_path: Path, http: httpx2.Client, how: signal.Signals) -> None:
     with program(["app"], cwd=tmp_path, env=FREE_PORT, fresh=True) as running:
         url = running.url()
         with http.stream("POST", url + PATH, json={"messages": [{"role": "user", "content": "Hello"}]}) as response:
@@ -33,15 +32,15 @@ def test_it_stops_in_good_order_and_the_running_chat_ends_first(
     assert "Traceback" not in running.output
 
 
-def test_a_stream_that_outlasts_the_grace_period_has_its_row(tmp_path: Path, http: httpx2.Client) -> None:
-    """The server cancels it and goes on closing; the row is written before the database is closed."""
+def test_stream_beyond_the_drain_timeout_has_its_row(tmp_path: Path, http: httpx2.Client) -> None:
+    """The row is stored before the database is closed."""
     with program(["app.simulator", "--port", "0"], cwd=tmp_path) as groq:
         http.put(groq.url().removesuffix("/openai/v1") + "/faults", json={"faults": [{"tokens_per_s": 5}]})
         env = {"DRAIN_TIMEOUT_S": "1", "GROQ_SIMULATOR_URL": groq.url(), **FREE_PORT}
         with program(["app"], cwd=tmp_path, env=env) as running:
             body = {"messages": [{"role": "user", "content": "Hello"}]}
             with http.stream("POST", running.url() + PATH, json=body) as response:
-                pieces = response.iter_raw()  # held: an iterator that is dropped closes the connection
+                pieces = response.iter_raw()  # a reference: a collected iterator closes the connection
                 next(pieces)
                 running.signal(signal.SIGINT)
                 assert running.wait() == 0
@@ -51,16 +50,17 @@ def test_a_stream_that_outlasts_the_grace_period_has_its_row(tmp_path: Path, htt
     assert [json.loads(line)["id"] for line in output.splitlines()] == [chat_id]
 
 
-def test_a_second_ctrl_c_cuts_streams_short_and_keeps_their_rows(tmp_path: Path, http: httpx2.Client) -> None:
+def test_second_sigint_ends_streams_and_stores_their_rows(tmp_path: Path, http: httpx2.Client) -> None:
     with program(["app.simulator", "--port", "0"], cwd=tmp_path) as groq:
         http.put(groq.url().removesuffix("/openai/v1") + "/faults", json={"faults": [{"tokens_per_s": 1}]})
         with program(["app"], cwd=tmp_path, env={"GROQ_SIMULATOR_URL": groq.url(), **FREE_PORT}) as running:
             body = {"messages": [{"role": "user", "content": "Hello"}]}
+            port = int(running.url().rpartition(":")[2])
             with http.stream("POST", running.url() + PATH, json=body) as response:
-                pieces = response.iter_raw()  # held: an iterator that is dropped closes the connection
+                pieces = response.iter_raw()  # a reference: a collected iterator closes the connection
                 next(pieces)
                 running.signal(signal.SIGINT)
-                time.sleep(0.5)
+                wait_until(lambda: not listens(port), "the service still listens")
                 started = time.monotonic()
                 running.signal(signal.SIGINT)
                 assert running.wait() in (0, -signal.SIGINT)
@@ -76,21 +76,19 @@ def listens(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_under_uvicorn_alone_the_last_line_is_written_too(tmp_path: Path, http: httpx2.Client) -> None:
-    """Uvicorn ends its process by the signal that stopped it, and what Python does at exit is not done."""
+def test_uvicorn_alone_writes_the_last_log_line(tmp_path: Path, http: httpx2.Client) -> None:
+    """Uvicorn re-raises the signal that stopped it, so that exit handlers of Python do not run."""
     port, url = free_port(), f"sqlite+aiosqlite:///{tmp_path}/chats.db"
     upgrade(Settings(_env_file=None, database_url=url))
     with program(["app.simulator", "--port", "0"], cwd=tmp_path) as groq:
         env = {"GROQ_SIMULATOR_URL": groq.url(), "DATABASE_URL": url, "LOG_FLUSH_TIMEOUT_S": "30"}
         command = ["uvicorn", "app.main:create_app", "--factory", "--port", str(port)]
         with program(command, cwd=tmp_path, env=env, stop_with=signal.SIGTERM, stalled=True) as running:
-            while not listens(port):
-                time.sleep(0.05)
+            wait_until(lambda: listens(port), "uvicorn does not listen")
             reply = chat(http, f"http://127.0.0.1:{port}")
             running.signal(signal.SIGTERM)
-            while listens(port):
-                time.sleep(0.05)
-            time.sleep(1)
+            wait_until(lambda: not listens(port), "uvicorn still listens")
+            time.sleep(1)  # the process has nothing left to do but to write the line
             running.read_on()
             assert running.wait() == -signal.SIGTERM
             assert [line for line in running.lines if reply.id in line]
