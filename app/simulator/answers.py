@@ -14,15 +14,15 @@ from app.simulator.models import PREFILL_TOKENS_PER_S, Model
 _TOKEN = re.compile(r"\s*\S+")
 _REASONING = "The user wants an answer. I should keep it short, name the facts, and say what I do not know."
 _SENTENCES = (
-    "This answer comes from the simulator that stands in for Groq, so no key and no network are needed.",
-    "Each word travels as one event, at the pace of the model you asked for.",
-    "The service relays the bytes as they come and reads what they mean in passing.",
-    "When the last event says [DONE], the row of this chat is on disk.",
-    "Time to first token is what a reader waits for; time per output token is what a reader feels.",
-    "Unicode travels too: naïve café, 東京タワー, здравствуй, مرحبا, 🚀.",
-    "A retry happens only while nothing has been sent, because nobody wants to read a sentence twice.",
-    "A client that leaves is noticed, and the answer is stopped at its source.",
-    "Look at the chat's row with `make chats`: it holds the prompt, the answer and what it cost.",
+    "This answer comes from a simulator of Groq, which needs no key and no network.",
+    "Each word is one event, sent at the speed of the requested model.",
+    "The service relays the bytes unchanged and decodes the few fields that its row needs.",
+    "The last event is [DONE]: it is sent when the row of this chat is durable.",
+    "Time to first token is the wait before an answer; time per output token is its speed.",
+    "Unicode is relayed too: naïve café, 東京タワー, здравствуй, مرحبا, 🚀.",
+    "A failed request is retried only before the first token, so that no text is sent twice.",
+    "If a client disconnects, the request to Groq is cancelled.",
+    "`make chats` shows the row of this chat, with the prompt, the answer and its cost.",
 )
 
 
