@@ -57,7 +57,7 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Logs the address, which gunicorn itself does not know with reuse_port."""
+    """Logs the address, which gunicorn's own line does not have: the workers open the listeners."""
     server.log.info("workers will listen at http://%s", bind)
 
 

@@ -1,4 +1,4 @@
-"""The image and its containers, by Docker or podman: `ENGINE` says which."""
+"""The image and its containers, with the engine in `ENGINE`: Docker or podman."""
 
 import json
 import os

@@ -119,9 +119,8 @@ def test_only_the_autoscaler_sets_the_number_of_pods() -> None:
     target = scaler["scaleTargetRef"]
     assert (target["apiVersion"], target["kind"]) == (workload["apiVersion"], workload["kind"])
     assert target["name"] == workload["metadata"]["name"]
-    assert (
-        container("StatefulSet")["resources"]["requests"]["cpu"] == "1"
-    )  # the base of the utilization: one event loop
+    # The target utilization is relative to the request: one core for one event loop.
+    assert container("StatefulSet")["resources"]["requests"]["cpu"] == "1"
     budget = only("PodDisruptionBudget", base())["spec"]["maxUnavailable"]
     assert budget < scaler["minReplicas"]
 

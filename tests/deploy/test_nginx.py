@@ -115,9 +115,9 @@ def test_disconnect_before_the_first_byte_is_detected(service: Service, groq: Si
     groq.fail({"first_byte_delay_s": ENDLESS_S})
     requests = groq.seen()["requests"]
     with connect(service.url) as client:
-        client.sendall(CHAT + sized(BODY.replace(b"Hello", b"I leave early")))
+        client.sendall(CHAT + sized(BODY.replace(b"Hello", b"I disconnect early")))
         wait_until(lambda: groq.seen()["requests"] > requests, "Groq received no request")
-    sql = "SELECT * FROM chat_logs WHERE prompt = 'I leave early'"
+    sql = "SELECT * FROM chat_logs WHERE prompt = 'I disconnect early'"
     rows = wait_until(lambda: query(service.database_url, sql), "there is no row")
     assert (rows[0]["outcome"], rows[0]["http_status"]) == ("client_disconnected", 499)
 
@@ -184,7 +184,7 @@ def test_forwarding_headers_of_clients_are_replaced(service: Service, collector:
 
 @pytest.mark.parametrize("path", ["/readyz", "/healthz", "/metrics", "/", "/page/page.js", "/docs", "/openapi.json"])
 def test_internal_paths_are_not_public(service: Service, behind: Service, path: str) -> None:
-    """They reveal the state of the service, or cost it work."""
+    """They expose the state of the service, or are expensive."""
     response = service.http.get(service.url + path)
     assert (response.status_code, response.json()["error"]["code"]) == (404, "invalid_request")
     assert service.http.get(f"{service.url}/v1/models").status_code == 200

@@ -119,9 +119,9 @@ def test_selected_label_values_exist() -> None:
     selected = {
         (metric, label, one) for q in queries() for metric, label, each in matchers(q) for one in each.split("|")
     }
-    ours = {(metric, label, pattern) for metric, label, pattern in selected if (metric, label) in values}
-    assert ("chat_time_to_first_token_seconds_bucket", "le", "1.0") in ours
-    for metric, label, pattern in ours:
+    known = {(metric, label, pattern) for metric, label, pattern in selected if (metric, label) in values}
+    assert ("chat_time_to_first_token_seconds_bucket", "le", "1.0") in known
+    for metric, label, pattern in known:
         assert any(re.fullmatch(pattern, value) for value in values[metric, label]), (metric, label, pattern)
 
 
@@ -134,7 +134,7 @@ def test_every_outcome_is_good_bad_or_excluded() -> None:
         for rule in rules()
         if rule.labels.get("sloth_slo") == "availability" and rule.record.startswith("slo:events")
     }
-    assert counted == {"slo:events_bad:rate5m": BAD, "slo:events:rate5m": GOOD}  # all are the bad ones, and these
+    assert counted == {"slo:events_bad:rate5m": BAD, "slo:events:rate5m": GOOD}  # the rule adds the bad events
 
 
 def test_windows_match_their_names() -> None:
