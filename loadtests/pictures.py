@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from tests.support.browser import chromium, opened
 from tests.support.processes import PROJECT, program
 
-_QUESTION = "What happens when Groq fails?"
+_QUESTION = "When is a request retried?"
 """The simulator answers it in characters that every machine has a font for."""
 _FAULT = "503 twice, then success"
 _LOOK = {"viewport": {"width": 1180, "height": 760}, "device_scale_factor": 1.5, "color_scheme": "light"}

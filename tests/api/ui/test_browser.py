@@ -15,9 +15,9 @@ pytestmark = pytest.mark.needs("chromium")
 SLOW = {"tokens_per_s": 40, "words": 60}
 LABELS: dict[Fault, str] = {
     "unavailable": "503 twice, then success",
-    "limited": "Rate limit (429)",
-    "cut": "Broken connection",
-    "silent": "Pause of 2.5 s",
+    "limited": "Rate limit",
+    "cut": "Broken stream",
+    "silent": "Pause",
 }
 
 

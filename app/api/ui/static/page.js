@@ -7,9 +7,9 @@ const $ = (id) => document.getElementById(id);
 const EXAMPLE = "Why is the sky blue?";
 const FAULTS = {
   unavailable: "503 twice, then success",
-  limited: "Rate limit (429)",
-  cut: "Broken connection",
-  silent: "Pause of 2.5 s",
+  limited: "Rate limit",
+  cut: "Broken stream",
+  silent: "Pause",
 };
 
 const conversation = new Conversation($("log"), $("empty"));
