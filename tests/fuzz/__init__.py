@@ -1,10 +1,10 @@
-"""Inputs that nobody thought of, in any number: `make fuzz` runs many, `make test` a few of the same.
+"""Generated and mutated inputs: `make fuzz` sends thousands, `make test` a few.
 
-described.py  requests made from the API's own description, by schemathesis
-raw.py        requests in raw bytes, mutated
-events.py     streams as Groq sends them, mutated, for the parser
-greedy.py     one caller that takes all it can get, and what another one notices of it
-bodies.py     JSON of any shape, for the schema of a request
-target.py     the service, with a simulated Groq behind it
-tally.py      what came of it
+openapi.py         requests that schemathesis generates from the API's OpenAPI document
+raw_http.py        mutated bytes of HTTP requests
+sse.py             mutated streams of the provider, for the SSE decoder
+bodies.py          JSON of any shape, for the schema of a request
+noisy_neighbor.py  one client that takes as much as it can get, and the latency of another one
+target.py          the service with a simulated provider
+tally.py           the results and their table
 """

@@ -26,8 +26,8 @@ REQUESTS = st.one_of(
 )
 
 
-def is_refused_or_can_travel(body: Any) -> None:
-    """Raises for anything but an InvalidRequest, and for a request that is let in and is not sent on as it came."""
+def check_request(body: Any) -> None:
+    """Raises unless the body is refused with InvalidRequest, or accepted and relayed unchanged."""
     try:
         request = parsed(body, ChatRequest)
     except InvalidRequest:

@@ -1,4 +1,4 @@
-"""Two workers on PostgreSQL, as in production; and one process that loses patience soon, for bad input."""
+"""Two workers on PostgreSQL, as in production, and one process with short limits for requests."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -14,12 +14,11 @@ from tests.support import postgres as postgres_server
 from tests.support.database import execute
 from tests.support.otlp import Collector, collecting
 from tests.support.postgres import Postgres
-from tests.support.processes import program
-from tests.support.service import Service, SimulatedGroq
+from tests.support.service import Service, SimulatedGroq, service_before
 from tests.support.serving import Workers, serving
 from tests.support.shared import SharedResources
 
-ENV = {"GROQ_API_KEY": "test-key-of-groq", "DRAIN_TIMEOUT_S": "1", "CLIENT_WRITE_TIMEOUT_S": "3"}
+ENV = {"GROQ_API_KEY": "test-key-of-groq", "DRAIN_TIMEOUT_S": "2", "CLIENT_WRITE_TIMEOUT_S": "3"}
 
 _numbers = count(1)
 
@@ -38,20 +37,15 @@ def workers(chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_p
 
 
 @pytest.fixture(scope="session")
-def strict_process(
-    groq_process: SimulatedGroq, http: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("strict")
-    url = f"sqlite+aiosqlite:///{folder}/chats.db"
-    env = {"DATABASE_URL": url, "GROQ_API_KEY": "test", "GROQ_BASE_URL": groq_process.url, "PORT": "0"}
+def strict_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     limits = {"HEADER_TIMEOUT_S": "0.5", "BODY_TIMEOUT_S": "1", "MAX_BODY_BYTES": "100000"}
-    with program(["app"], cwd=folder, env=env | limits) as running:
-        yield Service(running.url(), running, url, http)
+    with service_before(groq_process, tmp_path_factory.mktemp("strict"), limits) as running:
+        yield running
 
 
 @pytest.fixture
 def strict(strict_process: Service, groq: SimulatedGroq) -> Iterator[Service]:
-    """The service with short time limits. Whatever a test sends it, it answers the next chat, and logged no bug."""
+    """A service with short limits. After the test it must answer a chat, and have logged no exception."""
     groq.fail({"words": 1})
     yield strict_process
     groq.fail({"words": 1})
@@ -60,30 +54,29 @@ def strict(strict_process: Service, groq: SimulatedGroq) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def hurt_postgres(shared: SharedResources) -> Iterator[Postgres]:
-    """A PostgreSQL that may be hurt."""
-    with postgres_server.running(shared.open_folder("hurt")) as running:
+def breakable_postgres(shared: SharedResources) -> Iterator[Postgres]:
+    """A server that tests may stop, freeze and fill."""
+    with postgres_server.running(shared.open_folder("breakable")) as running:
         yield running
 
 
 @pytest.fixture
-def outage_database(hurt_postgres: Postgres) -> str:
-    """A migrated database of its own."""
+def outage_database(breakable_postgres: Postgres) -> str:
+    """A new migrated database on that server."""
     name = f"outage_{next(_numbers)}"
-    execute(hurt_postgres.url(), f"CREATE DATABASE {name}")
-    upgrade(Settings(_env_file=None, database_url=hurt_postgres.url(name)))
-    return hurt_postgres.url(name)
+    execute(breakable_postgres.url(), f"CREATE DATABASE {name}")
+    upgrade(Settings(_env_file=None, database_url=breakable_postgres.url(name)))
+    return breakable_postgres.url(name)
 
 
 @pytest.fixture
-def hurt_workers(outage_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path) -> Iterator[Workers]:
-    """Two workers on it, which soon give a commit up."""
+def outage_workers(outage_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path) -> Iterator[Workers]:
+    """Two workers on that database, with a short commit timeout."""
     with serving(tmp_path, http, {**OUTAGE_ENV, "GROQ_BASE_URL": groq.url}, database_url=outage_database) as running:
         yield running
 
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    """Takes all spans."""
     with collecting() as running:
         yield running

@@ -1,6 +1,7 @@
-"""Chats while the database is hurt, and what becomes of their rows."""
+"""Chats during outages of the database, and where their rows are."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from tests.support.database import query
 from tests.support.http import client as http_client
@@ -12,12 +13,11 @@ ENV = {"GROQ_API_KEY": "test", "COMMIT_TIMEOUT_S": "0.5", "DRAIN_TIMEOUT_S": "1"
 
 
 def chat(workers: Workers, count: int = 1, content: str = "Hello") -> list[str]:
-    """So many chats on connections of their own, over both workers; the ids of those with a receipt."""
+    """Runs chats on separate connections; returns their ids once all have a receipt."""
 
     def one(_: int) -> str:
         with http_client() as client:
-            body = {"messages": [{"role": "user", "content": content}]}
-            reply = Workers(**{**vars(workers), "http": client}).chat(body)
+            reply = replace(workers, http=client).chat({"messages": [{"role": "user", "content": content}]})
         assert reply.done, reply.body[-300:]
         return reply.id
 
@@ -25,22 +25,24 @@ def chat(workers: Workers, count: int = 1, content: str = "Hello") -> list[str]:
         return list(pool.map(one, range(count)))
 
 
-def ready(workers: Workers) -> dict[str, object]:
-    answer: dict[str, object] = workers.http.get(f"{workers.url}/readyz").json()
-    return answer
+def readiness(workers: Workers) -> dict[str, object]:
+    body: dict[str, object] = workers.http.get(f"{workers.url}/readyz").json()
+    return body
 
 
-def waiting(workers: Workers) -> float:
-    """Rows in the outbox, which all workers report: they look at it once a second."""
+def outbox_rows(workers: Workers) -> float:
+    """Every worker reports the rows of the machine's outbox, once a second."""
     samples = scrape(workers.http, *workers.ports)
     return max(sample.value for sample in samples if sample.name == "chat_log_outbox_rows")
 
 
-def all_are_rows_in_the_end(workers: Workers, ids: list[str], seconds: float = 60) -> None:
-    """Each once, and nothing waits any longer."""
-    wait_until(lambda: not waiting(workers) and set(rows(workers)) >= set(ids), "rows wait", seconds)
-    assert sorted(rows(workers)) == sorted(ids)
+def wait_until_stored(workers: Workers, ids: list[str], seconds: float = 60) -> None:
+    """Waits until each chat has exactly one row and the outbox is empty."""
+    wait_until(
+        lambda: not outbox_rows(workers) and set(stored_ids(workers)) >= set(ids), "rows are not stored", seconds
+    )
+    assert sorted(stored_ids(workers)) == sorted(ids)
 
 
-def rows(workers: Workers) -> list[str]:
+def stored_ids(workers: Workers) -> list[str]:
     return [str(row["id"]) for row in query(workers.database_url, "SELECT id FROM chat_logs")]

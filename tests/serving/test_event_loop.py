@@ -1,4 +1,4 @@
-"""Names are looked up side by side: one that gets no answer holds up nothing else."""
+"""DNS lookups: one without an answer blocks no other."""
 
 import asyncio
 import socket
@@ -17,16 +17,16 @@ SILENT = "silent.test"
 
 
 class NameServer:
-    """Answers for one name when it is let, and for others at once: each of them is this machine."""
+    """Answers for `SILENT` once `may_answer` is set, and for other names at once."""
 
     def __init__(self) -> None:
         self.may_answer = threading.Event()
-        self.asked: list[str] = []
+        self.lookups: list[str] = []
         self.addresses = ["127.0.0.1"]
         self.error: Exception | None = None
 
     def __call__(self, host: str, port: int, *_: Any) -> list[Any]:
-        self.asked.append(host)
+        self.lookups.append(host)
         if host == SILENT:
             assert self.may_answer.wait(10)
         if self.error:
@@ -48,44 +48,42 @@ def loop() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-def lookups() -> int:
+def lookup_threads() -> int:
     return sum(thread.name.startswith("lookup of ") for thread in threading.enumerate())
 
 
-def test_a_name_without_an_answer_takes_one_thread_and_others_are_found_meanwhile(
-    loop: asyncio.Runner, names: NameServer
-) -> None:
-    async def ask() -> None:
+def test_lookup_without_an_answer_uses_one_thread_and_blocks_no_other(loop: asyncio.Runner, names: NameServer) -> None:
+    async def look_up() -> None:
         running = asyncio.get_running_loop()
-        for _ in range(20):  # as pings do, that give up and come again
+        for _ in range(20):  # like pings that time out and are repeated
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(running.create_connection(asyncio.Protocol, SILENT, 1), 0.01)
-        assert (lookups(), names.asked) == (1, [SILENT])
+        assert (lookup_threads(), names.lookups) == (1, [SILENT])
         assert (await running.getaddrinfo("other.test", 80))[0][4] == ("127.0.0.1", 80)
         waiting = [asyncio.ensure_future(running.getaddrinfo(SILENT, 1, type=socket.SOCK_STREAM)) for _ in range(3)]
         await asyncio.sleep(0)
         names.may_answer.set()
         assert [found[0][4] for found in await asyncio.gather(*waiting)] == [("127.0.0.1", 1)] * 3
-        assert names.asked == [SILENT, "other.test"]
-        await running.getaddrinfo(SILENT, 1)  # an answer is not kept for later
-        assert names.asked == [SILENT, "other.test", SILENT]
+        assert names.lookups == [SILENT, "other.test"]
+        await running.getaddrinfo(SILENT, 1)  # answers are not cached
+        assert names.lookups == [SILENT, "other.test", SILENT]
 
-    loop.run(ask())
+    loop.run(look_up())
 
 
-def test_whoever_asks_is_told_that_there_is_no_such_name(loop: asyncio.Runner, names: NameServer) -> None:
+def test_unknown_name_raises(loop: asyncio.Runner, names: NameServer) -> None:
     names.error = socket.gaierror(socket.EAI_NONAME, "no such name")
 
-    async def ask() -> None:
+    async def look_up() -> None:
         running = asyncio.get_running_loop()
         for _ in range(2):
             with pytest.raises(socket.gaierror, match="no such name"):
                 await running.create_connection(asyncio.Protocol, "other.test", 1)
 
-    loop.run(ask())
+    loop.run(look_up())
 
 
-def test_the_next_address_is_tried_where_one_refuses(loop: asyncio.Runner, names: NameServer) -> None:
+def test_next_address_is_tried_after_a_refused_connection(loop: asyncio.Runner, names: NameServer) -> None:
     names.addresses = ["127.0.0.2", "127.0.0.1"]
 
     async def connect() -> None:
@@ -102,8 +100,8 @@ def test_the_next_address_is_tried_where_one_refuses(loop: asyncio.Runner, names
     loop.run(connect())
 
 
-def test_the_server_is_asked_for_its_name_and_not_for_its_address(loop: asyncio.Runner, names: NameServer) -> None:
-    """The first bytes of a TLS connection say it in plain text."""
+def test_tls_handshake_has_the_name_and_not_the_address(loop: asyncio.Runner, names: NameServer) -> None:
+    """The first bytes of a TLS connection have the name in plain text."""
 
     async def connect() -> bytes:
         hello: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -115,14 +113,14 @@ def test_the_server_is_asked_for_its_name_and_not_for_its_address(loop: asyncio.
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
-            with pytest.raises(OSError):  # noqa: PT011 - it hangs up, in whatever way
+            with pytest.raises(OSError):  # noqa: PT011 - however the server closes the connection
                 await asyncio.open_connection("other.test", port, ssl=ssl.create_default_context())
             return await hello
 
     assert b"other.test" in loop.run(connect())
 
 
-def test_an_address_is_looked_up_by_nobody(loop: asyncio.Runner, names: NameServer) -> None:
+def test_address_is_not_looked_up(loop: asyncio.Runner, names: NameServer) -> None:
     async def connect() -> None:
         server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
         async with server:
@@ -130,17 +128,17 @@ def test_an_address_is_looked_up_by_nobody(loop: asyncio.Runner, names: NameServ
             writer.close()
 
     loop.run(connect())
-    assert names.asked == []
+    assert names.lookups == []
 
 
-def test_a_process_ends_while_it_looks_a_name_up(tmp_path: Path) -> None:
+def test_process_ends_during_a_lookup(tmp_path: Path) -> None:
     (tmp_path / "ending.py").write_text(
         "import asyncio, socket, time\n"
         "from app.serving.event_loop import Loop\n"
         "socket.getaddrinfo = lambda *_: time.sleep(3600)\n"
-        "async def ask():\n"
+        "async def look_up():\n"
         "    try: await asyncio.wait_for(asyncio.open_connection('silent.test', 1), 0.1)\n"
-        "    except TimeoutError: print('gave up')\n"
-        "with asyncio.Runner(loop_factory=Loop) as runner: runner.run(ask())\n"
+        "    except TimeoutError: print('timed out')\n"
+        "with asyncio.Runner(loop_factory=Loop) as runner: runner.run(look_up())\n"
     )
-    assert run(["ending"], cwd=tmp_path) == (0, "gave up\n")
+    assert run(["ending"], cwd=tmp_path) == (0, "timed out\n")

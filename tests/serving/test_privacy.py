@@ -1,4 +1,4 @@
-"""With `CHAT_LOG_CONTENT=none`, or `"store": false` in a request, what people and models wrote is stored nowhere."""
+"""With `CHAT_LOG_CONTENT=none`, or `"store": false` in a request, no content of a chat is stored anywhere."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from app.core.config import Settings
 from app.core.record import FACTS
-from tests.serving.written import MARK, PLAIN, locked, staged
+from tests.serving.content import MARKER, PARAMS, locked, marked_service
 from tests.support.shared import SharedResources
 
 OUTCOMES = ["completed", "completed", "completed", "internal_error", "upstream_error", "upstream_rejected"]
@@ -17,9 +17,9 @@ OUTCOMES = ["completed", "completed", "completed", "internal_error", "upstream_e
 @pytest.mark.parametrize(
     ("setting", "store"),
     [("none", {}), ("none", {"store": True}), ("full", {"store": False})],
-    ids=["CHAT_LOG_CONTENT=none", "which no request raises", "store: false"],
+    ids=["CHAT_LOG_CONTENT=none", "CHAT_LOG_CONTENT=none, store: true", "store: false"],
 )
-def test_nothing_that_was_written_is_anywhere(
+def test_content_is_in_no_row_file_or_signal(
     setting: str,
     store: dict[str, bool],
     database: Settings,
@@ -27,49 +27,48 @@ def test_nothing_that_was_written_is_anywhere(
     tmp_path: Path,
     shared: SharedResources,
 ) -> None:
-    with staged(tmp_path, http, database, shared, setting=setting, store=store) as stage:
-        ids = stage.chats()
-        found = stage.everything_else(ids)
-        found["the database"] = stage.database()
+    with marked_service(tmp_path, http, database, shared, setting=setting, store=store) as service:
+        ids = service.chats()
+        found = service.readable(ids)
+        found["the database"] = service.database()
         if not database.embedded_database:
-            with locked(stage.workers.database_url):
-                waiting = stage.ask()
-                assert waiting.done
-                found["the outbox"] = stage.outbox()
-                assert waiting.id in found["the outbox"]
-            _ = stage.workers.row_in_time(waiting.id, 20)
-            ids.append(waiting.id)
-        found["the database afterwards"] = stage.database()
-        rows = stage.rows()
-        assert all('"store"' not in sent and MARK in sent for sent in stage.upstream.requests)
-    found["the log"] = stage.workers.program.output
+            with locked(service.workers.database_url):
+                queued = service.chat()
+                assert queued.done
+                found["the outbox"] = service.outbox()
+                assert queued.id in found["the outbox"]
+            ids.append(queued.id)
+        rows = service.rows(ids)
+        found["the database afterwards"] = service.database()
+        assert all('"store"' not in sent and MARKER in sent for sent in service.upstream.requests)
+    found["the log"] = service.workers.program.output
     found["the spans"] = (tmp_path / "traces.jsonl").read_text()
     assert "RuntimeError" in found["the log"]
     for where, text in found.items():
         assert text, where
-        assert MARK not in text, f"it is in {where}"
+        assert MARKER not in text, f"it is in {where}"
     assert rows.keys() == set(ids)
     assert sorted(row["outcome"] for row in rows.values()) == OUTCOMES[len(OUTCOMES) - len(ids) :]
     for row in rows.values():
         params = json.loads(row.pop("params"))
-        assert params in (PLAIN | store, PLAIN | store | {"stream": False})
+        assert params in (PARAMS | store, PARAMS | store | {"stream": False})
         assert all(value is None for name, value in row.items() if name not in FACTS)
 
 
-def test_with_content_the_same_search_finds_it_in_rows_and_in_no_signal(
+def test_stored_content_is_in_rows_and_the_outbox_and_in_no_signal(
     database: Settings, http: httpx2.Client, tmp_path: Path, shared: SharedResources
 ) -> None:
-    """Or the test above would prove nothing."""
-    with staged(tmp_path, http, database, shared, setting="full", store={"store": True}) as stage:
-        ids = stage.chats()
-        found = stage.everything_else(ids)
-        places = [stage.database(), found["make chats"], found["its JSON"]]
+    """With the same search as above, which otherwise would prove nothing."""
+    with marked_service(tmp_path, http, database, shared, setting="full", store={"store": True}) as service:
+        ids = service.chats()
+        found = service.readable(ids)
+        places = [service.database(), found["make chats"], found["its JSON"]]
         if not database.embedded_database:
-            with locked(stage.workers.database_url):
-                assert stage.ask().done
-                places.append(stage.outbox())
-        assert all('"store"' not in sent for sent in stage.upstream.requests)
-    lines = [line for line in stage.workers.program.lines if "RuntimeError" not in line]
+            with locked(service.workers.database_url):
+                assert service.chat().done
+                places.append(service.outbox())
+        assert all('"store"' not in sent for sent in service.upstream.requests)
+    lines = [line for line in service.workers.program.lines if "RuntimeError" not in line]
     assert any("chat.finished" in line for line in lines)
     signals = [found["the page"], found["the metrics"], "".join(lines), (tmp_path / "traces.jsonl").read_text()]
-    assert [MARK in text for text in (*places, *signals)] == [True] * len(places) + [False] * 4
+    assert [MARKER in text for text in (*places, *signals)] == [True] * len(places) + [False] * 4

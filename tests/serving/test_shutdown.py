@@ -1,4 +1,4 @@
-"""The service is told to stop, or to reload, while many chats run: none of them ends without a word, or a row."""
+"""Stop and reload under load: every stream ends with `[DONE]` or an error, and has its row."""
 
 import random
 import signal
@@ -21,10 +21,10 @@ from tests.support.serving import Workers, serving
 from tests.support.waiting import wait_until
 
 CLIENTS = [8, pytest.param(30, marks=pytest.mark.long)]
-"""How many ask at once."""
+"""Concurrent clients."""
 
-Answers = list[str | Reply]
-"""What a client got each time; a word where there was no answer."""
+Results = list[str | Reply]
+"""For each request of a client its response, or `cut` or `unanswered`."""
 
 
 @pytest.fixture
@@ -36,75 +36,75 @@ def workers(
         yield running
 
 
-def ask_on_and_on(workers: Workers, over: Event, seed: int, answers: Answers) -> None:
-    """One client: half of them keep their connection."""
+def chat_repeatedly(workers: Workers, stop: Event, seed: int, results: Results) -> None:
+    """One client. Those with an odd seed open a connection for each chat."""
     client = http_client()
     rng = random.Random(seed)
-    while not over.is_set():
+    while not stop.is_set():
         if seed % 2:
             client.close()
             client = http_client()
         try:
             response = client.post(workers.url + PATH, json=HELLO)
-            answers.append(Reply(response.status_code, response.headers, response.content))
+            results.append(Reply(response.status_code, response.headers, response.content))
         except httpx2.RemoteProtocolError as exc:
-            answers.append("cut" if "incomplete" in str(exc) else "unanswered")
+            results.append("cut" if "incomplete" in str(exc) else "unanswered")
         except httpx2.TransportError:
-            answers.append("unanswered")
-        over.wait(rng.uniform(0, 0.05))
+            results.append("unanswered")
+        stop.wait(rng.uniform(0, 0.05))
     client.close()
 
 
-def under_load(workers: Workers, clients: int, how: signal.Signals, has_happened: Callable[[], object]) -> Answers:
-    """All answers from before the signal until each client has had one after what it leads to."""
-    over = Event()
-    answers: list[Answers] = [[] for _ in range(clients)]
+def under_load(workers: Workers, clients: int, how: signal.Signals, wait: Callable[[], object]) -> Results:
+    """Sends the signal under load; returns the results of all clients until each has one from after `wait`."""
+    stop = Event()
+    results: list[Results] = [[] for _ in range(clients)]
     with ThreadPoolExecutor(clients) as pool:
-        asking = [pool.submit(ask_on_and_on, workers, over, seed, mine) for seed, mine in enumerate(answers)]
+        clients_running = [pool.submit(chat_repeatedly, workers, stop, seed, mine) for seed, mine in enumerate(results)]
         try:
-            wait_until(lambda: sum(map(len, answers)) >= 4 * clients, "few chats are answered")
+            wait_until(lambda: sum(map(len, results)) >= 4 * clients, "too few chats are answered")
             workers.program.signal(how)
-            has_happened()
-            before = [len(each) for each in answers]
+            wait()
+            before = [len(each) for each in results]
             wait_until(
-                lambda: all(len(each) > count for each, count in zip(answers, before, strict=True)),
-                "a client has no answer",
+                lambda: all(len(each) > count for each, count in zip(results, before, strict=True)),
+                "a client has no result",
             )
         finally:
-            over.set()
-        for client in asking:
+            stop.set()
+        for client in clients_running:
             client.result()
-    return [answer for each in answers for answer in each]
+    return [result for each in results for result in each]
 
 
-def kinds(answers: Answers) -> Counter[str]:
-    """`[DONE]`, or what was said instead."""
+def count_by_end(results: Results) -> Counter[str]:
+    """`done`, or the error."""
     return Counter(
-        answer if isinstance(answer, str) else "done" if answer.done else str(answer.error["code"])
-        for answer in answers
+        result if isinstance(result, str) else "done" if result.done else str(result.error["code"])
+        for result in results
     )
 
 
-def every_stream_has_its_row(workers: Workers, answers: Answers) -> None:
+def assert_every_stream_has_a_row(workers: Workers, results: Results) -> None:
     rows = query(workers.database_url, "SELECT id, outcome FROM chat_logs")
-    kept = {str(row["id"]): row["outcome"] for row in rows}
-    began = {reply.id: reply.done for reply in answers if isinstance(reply, Reply) and reply.status == 200}
-    assert {chat_id: kept.get(chat_id) for chat_id in began} == {
-        chat_id: "completed" if done else "draining" for chat_id, done in began.items()
+    stored = {str(row["id"]): row["outcome"] for row in rows}
+    started = {reply.id: reply.done for reply in results if isinstance(reply, Reply) and reply.status == 200}
+    assert {chat_id: stored.get(chat_id) for chat_id in started} == {
+        chat_id: "completed" if done else "draining" for chat_id, done in started.items()
     }
 
 
 @pytest.mark.parametrize("clients", CLIENTS)
-def test_stopped_under_load(workers: Workers, groq: SimulatedGroq, collector: Collector, clients: int) -> None:
-    """Some chats fit into the drain, some do not; new ones find nobody."""
+def test_stop_under_load(workers: Workers, groq: SimulatedGroq, collector: Collector, clients: int) -> None:
+    """Some chats end within the drain, some do not, and new ones are not accepted."""
     groq.fail({"silence_s": 14, "after_tokens": 5, "times": clients // 4}, {"silence_s": 0.3, "after_tokens": 5})
-    answers = under_load(workers, clients, signal.SIGTERM, workers.program.wait)
+    results = under_load(workers, clients, signal.SIGTERM, workers.program.wait)
     assert workers.program.wait() == 0
     assert "SIGKILL" not in workers.program.output
-    counted = kinds(answers)
+    counted = count_by_end(results)
     assert set(counted) <= {"done", "server_draining", "unanswered"}
     assert all(counted[kind] for kind in ("done", "server_draining", "unanswered"))
-    every_stream_has_its_row(workers, answers)
+    assert_every_stream_has_a_row(workers, results)
     rows = query(workers.database_url, "SELECT trace_id FROM chat_logs")
     traced = collector.wait_for(lambda span: "chat.id" in span.attributes, len(rows))
     assert {span.trace_id for span in traced} == {row["trace_id"] for row in rows}
@@ -113,23 +113,22 @@ def test_stopped_under_load(workers: Workers, groq: SimulatedGroq, collector: Co
 
 
 @pytest.mark.parametrize("clients", CLIENTS)
-def test_reloaded_under_load(workers: Workers, groq: SimulatedGroq, clients: int) -> None:
-    """Old workers finish beside the new ones, and every new chat finds one of them."""
+def test_reload_under_load(workers: Workers, groq: SimulatedGroq, clients: int) -> None:
+    """Old workers finish while new ones start; every new chat is accepted."""
     groq.fail({"silence_s": 0.3, "after_tokens": 5, "probability": 0.3})
     successors = [port + workers.count for port in workers.ports]
-    answers = under_load(workers, clients, signal.SIGHUP, lambda: workers.wait_for_ports(*successors))
-    counted = kinds(answers)
+    results = under_load(workers, clients, signal.SIGHUP, lambda: workers.wait_for_ports(*successors))
+    counted = count_by_end(results)
     assert counted["done"] > clients
     assert counted["cut"] == 0
-    assert counted["server_draining"] + counted["unanswered"] <= clients  # those that met an old worker at its door
-    every_stream_has_its_row(workers, answers)
+    assert counted["server_draining"] + counted["unanswered"] <= clients  # on connections of old workers
+    assert_every_stream_has_a_row(workers, results)
     assert workers.chat().done
 
 
-def test_nobody_listens_while_the_last_chats_run(
+def test_drain_accepts_no_connections_and_closes_idle_ones(
     chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
 ) -> None:
-    """A new connection is refused, and one that is open is closed or told."""
     groq.fail({"silence_s": 4, "after_tokens": 5})
     before = groq.seen()["requests"]
     env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "15"}
@@ -141,7 +140,7 @@ def test_nobody_listens_while_the_last_chats_run(
         idle.sendall(HEALTH + b"\r\n")
         assert receive_one(idle) == 200
         last = pool.submit(workers.chat)
-        wait_until(lambda: groq.seen()["requests"] > before, "the chat does not begin")
+        wait_until(lambda: groq.seen()["requests"] > before, "the chat does not start")
         workers.program.signal(signal.SIGTERM)
         wait_until(lambda: is_refused(workers), "it still listens")
         assert not last.done()
@@ -154,6 +153,6 @@ def is_refused(workers: Workers) -> bool:
         connect(workers.url).close()
     except ConnectionRefusedError:
         return True
-    except ConnectionResetError:  # it had been in the queue of a listener that was closed
+    except ConnectionResetError:  # it was in the backlog of a listener that was closed
         return False
     return False

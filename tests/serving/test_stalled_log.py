@@ -1,4 +1,4 @@
-"""The reader of the log stops reading: stdout and stderr are a pipe that is full from the start on."""
+"""A log reader that has stopped: stdout and stderr are a pipe that is full before the service starts."""
 
 import json
 import signal
@@ -12,21 +12,23 @@ import pytest
 
 from tests.serving.conftest import ENV
 from tests.serving.test_workers import streaming
+from tests.support.http import client as http_client
 from tests.support.ports import free_port
 from tests.support.processes import program
 from tests.support.scrape import scrape, total, wait_until_answering
 from tests.support.service import SimulatedGroq
 from tests.support.serving import Workers, serving
+from tests.support.waiting import wait_until
 
 QUEUE_BYTES = 8000
-Start = Callable[[], AbstractContextManager[Workers]]
+StartService = Callable[[], AbstractContextManager[Workers]]
 
 
 @pytest.fixture(params=["one process", "gunicorn"])
 def stalled(
     request: pytest.FixtureRequest, chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
-) -> Start:
-    """Starts a service whose log is not read, with a queue for a few lines."""
+) -> StartService:
+    """Starts a service whose log is not read, with a log queue for a few lines."""
     env = {**ENV, "GROQ_BASE_URL": groq.url, "LOG_QUEUE_BYTES": str(QUEUE_BYTES)}
     if request.param == "gunicorn":
         return lambda: serving(tmp_path, http, env, database_url=chats_database, stalled=True)
@@ -47,17 +49,18 @@ def dropped(workers: Workers) -> float:
 
 
 def chat_until_lines_are_dropped(workers: Workers) -> None:
-    deadline = time.monotonic() + 60
-    while dropped(workers) < 5:
-        assert time.monotonic() < deadline, "nothing is dropped"
+    def chat_ten_times() -> bool:
         for _ in range(10):
-            with httpx2.Client(timeout=10, trust_env=False) as client:  # a connection to any of the workers
+            with http_client() as client:  # a new connection reaches either worker
                 assert client.get(f"{workers.url}/healthz").status_code == 200
-                assert workers.chat().done
+            assert workers.chat().done
+        return dropped(workers) >= 5
+
+    wait_until(chat_ten_times, "no lines are dropped", 60)
 
 
-def ends_well(workers: Workers) -> None:
-    """Within the time to flush, which is a second for each of two generations of processes, and what a stop takes."""
+def assert_stops(workers: Workers) -> None:
+    """Within 15 s: a stop, and one second for each of two generations of processes to flush their logs."""
     began = time.monotonic()
     workers.program.signal(signal.SIGTERM)
     assert workers.program.wait() == 0
@@ -65,31 +68,29 @@ def ends_well(workers: Workers) -> None:
     assert "Fatal Python error" not in workers.program.output
 
 
-def test_nothing_waits_for_a_reader_that_has_stopped(stalled: Start, groq: SimulatedGroq) -> None:
+def test_stopped_reader_blocks_no_chat_and_no_stop(stalled: StartService, groq: SimulatedGroq) -> None:
     groq.fail({"silence_s": 3, "after_tokens": 5, "times": 1})
     with stalled() as workers:
         with streaming(workers) as (_, pieces):
             groq.recover()
             chat_until_lines_are_dropped(workers)
             assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
-        ends_well(workers)
-        assert workers.program.lines[0] == "\n"  # it was full from the start on
-        whole = [json.loads(line) for line in workers.program.lines if line.startswith("{")]
-        assert "log.lines_dropped" not in {line["event"] for line in whole}
+        assert_stops(workers)
+        assert workers.program.lines[0] == "\n"  # the pipe was full before the start
+        lines = [json.loads(line) for line in workers.program.lines if line.startswith("{")]
+        assert "log.lines_dropped" not in {line["event"] for line in lines}
 
 
-def test_when_it_reads_again_it_gets_what_was_queued_and_how_much_was_not(stalled: Start) -> None:
+def test_reader_that_continues_gets_queued_lines_and_the_number_of_dropped_ones(stalled: StartService) -> None:
     with stalled() as workers:
         chat_until_lines_are_dropped(workers)
         workers.program.read_on()
         assert workers.program.wait_for("log.lines_dropped")
         reply = workers.chat()
         assert workers.finished_line(reply.id)
-        deadline = time.monotonic() + 30
-        while reported(workers) < dropped(workers):  # by each worker
-            assert time.monotonic() < deadline, "not all are reported"
+        wait_until(lambda: reported(workers) >= dropped(workers), "not all dropped lines are reported")
         assert reported(workers) == dropped(workers)
-        ends_well(workers)
+        assert_stops(workers)
 
 
 def reported(workers: Workers) -> int:
@@ -97,19 +98,19 @@ def reported(workers: Workers) -> int:
     return sum(line["count"] for line in lines if line["worker"] != "master")
 
 
-def test_the_master_goes_on_minding_its_workers(
+def test_stopped_reader_does_not_block_the_master(
     chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
 ) -> None:
     env = {**ENV, "GROQ_BASE_URL": groq.url, "LOG_QUEUE_BYTES": "1"}
     with serving(tmp_path, http, env, database_url=chats_database, stalled=True) as workers:
-        workers.program.signal(signal.SIGHUP)  # it logs for each worker that comes and goes
+        workers.program.signal(signal.SIGHUP)  # the master logs each worker that starts or ends
         workers.wait_for_ports(*(port + workers.count for port in (workers.metrics_base, workers.metrics_base + 1)))
         assert workers.chat().done
-        ends_well(workers)
+        assert_stops(workers)
 
 
-def test_a_reader_that_has_gone_costs_the_lines_and_nothing_else(stalled: Start) -> None:
+def test_closed_pipe_drops_lines_and_blocks_nothing(stalled: StartService) -> None:
     with stalled() as workers:
-        workers.program.hang_up()
+        workers.program.close_output()
         chat_until_lines_are_dropped(workers)
-        ends_well(workers)
+        assert_stops(workers)

@@ -1,4 +1,4 @@
-"""Requests as the service has them, from what a client would send."""
+"""Parsed requests."""
 
 import json
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ MAX_VALUES = 100_000
 
 
 def parsed(body: Any, kind: type[_Kind] = StreamRequest) -> _Kind:  # type: ignore[assignment]
-    """`body` may be bytes, or anything that JSON can say. Raises InvalidRequest."""
+    """Parses bytes, or a value after encoding it as JSON. Raises InvalidRequest."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     scan = JsonScan(MAX_VALUES)
     scan.feed(data)
@@ -21,5 +21,5 @@ def parsed(body: Any, kind: type[_Kind] = StreamRequest) -> _Kind:  # type: igno
 
 
 def as_objects(value: Any) -> Any:
-    """What has JSON in it that has not been read, as objects."""
+    """Decodes the raw JSON inside a value."""
     return json.loads(msgspec.json.encode(value))

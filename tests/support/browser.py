@@ -1,4 +1,4 @@
-"""Chromium, the system's, with a page in it that remembers what went wrong and who was asked."""
+"""The system's Chromium, and pages that record console messages and requested hosts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from tests.support.tools import tool
 
 NAMES = ("chromium", "google-chrome")
 
-# As root it has no sandbox; and it is to ask nobody but the page's own service.
+# As root it has no sandbox. It must send no requests of its own.
 _ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -29,7 +29,7 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Seen:
-    """What the browser's console complained of, and the hosts that were asked."""
+    """Warnings and errors of the browser's console, and the hosts of all requests."""
 
     complaints: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
@@ -37,7 +37,7 @@ class Seen:
 
 @contextmanager
 def opened(browser: Browser, url: str, **context: Any) -> Iterator[tuple[Page, Seen]]:
-    """The page at `url`, when its models are there; `context` is Playwright's, as `viewport` and `color_scheme`."""
+    """The page at `url` once its models are listed; `context` has Playwright's options, like `viewport`."""
     with browser.new_context(**context) as within:
         page, seen = within.new_page(), Seen()
         page.on(

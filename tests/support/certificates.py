@@ -1,4 +1,4 @@
-"""A certificate for 127.0.0.1 that an authority of the test's own has signed."""
+"""A certificate for 127.0.0.1, signed by a temporary authority."""
 
 import ssl
 from pathlib import Path
@@ -7,7 +7,7 @@ import trustme
 
 
 def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """A server's context, and the file of the authority for clients that are to trust it."""
+    """A server's TLS context, and the authority's certificate for its clients."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)

@@ -1,4 +1,4 @@
-"""Plain SQL, to look into a database as a person would."""
+"""Plain SQL on either database."""
 
 import asyncio
 import sqlite3
@@ -10,7 +10,7 @@ _DRIVER = "postgresql+asyncpg"
 
 
 def query(url: str, sql: str, **parameters: Any) -> list[dict[str, Any]]:
-    """Runs plain SQL as a person would, past SQLAlchemy; names its parameters `:name`."""
+    """Runs SQL without SQLAlchemy; parameters are named `:name`."""
     if url.startswith("sqlite"):
         return _query_sqlite(url, sql, parameters)
     for number, name in enumerate(parameters, start=1):
@@ -19,7 +19,7 @@ def query(url: str, sql: str, **parameters: Any) -> list[dict[str, Any]]:
 
 
 def execute(url: str, sql: str) -> None:
-    """One statement on PostgreSQL, outside any transaction."""
+    """Runs one statement on PostgreSQL outside a transaction."""
     asyncio.run(_query_postgres(url, sql))
 
 

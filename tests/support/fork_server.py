@@ -1,11 +1,11 @@
-"""`python -m tests.support.fork_server FD`: has the service's libraries imported, and forks programs that need them.
+"""`python -m tests.support.fork_server FD`: imports the service's libraries and forks the programs of the tests.
 
-The tests start two hundred programs, and each would import the same libraries for most of a second. Forked, a program
-is a process of its own as before: it imports the project's modules itself, and it ends as an interpreter ends. Only
-what a library reads from the environment while it is imported is this server's.
+The tests start two hundred programs; importing the libraries takes each most of a second. A forked program imports the
+project's modules itself and ends like an interpreter. What libraries read from the environment at import stays as it is
+in the server.
 
-FD is a socket to tests/support/forking.py. A request is a line of JSON and, with it, the descriptor of the program's
-output. The answers are lines as well: the pid of what was started, and how each program ended.
+FD is a socket to tests/support/starting.py. A request is a line of JSON, sent with the descriptor for the program's
+output. Responses are lines of JSON: the pid of a started program, and the exit code of an ended one.
 """
 
 import gc
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-# Not gunicorn: it remembers the folder in which it was imported.
+# Without gunicorn, which stores the current folder during its import.
 _LIBRARIES = (
     "aiohttp",
     "aiosqlite",
@@ -48,19 +48,19 @@ _LIBRARIES = (
 
 @dataclass
 class Server:
-    """Forks until the test process has gone; kills then what is still running."""
+    """Forks programs until the test process ends, then kills those that still run."""
 
     tests: socket.socket
     running: set[int] = field(default_factory=set)
 
     def serve(self) -> dict[str, Any]:
-        """Returns the request, in the program that was forked for it. In the server itself it never returns."""
-        woken, wakes = socket.socketpair()
-        for each in (woken, wakes):
+        """Returns the request in the forked program. In the server it does not return."""
+        woken, waker = socket.socketpair()
+        for each in (woken, waker):
             each.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(wakes.fileno())
-        with selectors.DefaultSelector() as selector, woken, wakes, self.tests:
+        signal.set_wakeup_fd(waker.fileno())
+        with selectors.DefaultSelector() as selector, woken, waker, self.tests:
             selector.register(self.tests, selectors.EVENT_READ)
             selector.register(woken, selectors.EVENT_READ)
             while True:
@@ -87,14 +87,14 @@ class Server:
         return request | {"output": descriptors[0]}
 
     def _report_ends(self) -> None:
-        with suppress(ChildProcessError):  # there is none
+        with suppress(ChildProcessError):  # no program runs
             while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
                 self.running.discard(ended[0])
                 self._answer(ended=ended[0], code=os.waitstatus_to_exitcode(ended[1]))
 
-    def _answer(self, **words: int) -> None:
+    def _answer(self, **fields: int) -> None:
         with suppress(ConnectionError):
-            self.tests.sendall(json.dumps(words).encode() + b"\n")
+            self.tests.sendall(json.dumps(fields).encode() + b"\n")
 
     def _end(self) -> None:
         for pid in self.running:
@@ -103,7 +103,7 @@ class Server:
 
 
 def become(request: dict[str, Any]) -> None:
-    """Does what the system and the interpreter do before a module runs."""
+    """Sets up this process like a new interpreter."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for default in (signal.SIGTERM, signal.SIGCHLD):
         signal.signal(default, signal.SIG_DFL)
@@ -120,7 +120,7 @@ def become(request: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C on the terminal is for the tests and their programs
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the tests and their programs
     for name in _LIBRARIES:
         import_module(name)
     gc.collect()

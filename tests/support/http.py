@@ -1,4 +1,4 @@
-"""HTTP clients for services of this machine."""
+"""HTTP clients for services on this machine."""
 
 from typing import Any
 
@@ -6,8 +6,5 @@ import httpx2
 
 
 def client(timeout_s: float = 30, **options: Any) -> httpx2.Client:
-    """A client with connections of its own.
-
-    Nothing here speaks TLS: reading the system's certificates would take 30 ms of each test.
-    """
+    """Without TLS: loading the system's certificates takes 30 ms."""
     return httpx2.Client(timeout=timeout_s, trust_env=False, verify=False, **options)

@@ -1,4 +1,4 @@
-"""A collector of the test's own: takes OTLP over HTTP, and keeps the spans."""
+"""A collector that receives OTLP over HTTP and stores the spans."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 
 @dataclass(frozen=True)
 class ReceivedSpan:
-    """A span as it came over the wire; ids are in hex, times in nanoseconds of Unix time."""
+    """A span as received; ids in hex, times in nanoseconds of Unix time."""
 
     name: str
     kind: str
@@ -34,9 +34,9 @@ class ReceivedSpan:
 
 
 class Collector:
-    """`url` is the endpoint; `delay_s` makes it slow to answer, `status` makes it refuse.
+    """`delay_s` delays responses, and a `status` other than 200 refuses spans.
 
-    `env` makes a service send its spans here soon after they end.
+    `env` has the variables with which a service exports its spans here 50 ms after they end.
     """
 
     def __init__(self) -> None:
@@ -52,16 +52,16 @@ class Collector:
     def wait_for(
         self, matches: Callable[[ReceivedSpan], bool], count: int = 1, seconds: float = 30
     ) -> list[ReceivedSpan]:
-        """So many spans that match; fails if they do not come in time."""
+        """Waits for at least `count` spans that match."""
 
         def found() -> list[ReceivedSpan]:
             matching = [span for span in list(self.spans) if matches(span)]
             return matching if len(matching) >= count else []
 
-        return wait_until(found, f"there are no {count} spans that match", seconds)
+        return wait_until(found, f"fewer than {count} spans match", seconds)
 
     def trace(self, trace_id: str, *names: str) -> list[ReceivedSpan]:
-        """All spans of a trace, once those of these names have come."""
+        """All spans of a trace, once it has those whose names start with `names`."""
         for name in names:
             self.wait_for(lambda span, name=name: span.trace_id == trace_id and span.name.startswith(name))  # type: ignore[misc]
         return [span for span in list(self.spans) if span.trace_id == trace_id]
@@ -75,7 +75,7 @@ class Collector:
 
 @contextmanager
 def collecting() -> Iterator[Collector]:
-    """A collector on a free port of this machine."""
+    """A collector on a free port."""
     collector = Collector()
 
     class Handler(BaseHTTPRequestHandler):

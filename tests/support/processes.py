@@ -1,4 +1,4 @@
-"""The programs under test, each in a process of its own."""
+"""The programs under test, each in its own process."""
 
 import fcntl
 import os
@@ -22,10 +22,11 @@ _PIPE_BYTES = 2**20
 
 
 class Program:
-    """A running `python -m …`; what it prints is kept. With `apart`, a Ctrl-C on the terminal does not reach it.
+    """A running `python -m …` and the lines that it has printed.
 
-    With `stalled`, its stdout and stderr are a pipe that is full before it starts, and that is not read until `read_on`
-    is called or it has ended. With `fresh`, it is started as a person would start it, and never forked.
+    apart    it has its own process group: Ctrl-C on the terminal does not reach it
+    stalled  stdout and stderr are a full pipe that is not read until `read_on` is called or the program has ended
+    fresh    it is started by a new interpreter and not forked
     """
 
     def __init__(
@@ -64,29 +65,29 @@ class Program:
         return "".join(self.lines)
 
     def read_on(self) -> None:
-        """The reader of a stalled one wakes up."""
+        """Starts to read the output of a stalled program."""
         self._may_read.set()
 
-    def hang_up(self) -> None:
-        """The reader of a stalled one is gone."""
+    def close_output(self) -> None:
+        """Closes the read end of a stalled program's output."""
         self._pipe.close()
 
     def url(self) -> str:
-        """The first address that it prints: it is ready then."""
+        """The first URL that it prints, which it does when it is ready."""
         found = self.line(_URL.search)
         address = found and _URL.search(found)
         if not address:
             raise AssertionError(f"it did not start:\n{self.output}")
         return address[0]
 
-    def wait_for(self, words: str) -> bool:
-        """Until it has printed them in a line; False if it does not in time, or ends before."""
-        return self.line(lambda line: words in line) is not None
+    def wait_for(self, text: str) -> bool:
+        """Waits for a line with this text; False if the program ends first, or after a minute."""
+        return self.line(lambda line: text in line) is not None
 
     def line(self, matches: Callable[[str], object], *, after: int = 0, seconds: float = _START_S) -> str | None:
-        """The first line that matches and is not among the first `after`; waits for it.
+        """Waits for a line that matches, without the first `after` lines.
 
-        None if it does not come in time, or the program ends before.
+        None if the program ends first, or after `seconds`.
         """
         deadline, seen = time.monotonic() + seconds, after
         while new := self._lines_after(seen, deadline):
@@ -97,7 +98,7 @@ class Program:
         return None
 
     def _lines_after(self, count: int, deadline: float) -> list[str]:
-        """Waits for some; there are none once the program has ended, or the time."""
+        """Waits for more lines; there are none if the program has ended or the time is over."""
         with self._printed:
             self._printed.wait_for(lambda: len(self.lines) > count or self._ended, deadline - time.monotonic())
             return self.lines[count:]
@@ -123,7 +124,7 @@ class Program:
             self._reader.join(timeout=5)
 
     def _read(self) -> None:
-        """In large pieces: a program whose pipe is full waits for whoever reads it, and is measured meanwhile."""
+        """Reads large pieces: a program that waits for its reader would be measured as slow."""
         self._may_read.wait()
         if self._pipe.closed:
             with self._printed:
@@ -145,7 +146,7 @@ class Program:
 
 
 def fill(pipe: int) -> None:
-    """Writes to a pipe until it takes nothing more."""
+    """Writes to a pipe until it is full."""
     os.set_blocking(pipe, False)
     with suppress(BlockingIOError):
         while True:
@@ -165,7 +166,7 @@ def program(
     stalled: bool = False,
     fresh: bool = False,
 ) -> Iterator[Program]:
-    """Stops with the context, and shows what was printed: pytest keeps that for a test that fails."""
+    """A program that is stopped with the context. `show` gets its output, which pytest prints if the test fails."""
     running = Program(arguments, cwd=cwd, env=env or {}, apart=apart, stalled=stalled, fresh=fresh)
     try:
         yield running
@@ -177,6 +178,6 @@ def program(
 def run(
     arguments: list[str], *, cwd: Path, env: Mapping[str, str] | None = None, fresh: bool = False
 ) -> tuple[int, str]:
-    """A command that ends by itself: its exit code, and what it printed."""
+    """The exit code and the output of a command."""
     finished = Program(arguments, cwd=cwd, env=env or {}, fresh=fresh)
     return finished.wait(), finished.output

@@ -1,4 +1,4 @@
-"""A client that sends bytes as they are, and takes what comes: for what no library would send."""
+"""A client that sends and receives raw bytes, for requests that no library would send."""
 
 import json
 import re
@@ -14,44 +14,49 @@ from tests.support.service import HELLO, PATH
 
 BODY = json.dumps(HELLO).encode()
 CHAT = b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n" % PATH.encode()
-"""The head of a chat, up to what says how long its body is."""
+"""The headers of a chat without those that frame its body."""
 HEALTH = b"GET /healthz HTTP/1.1\r\nhost: x\r\n"
 CLOSE = b"connection: close\r\n"
-PATIENCE_S = 30
+_TIMEOUT_S = 30
 
 
 def sized(body: bytes = BODY) -> bytes:
-    """A body, and the header that says how long it is."""
+    """A body after its `content-length`."""
     return b"content-length: %d\r\n\r\n%s" % (len(body), body)
 
 
 @dataclass(frozen=True)
 class Received:
-    """All bytes that came until the server hung up. `seconds` is how long that took."""
+    """The bytes received until the server closed the connection, after `seconds`."""
 
     data: bytes
     seconds: float
 
     @property
     def statuses(self) -> list[int]:
-        """Of all answers, interim ones included."""
+        """Of all responses, interim ones included."""
         return [int(status) for status in re.findall(rb"(?:^|\n|})HTTP/1\.1 (\d{3}) ", self.data)]
 
     @property
     def error(self) -> dict[str, Any]:
-        """Of the last answer; fails if it is not in the envelope."""
+        """Of the last response; fails unless it has the error envelope."""
         error: dict[str, Any] = json.loads(self.data.rpartition(b"\r\n\r\n")[2])["error"]
         assert error.keys() == {"message", "type", "code", "param"}
         return error
 
 
-def connect(url: str) -> socket.socket:
+def connect(url: str, *, source: str = "", receive_buffer: int | None = None) -> socket.socket:
+    """`source` is the client's address."""
     address = urlsplit(url)
-    return socket.create_connection((address.hostname, address.port), timeout=PATIENCE_S)
+    local = (source, 0) if source else None
+    client = socket.create_connection((address.hostname, address.port), timeout=_TIMEOUT_S, source_address=local)
+    if receive_buffer is not None:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    return client
 
 
 def exchange(url: str, *pieces: bytes, pause_s: float = 0) -> Received:
-    """Sends the pieces, and reads until the server hangs up; a server that does not fails the test."""
+    """Sends the pieces and reads until the server closes the connection. Raises TimeoutError if it does not."""
     start = time.monotonic()
     received = bytearray()
     with connect(url) as client:
@@ -67,7 +72,7 @@ def exchange(url: str, *pieces: bytes, pause_s: float = 0) -> Received:
 
 
 def receive_one(client: socket.socket) -> int:
-    """Reads one whole answer from a connection that stays open; its status."""
+    """Returns the status of one response on a connection that stays open."""
     ended: list[bool] = []
 
     class Listener:
@@ -77,13 +82,13 @@ def receive_one(client: socket.socket) -> int:
     parser = httptools.HttpResponseParser(Listener())
     while not ended:
         data = client.recv(65536)
-        assert data, "the connection ended before the answer did"
+        assert data, "the connection ended before the response did"
         parser.feed_data(data)
     return int(parser.get_status_code())
 
 
 def receive_until(client: socket.socket, words: bytes) -> bytes:
-    """What comes until then; fails if the connection ends before."""
+    """Returns what was received until `words`; fails if the connection ends before."""
     received = b""
     while words not in received:
         data = client.recv(65536)

@@ -1,4 +1,4 @@
-"""An upstream that records every request as it came, and answers as a test scripts it."""
+"""A provider that records requests and sends scripted responses."""
 
 import json
 import select
@@ -11,10 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Recording:
-    """`requests` are whole: path, headers and body. Those for `/models` are answered with 404 and not recorded.
+    """`requests` have path, headers and body. GET gets 404 and is not recorded.
 
-    The answer: `status`, `headers` beside the usual ones, and `body`, after `delay_s`; `cut` closes the connection in
-    the middle of the body. `asked` is set when a request has come, `left` when its client leaves during the delay.
+    The response: `status`, additional `headers` and `body`, after `delay_s`; `cut` closes the connection in the middle
+    of the body. `asked` is set when a request has arrived, `left` when its client disconnects during the delay.
     """
 
     url: str
@@ -28,7 +28,7 @@ class Recording:
     left: threading.Event = field(default_factory=threading.Event)
 
     def answer(self, body: bytes, *, status: int = 200, delay_s: float = 0, cut: bool = False, **headers: str) -> None:
-        """Scripts the answers to come, and forgets the requests so far."""
+        """Scripts the next responses and clears the recorded requests."""
         self.status, self.body, self.delay_s, self.cut = status, body, delay_s, cut
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.requests.clear()
@@ -43,7 +43,7 @@ class Recording:
 
 
 def answer_of(*words: str) -> bytes:
-    """A stream of Groq's."""
+    """A complete stream of chat completion chunks."""
     deltas = [*({"content": word} for word in words), {}]
     chunks = [
         {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [
@@ -56,7 +56,7 @@ def answer_of(*words: str) -> bytes:
 
 @contextmanager
 def recording() -> Iterator[Recording]:
-    """Listens on a port of its own."""
+    """A provider on a free port."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -84,7 +84,7 @@ def recording() -> Iterator[Recording]:
             self.close_connection = script.cut
 
         def log_message(self, *_: object) -> None:
-            """No test reads it."""
+            """Logs nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""A record with something in every field."""
+"""A record with a value in every field."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from app.core.record import ChatRecord
 
 
 def record(**changes: Any) -> ChatRecord:
-    """What is not changed is plausible."""
+    """Fields that are not given have plausible values."""
     fields: dict[str, Any] = {
         "id": uuid7(),
         "created_at": datetime(2026, 11, 22, 10, 30, 15, 123456, UTC),

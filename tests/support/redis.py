@@ -1,8 +1,7 @@
-"""A real Redis for the tests, with a password, that forgets everything when it is killed."""
+"""A Redis server with a password and without persistence."""
 
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,13 +10,14 @@ import redis
 
 from tests.support.ports import free_port
 from tests.support.tools import libraries, tool
+from tests.support.waiting import wait_until
 
-PASSWORD = "a-password-that-nobody-else-may-see"
+PASSWORD = "sentinel-of-a-password"
 _START_S = 10
 
 
 class RedisServer:
-    """`url` is what `REDIS_URL` takes."""
+    """`url` is a value for `REDIS_URL`."""
 
     def __init__(self, folder: Path) -> None:
         self._program = tool("redis-server")
@@ -27,19 +27,16 @@ class RedisServer:
         self.url = f"redis://:{PASSWORD}@127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Returns once it accepts commands."""
         options = {"port": self._port, "bind": "127.0.0.1", "requirepass": PASSWORD, "save": "", "dir": self._folder}
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         self._process = subprocess.Popen(
             [self._program, *words], env=libraries(self._program), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
         )
-        deadline = time.monotonic() + _START_S
-        while not self._answers():
-            assert time.monotonic() < deadline, "Redis does not start"
-            time.sleep(0.02)
+        wait_until(self._answers, "Redis does not start", _START_S)
 
     def kill(self) -> None:
-        """As a crash would: it keeps nothing."""
+        """Like a crash: all data is lost."""
         if self._process is not None:
             self.thaw()
             self._process.kill()
@@ -47,7 +44,7 @@ class RedisServer:
             self._process = None
 
     def freeze(self) -> None:
-        """It keeps its connections, takes new ones, and answers nobody."""
+        """Stops the process: connections stay open without a response."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
@@ -56,7 +53,7 @@ class RedisServer:
         self._process.send_signal(signal.SIGCONT)
 
     def client(self) -> redis.Redis:
-        """To look inside; who asks closes it."""
+        """A client to inspect the data. The caller closes it."""
         return redis.Redis.from_url(self.url, decode_responses=True)
 
     def _answers(self) -> bool:
@@ -67,7 +64,7 @@ class RedisServer:
 
 @contextmanager
 def running(folder: Path) -> Iterator[RedisServer]:
-    """One that the test may hurt."""
+    """A running server that tests may stop and freeze."""
     server = RedisServer(folder)
     server.start()
     try:

@@ -1,4 +1,4 @@
-"""An upstream that says exactly what it is told to, byte by byte: for what no well-behaved server would send."""
+"""A provider that sends given bytes, for responses that no correct server would send."""
 
 import socket
 import threading
@@ -10,16 +10,16 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: 
 
 
 def chunked(*pieces: bytes, end: bool = True) -> list[bytes]:
-    """Pieces of a body as HTTP/1.1 frames them."""
+    """Pieces of a body, each framed as a chunk of HTTP/1.1."""
     framed = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces]
     return [*framed, b"0\r\n\r\n"] if end else framed
 
 
 @contextmanager
 def replaying(writes: Sequence[bytes], *, pause_s: float = 0, hold_s: float = 0, reset: bool = False) -> Iterator[str]:
-    """Answers every POST with these writes, each on its own, then closes the connection, `hold_s` later.
+    """Answers each POST with these writes, one by one, and closes the connection `hold_s` later. Yields a base URL.
 
-    Any other request is answered with 404. Yields a base URL.
+    Other requests get 404.
     """
     server = socket.create_server(("127.0.0.1", 0))
 
@@ -36,7 +36,7 @@ def replaying(writes: Sequence[bytes], *, pause_s: float = 0, hold_s: float = 0,
                 time.sleep(pause_s)
             connection.settimeout(hold_s or 0.001)
             with suppress(TimeoutError):
-                connection.recv(1)  # until the client leaves
+                connection.recv(1)  # until the client disconnects
             if reset:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
 

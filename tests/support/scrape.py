@@ -1,4 +1,4 @@
-"""What a scrape brings, as data."""
+"""Scraped metrics as data."""
 
 import time
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ from prometheus_client.samples import Sample
 
 from tests.support.waiting import wait_until
 
-_TOLD_AFTER_S = 0.15
+_RECORDED_AFTER_S = 0.15
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0"}
 
 
 def scrape(http: httpx2.Client, *ports: int) -> list[Sample]:
-    """All samples of these workers, when they have told of the chats that have just ended."""
-    time.sleep(_TOLD_AFTER_S)
+    """All samples of these workers, once the chats that have just ended are recorded."""
+    time.sleep(_RECORDED_AFTER_S)
     samples: list[Sample] = []
     for port in ports:
         text = http.get(f"http://127.0.0.1:{port}/metrics", headers=OPENMETRICS).raise_for_status().text
@@ -25,7 +25,7 @@ def scrape(http: httpx2.Client, *ports: int) -> list[Sample]:
 
 
 def total(samples: Iterable[Sample], name: str, **labels: str) -> float:
-    """The sum over all series of that name with these labels; fails if there is none."""
+    """The sum over all series with this name and these labels; fails if there is none."""
     found = [sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items()]
     assert found, f"no {name}{labels}"
     return sum(found)
@@ -40,5 +40,5 @@ def answers(http: httpx2.Client, port: int) -> bool:
 
 
 def wait_until_answering(http: httpx2.Client, *ports: int, seconds: float = 30) -> None:
-    """Until each of these workers serves its metrics."""
+    """Waits until each of these workers serves its metrics."""
     wait_until(lambda: all(answers(http, port) for port in ports), f"not all of {ports} answer", seconds)

@@ -1,4 +1,4 @@
-"""The service as its clients see it, with a simulated Groq behind it and a database under it."""
+"""The service as its clients see it, its database, and the simulator of its provider."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
 @dataclass(frozen=True)
 class Reply:
-    """A response, read to its end."""
+    """A complete response."""
 
     status: int
     headers: httpx2.Headers
@@ -32,7 +32,7 @@ class Reply:
 
     @property
     def json(self) -> Any:
-        """Of an answer that was not streamed."""
+        """The body of a response that was not streamed."""
         return json.loads(self.body)
 
     @property
@@ -41,7 +41,7 @@ class Reply:
 
     @property
     def chunks(self) -> list[dict[str, Any]]:
-        """Groq's chunks, without the receipt."""
+        """The chunks, without `[DONE]`."""
         return [json.loads(event[6:]) for event in self.events if event.startswith("data: {")]
 
     @property
@@ -55,7 +55,7 @@ class Reply:
 
     @property
     def error(self) -> dict[str, Any]:
-        """The error, whether it came as a body or as the last event."""
+        """The error, from the body or the last event."""
         last = self.events[-1]
         content = json.loads(last.removeprefix("event: error\ndata: "))
         error: dict[str, Any] = content["error"]
@@ -73,9 +73,9 @@ class Service:
 
     @property
     def own_metrics_port(self) -> int:
-        """Where its one worker serves metrics; waits for the line that says so."""
+        """The port of metrics of a service with one worker; waits for its log line."""
         line = self.program.line(lambda line: '"metrics.served"' in line)
-        assert line, "no metrics are served"
+        assert line, "metrics are not served"
         port: int = json.loads(line)["port"]
         return port
 
@@ -87,26 +87,26 @@ class Service:
         headers: dict[str, str] | None = None,
         path: str = PATH,
     ) -> Reply:
-        """One chat; `content` sends raw bytes instead of a body."""
+        """One chat, read to its end; `content` are raw bytes instead of a JSON body."""
         sent = {"content-type": "application/json"} | (headers or {})
         raw = content if content is not None else json.dumps(body or HELLO).encode()
         response = self.http.post(self.url + path, content=raw, headers=sent)
         return Reply(response.status_code, response.headers, response.content)
 
     def row(self, chat_id: str) -> dict[str, Any]:
-        """The chat's row; fails at once if it is not there."""
+        """The chat's row; fails if it is not stored yet."""
         rows = query(self.database_url, "SELECT * FROM chat_logs WHERE id = :id", id=chat_id)
         assert len(rows) == 1, f"{len(rows)} rows for {chat_id}"
         return rows[0]
 
     def row_in_time(self, chat_id: str, seconds: float = 10) -> dict[str, Any]:
-        """The chat's row, for a client that left before it was written."""
+        """Waits for the row of a chat whose client has disconnected."""
         sql = "SELECT id FROM chat_logs WHERE id = :id"
         wait_until(lambda: query(self.database_url, sql, id=chat_id), f"no row for {chat_id}", seconds)
         return self.row(chat_id)
 
     def finished_line(self, chat_id: str) -> dict[str, Any]:
-        """The chat's wide log line."""
+        """The chat's log line."""
         line = self.program.line(lambda line: chat_id in line and '"chat.finished"' in line, seconds=10)
         assert line, f"no line for {chat_id}"
         facts: dict[str, Any] = json.loads(line)
@@ -115,7 +115,7 @@ class Service:
 
 @dataclass(frozen=True)
 class SimulatedGroq:
-    """A running simulator and its panel."""
+    """A running simulator."""
 
     url: str
     http: httpx2.Client
@@ -125,12 +125,12 @@ class SimulatedGroq:
         return self.url.removesuffix("/openai/v1")
 
     def fail(self, *faults: dict[str, Any], seed: int = 0) -> None:
-        """Scripts what goes wrong from now on."""
+        """Replaces the scripted faults."""
         response = self.http.put(f"{self.root}/faults", json={"seed": seed, "faults": list(faults)})
         assert response.status_code == 200, response.text
 
     def struck(self) -> list[int]:
-        """How often each of these faults has."""
+        """How often each fault was applied."""
         struck: list[int] = self.http.get(f"{self.root}/faults").json()["struck"]
         return struck
 
@@ -139,8 +139,8 @@ class SimulatedGroq:
         self.http.put(f"{self.root}/limits", json={}).raise_for_status()
 
     def wait_until_left(self, count: int, seconds: float = 10) -> None:
-        """Until so many clients have left it."""
-        wait_until(lambda: self.seen()["left"] >= count, "nobody left", seconds)
+        """Waits until `count` clients have disconnected from it."""
+        wait_until(lambda: self.seen()["left"] >= count, "no client has disconnected", seconds)
 
     def seen(self) -> dict[str, Any]:
         seen: dict[str, Any] = self.http.get(f"{self.root}/seen").json()
@@ -151,7 +151,7 @@ class SimulatedGroq:
 def service_before(
     groq: SimulatedGroq, folder: Path, settings: Mapping[str, str], *, database_url: str | None = None
 ) -> Iterator[Service]:
-    """The service in a process of its own, on SQLite unless another database is named."""
+    """The service in its own process, on SQLite by default."""
     url = database_url or f"sqlite+aiosqlite:///{folder}/chats.db"
     env = {"DATABASE_URL": url, "GROQ_API_KEY": "test", "GROQ_BASE_URL": groq.url, "PORT": "0", **settings}
     with program(["app"], cwd=folder, env=env) as running:

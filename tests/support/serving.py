@@ -1,4 +1,4 @@
-"""The service as it is run in production: gunicorn, with workers."""
+"""The service as in production: gunicorn with workers."""
 
 import json
 import os
@@ -19,34 +19,34 @@ from tests.support.waiting import wait_until
 
 @dataclass(frozen=True)
 class Workers(Service):
-    """A running gunicorn; `metrics_base` is the port of the first worker, the next ones follow."""
+    """A running gunicorn. `metrics_base` is the first worker's port of metrics; those of the others follow it."""
 
     metrics_base: int
     count: int
 
     @property
     def ports(self) -> list[int]:
-        """Those that answer, of all that a reload may use."""
+        """The ports of metrics that answer, of all that two generations of workers use."""
         every = range(self.metrics_base, self.metrics_base + 2 * self.count)
         return [port for port in every if answers(self.http, port)]
 
     def pid(self, port: int) -> int:
-        """The worker behind a metrics port, as it said itself."""
+        """The pid of the worker that serves this port, from its log line."""
         assert self.program.line(lambda line: f'"port":{port},' in line)
         lines = [json.loads(line) for line in self.program.lines if '"metrics.served"' in line]
         pid: int = [line["pid"] for line in lines if line["port"] == port][-1]
         return pid
 
     def wait_for_pid(self, port: int, *, other_than: int) -> None:
-        """Until another worker serves there."""
+        """Waits until another worker serves this port."""
         wait_until(lambda: self.pid(port) != other_than, f"no other worker serves port {port}")
 
     def kill(self, port: int, how: signal.Signals) -> None:
-        """Ends the worker behind a metrics port."""
+        """Sends a signal to the worker that serves this port."""
         os.kill(self.pid(port), how)
 
     def wait_for_ports(self, *ports: int, seconds: float = 30) -> None:
-        """Until exactly these answer."""
+        """Waits until exactly these ports answer."""
         wait_until(lambda: self.ports == sorted(ports), f"others than {ports} answer", seconds)
 
 
@@ -65,9 +65,9 @@ def serving(
     stalled: bool = False,
     fresh: bool = False,
 ) -> Iterator[Workers]:
-    """The production settings, with gunicorn, ready to answer: `app` replaces the application; the rest is `program`'s.
+    """A gunicorn with the configuration of production, ready for requests. `app` replaces the application.
 
-    Whoever starts one that serves no metrics, not `metered`, has to wait for it.
+    Without metrics (`metered=False`) the caller has to wait until it is ready. Other options are those of `program`.
     """
     port, metrics_base = free_port(), free_ports(2 * workers)
     settings = {

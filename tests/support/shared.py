@@ -1,4 +1,4 @@
-"""What all processes of one test run share: a folder, a PostgreSQL server, and migrated databases to copy.
+"""Resources of a test run that its processes share: a folder, a PostgreSQL server, and migrated databases to copy.
 
 With pytest-xdist a run is a controller, which collects the results, and its workers, which run the tests. The
 controller makes the folder and removes it; the first worker that needs the server starts it.
@@ -26,7 +26,7 @@ from tests.support.postgres import Postgres
 _PREFIX = "groq-stream-tests-"
 _RUN_LOCK = "run.lock"
 _TEMPLATE = "migrated"
-# Nothing in this server is worth more than the run; tests of durability start servers of their own.
+# Its data need not survive the run. Tests of durability start other servers.
 _POSTGRES = {
     "autovacuum": "off",
     "fsync": "off",
@@ -39,12 +39,12 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class SharedResources:
-    """`folder` is open to other users: root runs PostgreSQL as one of them."""
+    """Other users can enter `folder`: root runs PostgreSQL as one of them."""
 
     folder: Path
 
     def open_folder(self, name: str) -> Path:
-        """A new folder that other users may enter. pytest shuts them out of its own."""
+        """A new folder that other users can enter, unlike pytest's."""
         folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
         folder.chmod(0o755)
         return folder
@@ -65,7 +65,7 @@ class SharedResources:
         return self._database("template1") if engine == "postgres" else _sqlite(folder)
 
     def migrated_database(self, engine: str, folder: Path) -> str:
-        """The URL of a new database with the newest tables, and no rows; SQLite's is a file in the folder."""
+        """The URL of a new, empty database at the newest revision; SQLite's is a file in the folder."""
         if engine == "postgres":
             return self._database(_TEMPLATE)
         url = _sqlite(folder)
@@ -75,7 +75,7 @@ class SharedResources:
     def close(self) -> None:
         """Stops the server and removes the folder."""
         if self._server.exists():
-            with suppress(pytest.fail.Exception):  # it had ended before
+            with suppress(pytest.fail.Exception):  # it is not running
                 Postgres.from_state(json.loads(self._server.read_text())).stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -107,7 +107,7 @@ class SharedResources:
 
 @contextmanager
 def shared_resources() -> Iterator[SharedResources]:
-    """For the process that begins the run. It first removes what runs that were killed have left."""
+    """For the first process of a run. Removes the resources of runs that were killed."""
     parent = Path(tempfile.gettempdir())
     for left in parent.glob(f"{_PREFIX}*"):
         _remove_if_abandoned(left)
@@ -115,7 +115,8 @@ def shared_resources() -> Iterator[SharedResources]:
     draft.chmod(0o755)
     with (draft / _RUN_LOCK).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        resources = SharedResources(draft.rename(parent / draft.name.removeprefix("new-")))  # other runs see it locked
+        # Locked before other runs can see it:
+        resources = SharedResources(draft.rename(parent / draft.name.removeprefix("new-")))
         try:
             yield resources
         finally:
@@ -123,7 +124,7 @@ def shared_resources() -> Iterator[SharedResources]:
 
 
 def _remove_if_abandoned(folder: Path) -> None:
-    """The lock of a run ends with its process."""
+    """Removes the folder unless its run still holds the lock."""
     with suppress(OSError), (folder / _RUN_LOCK).open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         SharedResources(folder).close()

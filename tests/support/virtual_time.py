@@ -1,7 +1,7 @@
-"""A clock that stands still while code runs, and jumps to the next timer when an event loop has nothing else to do.
+"""A clock that stands still while code runs, and advances to the next timer when the event loop is idle.
 
-For code that waits for its own process alone: what takes a minute there is over at once, and lasts exactly a minute
-however busy the machine is. Whoever waits for a socket or a thread would be timed out before either can answer.
+For code that waits only for timers of its own process: a minute takes no time, and lasts exactly a minute. Waiting for
+a socket or a thread would time out at once.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from selectors import SelectorKey
 
 
 class VirtualClock:
-    """Stands in for `time.monotonic`."""
+    """Replaces `time.monotonic`."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -19,7 +19,7 @@ class VirtualClock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """As if the process had been busy for so long."""
+        """Like a process that was busy for as long."""
         self.now += seconds
 
     def event_loop(self) -> asyncio.AbstractEventLoop:
@@ -27,7 +27,7 @@ class VirtualClock:
 
 
 class _Selector(selectors.DefaultSelector):
-    """Waits for nothing as long as there is a timer."""
+    """Does not wait while there is a timer."""
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__()

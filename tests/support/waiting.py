@@ -1,4 +1,4 @@
-"""Waiting for what can be seen and announces nothing."""
+"""Polling for conditions without an event."""
 
 import asyncio
 import time
@@ -7,21 +7,21 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 
-_LOOK_AGAIN_S = 0.02
+_POLL_S = 0.02
 
 
 def wait_until(condition: Callable[[], Result], what: str, seconds: float = 30) -> Result:
-    """Returns the first true value of the condition; fails with `what` if there is none in time."""
+    """Returns the first true value of the condition; fails with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, f"after {seconds:g} s: {what}"
-        time.sleep(_LOOK_AGAIN_S)
+        time.sleep(_POLL_S)
     return result
 
 
 async def until(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
-    """The same, in an event loop."""
+    """`wait_until` in an event loop."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not condition():
         assert asyncio.get_running_loop().time() < deadline, f"after {seconds:g} s: {what}"
-        await asyncio.sleep(_LOOK_AGAIN_S)
+        await asyncio.sleep(_POLL_S)

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 
 from app.core.errors import UpstreamBroken, UpstreamRateLimited, UpstreamRejected
-from tests.fuzz.events import CUTS, STREAMS, means_the_same_however_cut
+from tests.fuzz.sse import CUTS, STREAMS, check_any_chunking
 from tests.services.groq.shapes import STREAM, chunk, decode
 
 
 @given(STREAMS, CUTS)
 def test_any_stream_is_relayed_in_whole_events_or_ends_with_an_error(stream: bytes, sizes: list[int]) -> None:
     """However it is cut: nothing is raised, nothing is invented, and the buffer is bounded."""
-    means_the_same_however_cut(stream, sizes)
+    check_any_chunking(stream, sizes)
 
 
 def test_half_an_event_at_the_end_is_a_failure() -> None:

@@ -1,4 +1,4 @@
-"""Requests in raw bytes, mutated: flipped, cut, doubled, spliced, with what parsers dislike put in between."""
+"""HTTP requests as bytes, mutated: flipped, cut, repeated, spliced, with fragments that parsers may not expect."""
 
 import random
 import re
@@ -8,7 +8,7 @@ from threading import Lock
 
 import httptools
 
-from tests.fuzz.tally import HANG_S, Tally
+from tests.fuzz.tally import TIMEOUT_S, Tally
 from tests.fuzz.target import Target
 from tests.support.raw import BODY, CHAT, CLOSE, HEALTH, connect, sized
 
@@ -28,7 +28,7 @@ _SEEDS = [
     b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n",
     b"GET http://x/healthz?a=b HTTP/1.0\r\n\r\n",
 ]
-_SCRAPS = [
+_FRAGMENTS = [
     *(
         b"\r",
         b"\n",
@@ -54,20 +54,20 @@ _SCRAPS = [
 
 
 def run(target: Target, *, cases: int, seed: int) -> Tally:
-    """The same seed sends the same bytes; several clients send them at a time."""
+    """The same seed sends the same bytes, over several connections at a time."""
     tally, lock = Tally("raw bytes"), Lock()
 
     def send(index: int) -> None:
         data = mutated(random.Random(f"{seed}-{index}"))
         start = time.monotonic()
-        statuses = _answers(target.url, data)
+        statuses = _statuses(target.url, data)
         with lock:
             tally.inputs += 1
             tally.slowest_s = max(tally.slowest_s, time.monotonic() - start)
             if statuses is None:
-                tally.hung(data)
+                tally.add_timeout(data)
             else:
-                tally.answered(statuses, data)
+                tally.add_statuses(statuses, data)
 
     with ThreadPoolExecutor(_CLIENTS) as clients:
         for _ in clients.map(send, range(cases)):
@@ -92,7 +92,7 @@ def _without(data: bytes, start: int, end: int, rng: random.Random) -> bytes:
     return data[:start] + data[min(end, start + 20) :]
 
 
-def _doubled(data: bytes, start: int, end: int, rng: random.Random) -> bytes:
+def _repeated(data: bytes, start: int, end: int, rng: random.Random) -> bytes:
     return data[:end] + data[start:end] * rng.randint(1, 3) + data[end:]
 
 
@@ -110,39 +110,39 @@ def _shuffled(data: bytes, start: int, end: int, rng: random.Random) -> bytes:
     return b"\r\n".join(lines)
 
 
-def _with_a_scrap(data: bytes, start: int, end: int, rng: random.Random) -> bytes:
-    return data[:start] + rng.choice(_SCRAPS) + data[start:]
+def _with_fragment(data: bytes, start: int, end: int, rng: random.Random) -> bytes:
+    return data[:start] + rng.choice(_FRAGMENTS) + data[start:]
 
 
-_MUTATIONS = [_flipped, _without, _doubled, _cut, _spliced, _shuffled, _with_a_scrap, _with_a_scrap]
+_MUTATIONS = [_flipped, _without, _repeated, _cut, _spliced, _shuffled, _with_fragment, _with_fragment]
 
 
-def _answers(url: str, data: bytes) -> list[int] | None:
-    """The statuses of what came until the first whole answer, or until the server hung up; None for a hang."""
-    received, whole = bytearray(), _WholeAnswer()
+def _statuses(url: str, data: bytes) -> list[int] | None:
+    """The statuses until the first complete response or the end of the connection; None after the timeout."""
+    received, response = bytearray(), _Response()
     try:
         with connect(url) as client:
-            client.settimeout(HANG_S)
+            client.settimeout(TIMEOUT_S)
             client.sendall(data)
-            while not whole.has_come and (more := client.recv(65536)):
+            while not response.is_complete and (more := client.recv(65536)):
                 received += more
-                whole.feed(more)
+                response.feed(more)
     except TimeoutError:
         return None
     except (ConnectionError, httptools.HttpParserError):
-        pass  # a reset; or the answer to a HEAD, whose body the parser waits for
+        pass  # a reset; or the response to a HEAD, whose body the parser expects
     return [int(status) for status in re.findall(rb"(?:^|\n|})HTTP/1\.1 (\d{3}) ", received)]
 
 
-class _WholeAnswer:
-    """Whether a final answer has come to its end."""
+class _Response:
+    """Detects the end of a final response."""
 
     def __init__(self) -> None:
-        self.has_come = False
+        self.is_complete = False
         self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
     def on_message_complete(self) -> None:
-        self.has_come = self._parser.get_status_code() >= 200
+        self.is_complete = self._parser.get_status_code() >= 200

@@ -1,4 +1,4 @@
-"""Rows that the database does not take for what is in them, and those for which there is no place at all."""
+"""Rows that the database rejects for their data, and rows for which neither database nor disk has space."""
 
 import shutil
 import signal
@@ -7,9 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
-import pytest
 
-from tests.serving.outage import ENV, all_are_rows_in_the_end, chat, ready
+from tests.serving.outage import ENV, chat, readiness, wait_until_stored
 from tests.support.database import execute, query
 from tests.support.http import client as http_client
 from tests.support.postgres import Postgres
@@ -20,45 +19,40 @@ from tests.support.serving import Workers, serving
 from tests.support.waiting import wait_until
 
 
-@pytest.fixture
-def workers(hurt_workers: Workers) -> Workers:
-    return hurt_workers
-
-
-def test_it_refuses_one_row_for_its_data(workers: Workers, tmp_path: Path) -> None:
-    """The others of its commit are kept; it waits for a person, who mends the cause and moves it back."""
+def test_rejected_row_does_not_block_others_and_can_be_retried(outage_workers: Workers, tmp_path: Path) -> None:
+    workers = outage_workers
     execute(workers.database_url, "ALTER TABLE chat_logs ADD CONSTRAINT polite CHECK (prompt <> 'rude')")
     with ThreadPoolExecutor(2) as pool:
         rude, polite = pool.submit(chat, workers, 3, "rude"), pool.submit(chat, workers, 20)
-        refused, ids = rude.result(), polite.result()
-    all_are_rows_in_the_end(workers, ids)
+        rejected, ids = rude.result(), polite.result()
+    wait_until_stored(workers, ids)
     samples = scrape(workers.http, *workers.ports)
     assert total(samples, "chat_log_rejected_rows_total") == 3
-    assert ready(workers)["status"] == "ready"
+    assert readiness(workers)["status"] == "ready"
     env = {"DATABASE_URL": workers.database_url}
     _, listed = run(["app", "outbox"], cwd=tmp_path, env=env)
-    assert all(row_id in listed for row_id in refused)
+    assert all(row_id in listed for row_id in rejected)
     assert 'violates check constraint "polite"' in listed
     execute(workers.database_url, "ALTER TABLE chat_logs DROP CONSTRAINT polite")
     assert run(["app", "outbox", "--retry"], cwd=tmp_path, env=env)[1] == "rows to be tried again: 3\n"
-    all_are_rows_in_the_end(workers, [*ids, *refused])
+    wait_until_stored(workers, [*ids, *rejected])
 
 
-def test_rows_with_characters_that_it_cannot_store(workers: Workers) -> None:
+def test_character_that_postgresql_cannot_store_is_replaced(outage_workers: Workers) -> None:
+    workers = outage_workers
     ids = chat(workers, 3, content="NUL \x00 and \uffff")
-    all_are_rows_in_the_end(workers, ids)
+    wait_until_stored(workers, ids)
     (prompt,) = {row["prompt"] for row in query(workers.database_url, "SELECT prompt FROM chat_logs")}
     assert prompt == "NUL \ufffd and \uffff"
 
 
-def test_until_the_outbox_is_full(
-    hurt_postgres: Postgres, outage_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
+def test_full_outbox_refuses_new_chats_and_loses_no_row(
+    breakable_postgres: Postgres, outage_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
 ) -> None:
-    """Then new chats are refused, and nothing that was accepted is dropped."""
     limits = {"MAX_BODY_BYTES": "20000", "CHAT_MAX_ANSWER_BYTES": "20000", "OUTBOX_MAX_BYTES": "160000"}
     env = {**ENV, **limits, "GROQ_BASE_URL": groq.url}
     with serving(tmp_path, http, env, database_url=outage_database, workers=1) as workers:
-        hurt_postgres.stop()
+        breakable_postgres.stop()
         try:
             ids = []
             while (reply := workers.chat({"messages": [{"role": "user", "content": "x" * 5000}]})).status == 200:
@@ -71,16 +65,16 @@ def test_until_the_outbox_is_full(
             assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
             assert (tmp_path / "data" / "outbox" / "outbox.db").stat().st_size < 160_000
         finally:
-            hurt_postgres.start()
-        all_are_rows_in_the_end(workers, ids)
+            breakable_postgres.start()
+        wait_until_stored(workers, ids)
         ids.append(workers.chat(HELLO).id)
-        all_are_rows_in_the_end(workers, ids)
+        wait_until_stored(workers, ids)
 
 
-def test_space_is_reserved_over_all_workers_before_groq_is_paid_and_released_with_a_killed_one(
+def test_outbox_space_is_reserved_over_all_workers_and_released_when_one_is_killed(
     outage_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
 ) -> None:
-    """While the database is healthy, and only running chats need space: it is enough for four of them."""
+    """Space for four chats, reserved before the request to the provider. The database is healthy."""
     limits = {"MAX_BODY_BYTES": "20000", "CHAT_MAX_ANSWER_BYTES": "20000", "OUTBOX_MAX_BYTES": "110000"}
     env = {**ENV, **limits, "GROQ_BASE_URL": groq.url}
     with serving(tmp_path, http, env, database_url=outage_database) as workers, ExitStack() as running:
@@ -91,12 +85,12 @@ def test_space_is_reserved_over_all_workers_before_groq_is_paid_and_released_wit
             assert response.status_code == 200
         active = {port: total(scrape(http, port), "chat_active_streams") for port in workers.ports}
         assert sum(active.values()) == 4
-        paid_for = groq.seen()["requests"]
-        for _ in range(12):  # by both workers
+        requests = groq.seen()["requests"]
+        for _ in range(12):  # reaches both workers
             with http_client() as client:
                 refused = client.post(workers.url + PATH, json=HELLO)
             assert (refused.status_code, refused.json()["error"]["code"]) == (503, "rows_unavailable")
-        assert groq.seen()["requests"] == paid_for
+        assert groq.seen()["requests"] == requests
         busy = max(active, key=lambda port: active[port])
         killed = workers.pid(busy)
         workers.kill(busy, signal.SIGKILL)
@@ -105,33 +99,33 @@ def test_space_is_reserved_over_all_workers_before_groq_is_paid_and_released_wit
         assert chat(workers)
 
 
-def test_neither_the_database_nor_the_disk(
-    hurt_postgres: Postgres, outage_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
+def test_without_database_and_disk_running_chats_fail_and_new_ones_are_refused(
+    breakable_postgres: Postgres, outage_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
 ) -> None:
-    """What runs is told that it is not recorded; what comes next is refused before Groq is paid."""
+    """New ones before their request to the provider."""
     with serving(
         tmp_path, http, {**ENV, "GROQ_BASE_URL": groq.url}, database_url=outage_database, workers=1
     ) as workers:
         folder = tmp_path / "data" / "outbox"
         shutil.rmtree(folder)
         folder.touch()
-        hurt_postgres.stop()
+        breakable_postgres.stop()
         try:
             reply = workers.chat()
             assert not reply.done
             assert reply.error["code"] == "persistence_failed"
             line = workers.finished_line(reply.id)
             assert (line["outcome"], line["stored_in"]) == ("persistence_failed", None)
-            paid_for = groq.seen()["requests"]
+            requests = groq.seen()["requests"]
             refused = workers.chat()
             assert (refused.status, refused.error["code"]) == (503, "rows_unavailable")
-            assert groq.seen()["requests"] == paid_for
+            assert groq.seen()["requests"] == requests
         finally:
-            hurt_postgres.start()
+            breakable_postgres.start()
         folder.unlink()
 
         def completed() -> str:
             reply = workers.chat()
             return reply.id if reply.done else ""
 
-        all_are_rows_in_the_end(workers, [wait_until(completed, "it never came back")])
+        wait_until_stored(workers, [wait_until(completed, "chats are still refused")])

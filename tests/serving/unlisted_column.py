@@ -1,4 +1,4 @@
-"""`python -m tests.serving.with_a_column`: the service with a column and a detail that nobody has listed."""
+"""`python -m tests.serving.unlisted_column`: the service with a column and a detail that no signal lists."""
 
 import sys
 from dataclasses import dataclass
@@ -8,22 +8,22 @@ from sqlalchemy.orm import mapped_column
 
 from app.core import record
 
-MARK = "sentinel-of-an-end-user"
+MARKER = "sentinel-of-an-end-user"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Details(record.Details):
-    device: str = MARK
+    device: str = MARKER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ChatRecord(record.ChatRecord):
-    end_user: str | None = MARK
+    end_user: str | None = MARKER
     details: record.Details = _Details()
 
 
 if __name__ == "__main__":
-    # Before anything else is imported: the other modules find these instead of their own.
+    # Before other modules import these names.
     record.ChatRecord = _ChatRecord  # type: ignore[misc]
     record.Details = _Details  # type: ignore[misc]
     from app.db.models import ChatLog

@@ -1,4 +1,4 @@
-"""A service whose callers and whose Groq write one mark wherever a text can stand, and all places to look for it."""
+"""Chats with a marker in every text of request and answer, and all places where it could be stored."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ import asyncpg
 import httpx2
 
 from app.core.config import Settings
-from tests.serving.indiscreet import MODEL as BUGGY_MODEL
+from tests.serving.apps import BUGGY_MODEL
 from tests.support.database import query
 from tests.support.postgres import Postgres
 from tests.support.processes import run
@@ -23,44 +23,44 @@ from tests.support.service import DROP_IN, PATH, Reply
 from tests.support.serving import Workers, serving
 from tests.support.shared import SharedResources
 
-MARK = "sentinel-of-somebody"
-FUNCTION = {"name": MARK, "arguments": MARK}
+MARKER = "sentinel-of-somebody"
+FUNCTION = {"name": MARKER, "arguments": MARKER}
 BODY: dict[str, Any] = {
     "model": "openai/gpt-oss-20b",
     "messages": [
-        {"role": "system", "content": MARK},
-        {"role": "user", "content": [{"type": "text", "text": MARK}]},
+        {"role": "system", "content": MARKER},
+        {"role": "user", "content": [{"type": "text", "text": MARKER}]},
         {"role": "assistant", "content": None, "tool_calls": [{"id": "call_1", "function": FUNCTION}]},
-        {"role": "tool", "tool_call_id": "call_1", "content": MARK},
+        {"role": "tool", "tool_call_id": "call_1", "content": MARKER},
     ],
-    "tools": [{"type": "function", "function": {"name": MARK}}],
-    "tool_choice": {"type": "function", "function": {"name": MARK}},
-    "response_format": {"type": "json_schema", "json_schema": {"name": MARK}},
-    "stop": [MARK],
-    "user": MARK,
-    "metadata": {MARK: MARK},
-    "reasoning_effort": MARK,
-    MARK: MARK,
+    "tools": [{"type": "function", "function": {"name": MARKER}}],
+    "tool_choice": {"type": "function", "function": {"name": MARKER}},
+    "response_format": {"type": "json_schema", "json_schema": {"name": MARKER}},
+    "stop": [MARKER],
+    "user": MARKER,
+    "metadata": {MARKER: MARKER},
+    "reasoning_effort": MARKER,
+    MARKER: MARKER,
     "temperature": 0.5,
     "seed": 7,
 }
 DELTAS: list[dict[str, Any]] = [
     {"role": "assistant", "content": ""},
-    {"reasoning": MARK},
-    {"content": MARK},
-    {"refusal": MARK},
+    {"reasoning": MARKER},
+    {"content": MARKER},
+    {"refusal": MARKER},
     {"tool_calls": [{"index": 0, "id": "call_2", "function": FUNCTION}]},
     {},
 ]
 MESSAGE: dict[str, Any] = {name: value for delta in DELTAS for name, value in delta.items()}
-WHOLE = json.dumps({"id": "c", "choices": [{"message": MESSAGE, "finish_reason": "stop"}]}).encode()
-PLAIN = {"temperature": 0.5, "seed": 7}
-"""What of the body is plain facts."""
-REFUSED = {"message": f"cannot use '{MARK}'", "code": "tool_use_failed", "failed_generation": MARK}
+COMPLETION = json.dumps({"id": "c", "choices": [{"message": MESSAGE, "finish_reason": "stop"}]}).encode()
+PARAMS = {"temperature": 0.5, "seed": 7}
+"""The parameters of the body that are not content."""
+REFUSAL = {"message": f"cannot use '{MARKER}'", "code": "tool_use_failed", "failed_generation": MARKER}
 
 
 def answer(model: str = "openai/gpt-oss-20b") -> bytes:
-    """All that a model can say."""
+    """A stream with every kind of delta."""
     chunks = [
         {"id": "c", "model": model, "choices": [{"delta": delta, "finish_reason": None if delta else "stop"}]}
         for delta in DELTAS
@@ -69,8 +69,8 @@ def answer(model: str = "openai/gpt-oss-20b") -> bytes:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A service, the Groq behind it, and how its database is read in full. `store` is what its requests say."""
+class MarkedService:
+    """A service with its provider and database. `store` is added to each request."""
 
     workers: Workers
     upstream: Recording
@@ -78,29 +78,29 @@ class Stage:
     folder: Path
     store: Mapping[str, bool]
 
-    def ask(self, *, path: str = PATH) -> Reply:
+    def chat(self, *, path: str = PATH) -> Reply:
         body = {**BODY, **self.store, **({} if path == PATH else {"stream": False})}
         return self.workers.chat(body, path=path)
 
     def chats(self) -> list[str]:
-        """In every way in which a text may come back; the ids of those that have rows."""
+        """One chat for each way in which content returns from the provider; their ids. Each has a row."""
         self.upstream.body = answer()
-        replies = [self.ask()]
-        self.upstream.body = WHOLE
-        replies.append(self.ask(path=DROP_IN))
+        replies = [self.chat()]
+        self.upstream.body = COMPLETION
+        replies.append(self.chat(path=DROP_IN))
         assert [reply.status for reply in replies] == [200, 200]
-        assert all(MARK in reply.body.decode() for reply in replies)
+        assert all(MARKER in reply.body.decode() for reply in replies)
         self.upstream.body = answer(BUGGY_MODEL)
-        replies.append(self.ask())
-        self.upstream.body = b'event: error\ndata: {"error": ' + json.dumps(REFUSED).encode() + b"}\n\n"
-        replies.append(self.ask())
-        self.upstream.status, self.upstream.body = 400, json.dumps({"error": REFUSED}).encode()
-        replies.append(self.ask())
+        replies.append(self.chat())
+        self.upstream.body = b'event: error\ndata: {"error": ' + json.dumps(REFUSAL).encode() + b"}\n\n"
+        replies.append(self.chat())
+        self.upstream.status, self.upstream.body = 400, json.dumps({"error": REFUSAL}).encode()
+        replies.append(self.chat())
         self.upstream.status, self.upstream.body = 200, answer()
         return [reply.id for reply in replies]
 
     def database(self) -> str:
-        """Every byte of it, or for PostgreSQL a dump."""
+        """All bytes of SQLite's files, or a dump of PostgreSQL."""
         url = self.workers.database_url
         if self.postgres is None:
             path = Path(url.partition(":///")[2])
@@ -109,11 +109,11 @@ class Stage:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
     def outbox(self) -> str:
-        """All of its files, as they are on the disk."""
+        """All bytes of its files."""
         return "".join(file.read_bytes().decode("latin-1") for file in (self.folder / "data" / "outbox").iterdir())
 
-    def everything_else(self, ids: list[str]) -> dict[str, str]:
-        """All that can be read of these chats while the service runs."""
+    def readable(self, ids: list[str]) -> dict[str, str]:
+        """What the service and its commands return for these chats."""
         workers, env = self.workers, {"DATABASE_URL": self.workers.database_url}
         return {
             "the page": "".join(workers.http.get(f"{workers.url}/page/chats/{each}").text for each in ids),
@@ -122,13 +122,16 @@ class Stage:
             "its JSON": run(["app", "chats", "--json"], cwd=self.folder, env=env)[1],
         }
 
-    def rows(self) -> dict[str, dict[str, Any]]:
+    def rows(self, ids: list[str]) -> dict[str, dict[str, Any]]:
+        """All rows, once these chats have theirs: that of a failed chat is stored after its response."""
+        for chat_id in ids:
+            self.workers.row_in_time(chat_id)
         return {str(row["id"]): row for row in query(self.workers.database_url, "SELECT * FROM chat_logs")}
 
 
 @contextmanager
 def locked(url: str) -> Iterator[None]:
-    """Nobody else can write meanwhile."""
+    """No other connection can write to the database."""
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.partition(":///")[2], isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -145,7 +148,7 @@ def locked(url: str) -> Iterator[None]:
 
 
 @contextmanager
-def staged(
+def marked_service(
     folder: Path,
     http: httpx2.Client,
     database: Settings,
@@ -153,7 +156,7 @@ def staged(
     *,
     setting: str,
     store: Mapping[str, bool],
-) -> Iterator[Stage]:
+) -> Iterator[MarkedService]:
     """`setting` is `CHAT_LOG_CONTENT`."""
     postgres: Postgres | None = None if database.embedded_database else shared.postgres()
     url = database.database_url.get_secret_value()
@@ -162,10 +165,10 @@ def staged(
             "GROQ_API_KEY": "test",
             "GROQ_BASE_URL": upstream.url,
             "CHAT_LOG_CONTENT": setting,
-            "COMMIT_TIMEOUT_S": "0.5",
+            "COMMIT_TIMEOUT_S": "2" if database.embedded_database else "0.5",
             "TRACE_FILE": str(folder / "traces.jsonl"),
             "OPENAI_LOG": "debug",
         }
-        app = "tests.serving.indiscreet:create_app()"
+        app = "tests.serving.apps:with_bug_that_quotes_content()"
         with serving(folder, http, env, database_url=url, workers=1, app=app) as workers:
-            yield Stage(workers, upstream, postgres, folder, store)
+            yield MarkedService(workers, upstream, postgres, folder, store)

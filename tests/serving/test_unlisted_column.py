@@ -1,4 +1,4 @@
-"""A new column is private until somebody lists it: the row has it, and neither a signal nor the page."""
+"""A new column is private until it is listed: the row has it, and no signal and no page."""
 
 from pathlib import Path
 
@@ -6,17 +6,15 @@ import pytest
 
 from app.core.config import Settings
 from app.db.migrate import upgrade
-from tests.serving.with_a_column import MARK
+from tests.serving.unlisted_column import MARKER
 from tests.support.database import query
 from tests.support.ports import free_port
 from tests.support.processes import program
 from tests.support.service import Service, SimulatedGroq
 
 
-@pytest.mark.parametrize(("content", "stored"), [("full", MARK), ("none", None)])
-def test_no_signal_has_a_column_that_nobody_listed(
-    content: str, stored: str | None, groq: SimulatedGroq, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("content", "stored"), [("full", MARKER), ("none", None)])
+def test_unlisted_column_is_in_no_signal(content: str, stored: str | None, groq: SimulatedGroq, tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path}/chats.db"
     upgrade(Settings(_env_file=None, database_url=url))
     query(url, "ALTER TABLE chat_logs ADD COLUMN end_user TEXT")
@@ -30,7 +28,7 @@ def test_no_signal_has_a_column_that_nobody_listed(
         "TRACE_FILE": str(traces),
         "CHAT_LOG_CONTENT": content,
     }
-    with program(["tests.serving.with_a_column"], cwd=tmp_path, env=env) as running:
+    with program(["tests.serving.unlisted_column"], cwd=tmp_path, env=env) as running:
         service = Service(running.url(), running, url, groq.http)
         reply = service.chat()
         assert service.row(reply.id)["end_user"] == stored
@@ -41,4 +39,4 @@ def test_no_signal_has_a_column_that_nobody_listed(
     assert 'chat_requests_total{model="openai/gpt-oss-20b",outcome="completed"} 1.0' in metrics.text
     assert reply.id in traces.read_text()
     for text in (running.output, page.text, metrics.text, traces.read_text()):
-        assert MARK not in text
+        assert MARKER not in text

@@ -1,4 +1,4 @@
-"""What cannot run is said before anything is forked."""
+"""Checks before gunicorn forks its workers: each failure is one sentence."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from tests.support.ports import free_port, free_ports
 from tests.support.processes import PROJECT, program, run
 
-SERVE = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py")]
+GUNICORN = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py")]
 
 
 @pytest.mark.parametrize(
@@ -21,33 +21,31 @@ SERVE = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py")]
         ({"GROQ_API_KEY": "k", "OUTBOX_MAX_BYTES": "9"}, "OUTBOX_MAX_BYTES: the largest chat may need 17825792"),
     ],
 )
-def test_what_cannot_run_is_one_sentence_before_anything_is_forked(
-    tmp_path: Path, env: dict[str, str], words: str
-) -> None:
-    code, output = run(SERVE, cwd=tmp_path, env=env)
+def test_invalid_setting_ends_the_start_with_one_sentence(tmp_path: Path, env: dict[str, str], words: str) -> None:
+    code, output = run(GUNICORN, cwd=tmp_path, env=env)
     assert code != 0
     assert output.startswith(words)
     assert output.count("\n") == 1
 
 
-def test_an_outbox_that_cannot_be_written_is_said_before_anything_is_forked(tmp_path: Path) -> None:
+def test_outbox_folder_that_cannot_be_written_ends_the_start(tmp_path: Path) -> None:
     env = {"GROQ_API_KEY": "k", "OUTBOX_DIR": "/dev/null", "HOME": str(tmp_path)}
-    code, output = run(SERVE, cwd=tmp_path, env=env | {"DATABASE_URL": "postgresql://me@127.0.0.1:9/chats"})
+    code, output = run(GUNICORN, cwd=tmp_path, env=env | {"DATABASE_URL": "postgresql://me@127.0.0.1:9/chats"})
     assert code == 1
     assert "OUTBOX_DIR: no rows can be written to /dev/null (File exists); set it to a folder" in output
     assert "Booting worker" not in output
 
 
 @pytest.mark.parametrize("which", ["PORT", "METRICS_PORT"])
-def test_a_port_that_is_taken_is_said_before_anything_is_forked(tmp_path: Path, which: str) -> None:
-    """With SO_REUSEPORT two services could share a port without a word."""
+def test_port_in_use_ends_the_start(tmp_path: Path, which: str) -> None:
+    """With SO_REUSEPORT two services could share a port unnoticed."""
     public, base = free_port(), free_ports(3)
     env = {"GROQ_API_KEY": "k", "PORT": str(public), "METRICS_PORT": str(base), "HOME": str(tmp_path)}
-    taken = public if which == "PORT" else base + 1
-    other = ["http.server", "--bind", "127.0.0.1", str(taken)]
+    used = public if which == "PORT" else base + 1
+    other = ["http.server", "--bind", "127.0.0.1", str(used)]
     with program(other, cwd=tmp_path) as server:
         server.url()
-        code, output = run(SERVE, cwd=tmp_path, env=env)
+        code, output = run(GUNICORN, cwd=tmp_path, env=env)
     assert code == 1
-    assert f"cannot listen on 127.0.0.1:{taken} (Address already in use): set {which} to a free port" in output
+    assert f"cannot listen on 127.0.0.1:{used} (Address already in use): set {which} to a free port" in output
     assert "Booting worker" not in output
