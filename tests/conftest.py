@@ -13,9 +13,8 @@ import pytest
 from fastapi import FastAPI
 
 from app.core.config import Settings
-from tests.support.http import client as http_client
 from tests.support.processes import program
-from tests.support.service import Service, SimulatedGroq, service_before
+from tests.support.service import Service, SimulatedGroq, http_client, service_before
 from tests.support.shared import SharedResources, shared_resources
 from tests.support.starting import forking
 from tests.support.virtual_time import VirtualClock

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.http import client as http_client
 from tests.support.scrape import scrape, total
-from tests.support.service import HELLO, PATH, Reply, Service, SimulatedGroq, service_before
+from tests.support.service import HELLO, PATH, Reply, Service, SimulatedGroq, http_client, service_before
 
 MODEL, FALLBACK = "openai/gpt-oss-20b", "openai/gpt-oss-120b"
 SLOTS, QUEUED = 4, 2

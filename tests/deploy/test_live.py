@@ -11,10 +11,9 @@ import pytest
 
 from tests.deploy.grafana import expressions
 from tests.support.database import query
-from tests.support.http import client as http_client
 from tests.support.otlp import Collector, collecting
 from tests.support.prometheus import Prometheus, prometheus, rules
-from tests.support.service import HELLO, PATH, SimulatedGroq
+from tests.support.service import HELLO, PATH, SimulatedGroq, http_client
 from tests.support.serving import Workers, serving
 from tests.support.shared import SharedResources
 from tests.support.waiting import wait_until

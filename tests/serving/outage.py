@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from tests.support.database import query
-from tests.support.http import client as http_client
 from tests.support.scrape import scrape
+from tests.support.service import http_client
 from tests.support.serving import Workers
 from tests.support.waiting import wait_until
 

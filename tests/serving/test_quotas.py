@@ -13,11 +13,10 @@ import pytest
 from app.quota.redis_store import LEASE_S
 from tests.serving.conftest import ENV
 from tests.support import redis as redis_server
-from tests.support.http import client as http_client
 from tests.support.raw import CHAT, connect, sized
 from tests.support.redis import PASSWORD, RedisServer
 from tests.support.scrape import scrape, total
-from tests.support.service import HELLO, PATH, Reply, SimulatedGroq
+from tests.support.service import HELLO, PATH, Reply, SimulatedGroq, http_client
 from tests.support.serving import Workers, serving
 from tests.support.waiting import wait_until
 

@@ -10,11 +10,10 @@ import httpx2
 
 from tests.serving.outage import ENV, chat, readiness, wait_until_stored
 from tests.support.database import execute, query
-from tests.support.http import client as http_client
 from tests.support.postgres import Postgres
 from tests.support.processes import run
 from tests.support.scrape import scrape, total
-from tests.support.service import HELLO, PATH, SimulatedGroq
+from tests.support.service import HELLO, PATH, SimulatedGroq, http_client
 from tests.support.serving import Workers, serving
 from tests.support.waiting import wait_until
 

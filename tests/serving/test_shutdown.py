@@ -13,10 +13,9 @@ import pytest
 
 from tests.serving.conftest import ENV
 from tests.support.database import query
-from tests.support.http import client as http_client
 from tests.support.otlp import Collector
 from tests.support.raw import HEALTH, connect, receive_one
-from tests.support.service import HELLO, PATH, Reply, SimulatedGroq
+from tests.support.service import HELLO, PATH, Reply, SimulatedGroq, http_client
 from tests.support.serving import Workers, serving
 from tests.support.waiting import wait_until
 

@@ -12,11 +12,10 @@ import pytest
 
 from tests.serving.conftest import ENV
 from tests.serving.test_workers import streaming
-from tests.support.http import client as http_client
 from tests.support.ports import free_port
 from tests.support.processes import program
 from tests.support.scrape import scrape, total, wait_until_answering
-from tests.support.service import SimulatedGroq
+from tests.support.service import SimulatedGroq, http_client
 from tests.support.serving import Workers, serving
 from tests.support.waiting import wait_until
 

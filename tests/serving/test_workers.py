@@ -11,10 +11,9 @@ import pytest
 
 from tests.serving.conftest import ENV
 from tests.support.database import query
-from tests.support.http import client as http_client
 from tests.support.raw import CHAT, connect, receive_until
 from tests.support.scrape import scrape, total
-from tests.support.service import HELLO, PATH, SimulatedGroq
+from tests.support.service import HELLO, PATH, SimulatedGroq, http_client
 from tests.support.serving import Workers, serving
 
 

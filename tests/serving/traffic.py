@@ -15,11 +15,10 @@ from prometheus_client.samples import Sample
 from tests.serving.apps import BUGGY_MODEL
 from tests.serving.outage import outbox_rows
 from tests.support.database import execute
-from tests.support.http import client as http_client
 from tests.support.otlp import Collector
 from tests.support.raw import CHAT, connect, sized
 from tests.support.scrape import scrape, total
-from tests.support.service import DROP_IN, PATH, SimulatedGroq
+from tests.support.service import DROP_IN, PATH, SimulatedGroq, http_client
 from tests.support.serving import Workers
 from tests.support.waiting import wait_until
 

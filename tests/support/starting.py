@@ -43,7 +43,7 @@ def started(
 
 @contextmanager
 def forking() -> Iterator[None]:
-    """Programs that are started within the context are forked, on Linux only: libraries of macOS do not survive a fork."""
+    """Programs started within the context are forked. On Linux only: libraries of macOS do not survive a fork."""
     if sys.platform != "linux":
         yield
         return

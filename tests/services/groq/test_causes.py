@@ -13,9 +13,9 @@ from app.core.attempt import Attempt
 from app.core.errors import CONNECTION_CAUSES, UpstreamError
 from app.services.groq.errors import cause_of
 from app.services.groq_client import GroqClient
+from tests.services.groq.certificates import certificate
 from tests.services.groq.clients import open_stream, settings
 from tests.services.groq.shapes import STREAM
-from tests.support.certificates import certificate
 from tests.support.ports import free_port
 from tests.support.replay import OK, chunked, replaying
 

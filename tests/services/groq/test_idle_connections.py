@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from app.services.groq_client import GroqClient
+from tests.services.groq.certificates import certificate
 from tests.services.groq.clients import read_all, settings
 from tests.services.groq.shapes import DONE, chunk
-from tests.support.certificates import certificate
 from tests.support.replay import OK, chunked
 
 _Idle = Callable[[asyncio.StreamWriter], Awaitable[None]]
