@@ -1,10 +1,9 @@
-"""Prometheus: what its rules say, and a server that runs them."""
+"""The rules of Prometheus, and a server that evaluates them."""
 
 import json
 import re
 import subprocess
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from ruamel.yaml import YAML
 
 from tests.support.processes import PROJECT
 from tests.support.tools import tool
+from tests.support.waiting import wait_until
 
 FOLDER = PROJECT / "deploy" / "prometheus"
 RUNBOOK = PROJECT / "deploy" / "runbook.md"
@@ -22,7 +22,7 @@ SETTINGS = FOLDER / "prometheus.yml"
 _ADDRESS = re.compile(r'"Listening on".* address=(127\.0\.0\.1:\d+)')
 _START_S = 30
 
-# What may look like a metric's name in an expression, and is none.
+# Parts of an expression that look like the name of a metric.
 _NO_NAMES = re.compile(
     r'"[^"]*"|{[^}]*}|\[[^]]*\]|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)|\b(?:and|or|unless|offset)\b'
 )
@@ -44,7 +44,7 @@ class Rule:
 
 
 def parse(file: Path) -> Any:
-    """What a YAML file says."""
+    """The content of a YAML file."""
     return YAML(typ="safe", pure=True).load(file)
 
 
@@ -60,19 +60,19 @@ def rules() -> list[Rule]:
 
 
 def metric_names(expr: str) -> set[str]:
-    """The metrics that an expression asks for."""
+    """The metrics in an expression."""
     return set(_NAME.findall(_NO_NAMES.sub(" ", expr)))
 
 
 def matchers(expr: str) -> Iterator[tuple[str, str, str]]:
-    """Each metric, label and value (or pattern) that an expression selects by."""
+    """Each metric, label and value (or pattern) of an expression's selectors."""
     for metric, inside in _SELECTOR.findall(expr):
         for label, pattern in _MATCHER.findall(inside):
             yield metric, label, pattern
 
 
 def promtool(*arguments: str | Path) -> None:
-    """Fails with what promtool says."""
+    """Runs promtool; fails with its output."""
     done = subprocess.run([tool("promtool"), *arguments], cwd=FOLDER, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -85,7 +85,7 @@ class Prometheus:
         self._http = http
 
     def query(self, expr: str) -> list[dict[str, Any]]:
-        """The samples of now, each with its `metric` (the labels) and its `value` (when, and what as text)."""
+        """The current samples, each with its labels (`metric`) and `value` (a time, and the value as text)."""
         response = self._http.get(f"{self.url}/api/v1/query", params={"query": expr})
         response.raise_for_status()
         result: list[dict[str, Any]] = response.json()["data"]["result"]
@@ -93,23 +93,13 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(
-    folder: Path,
-    targets: Sequence[str],
-    *,
-    rules: bool = True,
-    hurry: bool = True,
-    show: Callable[[str], object] = print,
-) -> Iterator[Prometheus]:
-    """A server that asks the targets (`host:port`) each second, and has nothing but `folder` to write to.
+def prometheus(folder: Path, targets: Sequence[str]) -> Iterator[Prometheus]:
+    """A server that scrapes the targets (`host:port`) and evaluates the rules once a second. It writes to `folder`.
 
-    With `rules`, it runs the real ones, each second too, and looks a minute back where they look back for days: those
-    take their samples from whole minutes, of which a test has none. Without `hurry`, all is as in production.
+    Rules that take samples from days, one a minute, take them from one minute, one a second.
     """
-    config = folder / "prometheus.yml"
-    every = {"scrape_interval": "1s", "evaluation_interval": "1s"} if hurry else parse(SETTINGS)["global"]
-    shipped = _in_a_hurry(folder) if hurry else sorted(FOLDER.glob("rules/*.yml"))
-    config.write_text(json.dumps(_config(targets, every, shipped if rules else [])))
+    config, output = folder / "prometheus.yml", folder / "prometheus.log"
+    config.write_text(json.dumps(_config(targets, _fast_rules(folder))))
     command: list[str | Path] = [
         tool("prometheus"),
         f"--config.file={config}",
@@ -117,7 +107,6 @@ def prometheus(
         "--web.listen-address=127.0.0.1:0",
         "--enable-feature=exemplar-storage",
     ]
-    output = folder / "prometheus.log"
     with output.open("w") as log, subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as process:
         try:
             with httpx2.Client(trust_env=False) as http:
@@ -128,13 +117,13 @@ def prometheus(
                 process.wait(timeout=_START_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-            show(output.read_text())
+            print(output.read_text())
 
 
-def _config(targets: Sequence[str], every: dict[str, str], rule_files: Iterable[Path]) -> dict[str, Any]:
+def _config(targets: Sequence[str], rule_files: Iterable[Path]) -> dict[str, Any]:
     chat = next(job for job in parse(SETTINGS)["scrape_configs"] if job["job_name"] == "chat")
     return {
-        "global": every,
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(file) for file in rule_files],
         "scrape_configs": [
             {
@@ -146,25 +135,24 @@ def _config(targets: Sequence[str], every: dict[str, str], rule_files: Iterable[
     }
 
 
-def _in_a_hurry(folder: Path) -> list[Path]:
-    """Copies of the rules."""
-    copies = [folder / f"rules-{file.name}" for file in sorted(FOLDER.glob("rules/*.yml"))]
-    for copy in copies:
-        text = (FOLDER / "rules" / copy.name.removeprefix("rules-")).read_text()
-        copy.write_text(_SUBQUERY.sub("[1m:1s]", text).replace("interval: 1m", "interval: 1s"))
+def _fast_rules(folder: Path) -> list[Path]:
+    """Copies of the rules with short intervals."""
+    copies = []
+    for file in sorted(FOLDER.glob("rules/*.yml")):
+        copies.append(folder / f"rules-{file.name}")
+        copies[-1].write_text(_SUBQUERY.sub("[1m:1s]", file.read_text()).replace("interval: 1m", "interval: 1s"))
     return copies
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], output: Path, http: httpx2.Client) -> str:
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline and process.poll() is None:
+    def url() -> str | None:
+        assert process.poll() is None, f"Prometheus did not start:\n{output.read_text()}"
         found = _ADDRESS.search(output.read_text())
-        if found and http.get(f"http://{found[1]}/-/ready").is_success:
-            return f"http://{found[1]}"
-        time.sleep(0.05)
-    raise AssertionError(f"Prometheus did not start:\n{output.read_text()}")
+        return f"http://{found[1]}" if found and http.get(f"http://{found[1]}/-/ready").is_success else None
+
+    return wait_until(url, "Prometheus is not ready", _START_S) or ""
 
 
 def runbook_blocks(language: str) -> list[str]:
-    """What people are told to run, in `promql` or `sql`."""
+    """The code blocks of the runbook in `promql` or `sql`."""
     return re.findall(rf"```{language}\n(.*?)\n```", RUNBOOK.read_text(), re.DOTALL)
