@@ -146,8 +146,8 @@ def test_disconnect_closes_the_request_to_groq_and_stores_a_row(non_streaming: S
     with socket.create_connection((host, int(port))) as client:
         head = f"POST {DROP_IN} HTTP/1.1\r\nhost: x\r\nx-request-id: gone\r\ncontent-type: application/json\r\n"
         client.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
-        assert upstream.asked.wait(5)
-    assert upstream.left.wait(5)
+        assert upstream.requested.wait(5)
+    assert upstream.disconnected.wait(5)
     assert non_streaming.program.wait_for('"gone"')
     (facts,) = [json.loads(line) for line in non_streaming.program.lines if '"gone"' in line]
     assert (facts["outcome"], facts["http_status"]) == ("client_disconnected", 499)

@@ -14,7 +14,7 @@ class Recording:
     """`requests` have path, headers and body. GET gets 404 and is not recorded.
 
     The response: `status`, additional `headers` and `body`, after `delay_s`; `cut` closes the connection in the middle
-    of the body. `asked` is set when a request has arrived, `left` when its client disconnects during the delay.
+    of the body. `requested` is set when a request has arrived, `disconnected` when its client leaves during the delay.
     """
 
     url: str
@@ -24,16 +24,16 @@ class Recording:
     delay_s: float = 0
     cut: bool = False
     requests: list[str] = field(default_factory=list)
-    asked: threading.Event = field(default_factory=threading.Event)
-    left: threading.Event = field(default_factory=threading.Event)
+    requested: threading.Event = field(default_factory=threading.Event)
+    disconnected: threading.Event = field(default_factory=threading.Event)
 
     def answer(self, body: bytes, *, status: int = 200, delay_s: float = 0, cut: bool = False, **headers: str) -> None:
         """Scripts the next responses and clears the recorded requests."""
         self.status, self.body, self.delay_s, self.cut = status, body, delay_s, cut
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.requests.clear()
-        self.asked.clear()
-        self.left.clear()
+        self.requested.clear()
+        self.disconnected.clear()
 
     @property
     def sent(self) -> dict[str, object]:
@@ -67,10 +67,10 @@ def recording() -> Iterator[Recording]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             script.requests.append(f"{self.path}\n{self.headers}{body.decode()}")
-            script.asked.set()
+            script.requested.set()
             readable, _, _ = select.select([self.connection], [], [], script.delay_s)
             if readable:
-                script.left.set()
+                script.disconnected.set()
                 self.close_connection = True
                 return
             streams = script.status == 200 and json.loads(body).get("stream")

@@ -19,7 +19,7 @@ def record(**changes: Any) -> ChatRecord:
         "prompt": "Hi",
         "messages": Raw(b'[{"role":"user","content":"Hi"}]'),
         "params": {"temperature": 0.5},
-        "requested_model": "asked",
+        "requested_model": "requested",
         "model_name": "answered",
         "response": "Hello, 東京 🚀",
         "reasoning": "Hm",
