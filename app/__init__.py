@@ -2,7 +2,7 @@
 
 The path of one chat:
 
-    client ──POST──▶ api/v1/endpoints/chat.py    parses the request
+    client ──POST──▶ api/v1/endpoints/chat.py    after api/auth.py: key, quota, body
                        │ ChatRequest
                        ▼
                      services/chat_service.py    admit → open → relay → store the row → [DONE]
@@ -20,7 +20,7 @@ Packages, from the outermost layer to the innermost; each imports only those bel
     serving/                 uvicorn and gunicorn: limits of HTTP, checks before the start, the drain
     api/                     endpoints, authentication, the SSE response, errors, the page at `/`
     db/ quota/               database and outbox; quotas in memory or Redis
-    simulator/               a Groq in one process, for demos and tests; the service never imports it
+    simulator/               a Groq in one process, for demos and tests; only `python -m app` imports it
     services/                ChatService and GroqClient; chat/ports.py has the protocols between them
     schemas/                 the request in OpenAI's format
     observability/           traces, metrics and logs behind one facade

@@ -57,13 +57,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             chats = ChatService(
                 settings,
                 upstream=groq,
-                models=groq.catalogue,
+                prices=groq.catalogue,
                 store=store,
                 telemetry=telemetry,
-                meter=quota,
+                quota=quota,
                 drain=drain,
             )
-            telemetry.metrics.follow(
+            telemetry.metrics.register_gauges(
                 active_streams=lambda: chats.active,
                 body_bytes=lambda: bodies.budget.used,
                 draining=lambda: drain.started,
@@ -98,7 +98,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.settings, app.state.drain = settings, drain  # for the server, which starts the drain
-    app.state.free_metrics_port = telemetry.free_metrics_port  # for a worker whose master has died
+    app.state.release_metrics_port = telemetry.release_metrics_port  # for a worker whose master has died
     errors.install(app)
     app.include_router(chat.router)
     app.include_router(openai_compat.chats)

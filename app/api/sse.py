@@ -35,7 +35,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         async with _until_disconnect(receive), aclosing(self._blocks) as blocks:
-            first = await anext(blocks)
+            first = await anext(blocks)  # small, so that it fits into the send buffer
             await send({"type": "http.response.start", "status": 200, "headers": list(self.head)})
             await send({"type": "http.response.body", "body": first, "more_body": True})
             with closing(ReusableTimeout()) as timeout:

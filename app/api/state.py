@@ -45,7 +45,10 @@ class RecordStoreStatus(Protocol):
 
 
 class Catalogue(Protocol):
-    """The models that callers may use."""
+    """The models that callers may use.
+
+    Telemetry also uses `knows(model_id)` and `missing` of the provider's catalogue (main.py).
+    """
 
     def models(self) -> Sequence[Model]:
         """All of them, sorted by id."""

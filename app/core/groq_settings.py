@@ -66,7 +66,7 @@ class GroqSettings(BaseSettings):
         return self.groq_default_model
 
     @property
-    def own_models(self) -> frozenset[str]:
+    def configured_models(self) -> frozenset[str]:
         """The ids of the default, the fallback and the targets of aliases."""
         named = {self.groq_default_model, self.groq_fallback_model or self.groq_default_model}
         return frozenset(map(self.model_id, named)) | frozenset(self.groq_model_aliases.values())

@@ -61,7 +61,7 @@ class Outbox:
     async def __aenter__(self) -> Self:
         with suppress(OutboxUnavailable):
             await self.run(self.file.check)
-            await self.look()
+            await self.refresh_usage()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -110,7 +110,7 @@ class Outbox:
         log.error("chat_log.row_rejected", row=record if isinstance(record, str) else str(record.id), error=str(error))
         self._events.row_rejected()
 
-    async def look(self) -> None:
+    async def refresh_usage(self) -> None:
         """Updates what is known of the file; finds out whether a disk that refused takes rows again."""
         if not self.available:
             await self.run(self.file.check)

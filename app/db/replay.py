@@ -53,7 +53,7 @@ class OutboxReplayer:
     async def _run(self) -> None:
         while True:
             try:
-                await self._outbox.look()
+                await self._outbox.refresh_usage()
                 if self._outbox.rows and self._commits.healthy and time.monotonic() >= self._paused_until:
                     await self._replay()
             except Exception as exc:
@@ -78,7 +78,7 @@ class OutboxReplayer:
             if moved and await self._outbox.run(self._file.remove_if_empty):
                 self._failed_alone.clear()
                 log.info("outbox.drained")
-            await self._outbox.look()
+            await self._outbox.refresh_usage()
 
     async def _next(self) -> list[tuple[str, bytes]]:
         max_bytes = _MAX_BYTES * self._batch_rows // _MAX_ROWS

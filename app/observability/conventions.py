@@ -36,7 +36,7 @@ FAILED = frozenset(
 
 OTHER_MODEL = "other"
 TOKEN_TYPES = ("input", "output", "cached_input", "reasoning")
-PHASES = ("queue", "prompt", "completion")
+GROQ_PHASES = ("queue", "prompt", "completion")
 POOL_STATES = ("in_use", "idle")
 QUOTA_OPERATIONS = ("enter", "settle", "renew")
 COMMIT_FAILURES = ("unavailable", "refused", "timeout")

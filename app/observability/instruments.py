@@ -17,7 +17,7 @@ from app.core.record import ANSWER_FIELDS
 from app.observability import conventions as values
 from app.observability.log_output import log_output
 
-# In seconds. The threshold of an objective is always a bucket: 1 s to the first token, 20 ms for each of the others.
+# In seconds. The threshold of an objective is always a bucket: 1 s to the first token, 20 ms per output token.
 _TTFT = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20)
 _PER_TOKEN = (0.0005, 0.001, 0.002, 0.003, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1)
 _WHOLE_CHAT = (0.1, 0.25, 0.5, 1, 1.5, 2.5, 5, 7.5, 10, 15, 20, 30, 45, 60, 120, 300)
@@ -37,7 +37,7 @@ _OUTBOX_GAUGES = (
 _Instrument = TypeVar("_Instrument", Counter, Gauge, Histogram)
 
 
-class Family(Generic[_Instrument]):
+class LabelledMetric(Generic[_Instrument]):
     """The children of an instrument, one for each combination of the values that its labels may have.
 
     The library's own `labels` validates and locks each time, and a chat looks up twenty children.
@@ -79,12 +79,12 @@ class ChatMetrics:
     """Chats: how they ended, how fast they were and what they cost."""
 
     def __init__(self, registry: CollectorRegistry, models: Sequence[str]) -> None:
-        def by_model(name: str, text: str, buckets: Sequence[float]) -> Family[Histogram]:
-            return Family(Histogram(name, text, ["model"], buckets=buckets, registry=registry), models)
+        def by_model(name: str, text: str, buckets: Sequence[float]) -> LabelledMetric[Histogram]:
+            return LabelledMetric(Histogram(name, text, ["model"], buckets=buckets, registry=registry), models)
 
         text = "Number of requests for a chat, by outcome."
         requests = Counter("chat_requests", text, ["model", "outcome"], registry=registry)
-        self.requests = Family(requests, models, tuple(Outcome))
+        self.requests = LabelledMetric(requests, models, tuple(Outcome))
         self.active_streams = Gauge("chat_active_streams", "Number of running chats.", registry=registry)
         text = "Bytes of request bodies in memory, from a body's first byte until its row is durable."
         self.body_bytes = Gauge("chat_request_body_bytes", text, registry=registry)
@@ -100,9 +100,9 @@ class ChatMetrics:
         self.duration = Histogram("chat_duration_seconds", text, labels, buckets=_WHOLE_CHAT, registry=registry)
         text = "Number of tokens; cached_input is a part of input, reasoning a part of output."
         tokens = Counter("chat_tokens", text, ["model", "type"], registry=registry)
-        self.tokens = Family(tokens, models, values.TOKEN_TYPES)
+        self.tokens = LabelledMetric(tokens, models, values.TOKEN_TYPES)
         text = "US dollars that Groq charges according to the price list."
-        self.cost = Family(Counter("chat_cost_usd", text, ["model"], registry=registry), models)
+        self.cost = LabelledMetric(Counter("chat_cost_usd", text, ["model"], registry=registry), models)
         text = "Seconds of the time to first token without the waits for Groq and for admission."
         self.overhead = Histogram("chat_overhead_seconds", text, buckets=_OVERHEAD, registry=registry)
         for model in models:
@@ -123,15 +123,17 @@ class GroqMetrics:
     def __init__(self, registry: CollectorRegistry, models: Sequence[str]) -> None:
         text = "Number of requests to Groq, by result."
         attempts = Counter("chat_upstream_attempts", text, ["model", "result"], registry=registry)
-        self.attempts = Family(attempts, models, values.ATTEMPT_RESULTS)
+        self.attempts = LabelledMetric(attempts, models, values.ATTEMPT_RESULTS)
         text = "Number of requests to Groq that repeat a failed one, by the reason of its failure."
-        self.retries = Family(Counter("chat_retries", text, ["reason"], registry=registry), values.RETRY_REASONS)
+        self.retries = LabelledMetric(
+            Counter("chat_retries", text, ["reason"], registry=registry), values.RETRY_REASONS
+        )
         text = "Seconds of each phase of a chat, as Groq reports them."
         phase = Histogram("groq_phase_seconds", text, ["phase"], buckets=_TTFT, registry=registry)
-        self.phase = Family(phase, values.PHASES)
+        self.phase = LabelledMetric(phase, values.GROQ_PHASES)
         text = "Number of fields in Groq's answers with an unexpected type or range, whose facts are unknown."
         fields = Counter("chat_upstream_unexpected_fields", text, ["field"], registry=registry)
-        self.unexpected_fields = Family(fields, ANSWER_FIELDS)
+        self.unexpected_fields = LabelledMetric(fields, ANSWER_FIELDS)
         text = "Number of models that the settings name and Groq's catalogue lacks."
         self.missing_models = Gauge("groq_models_missing", text, registry=registry)
         labels = ["model", "kind"]
@@ -153,7 +155,7 @@ class RowMetrics:
         self.batch = Histogram("chat_log_batch_rows", text, buckets=_ROWS, registry=registry)
         text = "Number of failed commits, by reason."
         failures = Counter("chat_log_commit_failures", text, ["reason"], registry=registry)
-        self.failures = Family(failures, values.COMMIT_FAILURES)
+        self.failures = LabelledMetric(failures, values.COMMIT_FAILURES)
         self.outbox = {
             key: Gauge(f"chat_log_outbox_{name}", text, registry=registry) for key, name, text in _OUTBOX_GAUGES
         }
@@ -164,7 +166,7 @@ class RowMetrics:
         pool = Gauge(
             "db_pool_connections", "Number of connections to the database, by state.", ["state"], registry=registry
         )
-        self.pool = Family(pool, values.POOL_STATES)
+        self.pool = LabelledMetric(pool, values.POOL_STATES)
 
 
 class WorkerMetrics:
@@ -179,7 +181,7 @@ class WorkerMetrics:
         self.loop_lag = Histogram("event_loop_lag_seconds", text, buckets=_OVERHEAD, registry=registry)
         text = "Number of operations on quotas that Redis failed to execute."
         quota = Counter("quota_store_failures", text, ["operation"], registry=registry)
-        self.quota_failures = Family(quota, values.QUOTA_OPERATIONS)
+        self.quota_failures = LabelledMetric(quota, values.QUOTA_OPERATIONS)
         text = "Number of requests without a valid API key, for chats and for anything else."
         self.auth_failures = Counter("auth_failures", text, registry=registry)
         text = "Number of spans that were not exported."

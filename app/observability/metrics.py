@@ -53,7 +53,7 @@ class Metrics:
         self.groq.attempts.add(name)
         return name
 
-    def follow(
+    def register_gauges(
         self,
         *,
         active_streams: Callable[[], float],

@@ -39,12 +39,12 @@ def _never_raising() -> Iterator[None]:
 class Telemetry:
     """Built with the app, running while it runs. Reports return at once and never raise.
 
-    It satisfies `services.chat.ports.ChatTelemetry` and the protocols of `api/`, `db/` and `quota/` for their events.
+    It satisfies `Telemetry` of the chat service and the protocols of `api/`, `db/` and `quota/` for their events.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics(
-            models=settings.own_models | settings.model_prices.keys() | set(settings.allowed_models),
+            models=settings.configured_models | settings.model_prices.keys() | set(settings.allowed_models),
             info={"version": __version__, "environment": settings.app_env},
             workers=settings.web_concurrency,
         )
@@ -59,7 +59,7 @@ class Telemetry:
         """Adds a SERVER span to each request of the app."""
         self.tracing.instrument(app)
 
-    async def free_metrics_port(self) -> None:
+    async def release_metrics_port(self) -> None:
         """Stops serving metrics, so that another process may use the port."""
         await self._metrics_server.close()
 
@@ -140,7 +140,7 @@ class Telemetry:
 
 
 class ChatTelemetry:
-    """The signals of one chat; satisfies `chat.ports.ChatWatch`. `spans` is None if they could not be made."""
+    """The signals of one chat; satisfies `ChatTelemetry` of the chat service. `spans` is None if tracing failed."""
 
     def __init__(self, metrics: Metrics, spans: ChatSpans | None) -> None:
         self._metrics = metrics

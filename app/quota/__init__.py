@@ -1,4 +1,4 @@
-"""Quotas of each client. `create_quota` yields an `api.state.Quota` that is also a `UsageMeter` of the chat service.
+"""Quotas of each client. `create_quota` yields an `api.state.Quota` that is also a `ChatQuota` of the chat service.
 
 quota.py         admits requests, refuses what exceeds a limit, charges chats when they end
 status.py        the limits, and what is left of them, as headers and refusals

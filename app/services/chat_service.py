@@ -18,14 +18,14 @@ from app.services.chat.block import DONE, Block, error_event
 from app.services.chat.drain import Drain
 from app.services.chat.ports import (
     Caller,
-    ChatEvents,
+    ChatQuota,
     ChatTelemetry,
-    Models,
+    Prices,
     RecordStore,
     RequestCheck,
+    Telemetry,
     Upstream,
     UpstreamStream,
-    UsageMeter,
 )
 from app.services.chat.session import ChatSession
 from app.services.chat.timeouts import StreamTimeouts, server_draining
@@ -42,19 +42,19 @@ class ChatService:
         settings: Settings,
         *,
         upstream: Upstream,
-        models: Models,
+        prices: Prices,
         store: RecordStore,
-        telemetry: ChatTelemetry,
-        meter: UsageMeter,
+        telemetry: Telemetry,
+        quota: ChatQuota,
         drain: Drain,
         checks: Sequence[RequestCheck] = (),
     ) -> None:
         self._settings = settings
         self._upstream = upstream
-        self._models = models
+        self._prices = prices
         self._store = store
         self._telemetry = telemetry
-        self._meter = meter
+        self._quota = quota
         self._drain = drain
         self._checks = checks
         self._admission = Admission(settings, drain=drain, store=store)
@@ -83,11 +83,11 @@ class ChatService:
         ServiceError before the first block; a later failure is an `event: error` without `[DONE]`. Without `stream`,
         the provider's JSON is yielded when the row is durable, and every failure is raised.
         """
-        session, events = await self._admit(request, caller)
+        session, telemetry = await self._admit(request, caller)
         timeouts = StreamTimeouts(self._settings, self._drain, session.timing)
         stream: UpstreamStream | None = None
         try:
-            stream = await timeouts.open(self._open(session, events))
+            stream = await timeouts.open(self._open(session, telemetry))
             while not session.upstream_ended:
                 block = await self._read(stream, session, timeouts)
                 if block.data:
@@ -100,22 +100,22 @@ class ChatService:
         except Exception as bug:  # noqa: BLE001 - any failure ends with a row and an error for the client
             session.fail(_internal_error(bug), time.monotonic())
         except (asyncio.CancelledError, GeneratorExit):
-            if self._drain.expired:  # the server closed the connection of a client that accepted no data
+            if self._drain.expired:  # uvicorn cancels streams that outlast the drain
                 session.fail(server_draining(), time.monotonic())
             else:
                 session.disconnect(time.monotonic())
             raise
         finally:
             timeouts.close()
-            storing = self._store_record(session, request, events)
+            storing = self._store_record(session, request, telemetry)
             if stream is not None:
                 _ = self._run_in_background(stream.aclose())
             await asyncio.shield(storing)
         for part in _last_parts(session):
             yield part
 
-    async def _admit(self, request: ChatRequest, caller: Caller) -> tuple[ChatSession, ChatEvents]:
-        """Takes a slot, reserves space for the row, and runs the checks. The row's end frees both."""
+    async def _admit(self, request: ChatRequest, caller: Caller) -> tuple[ChatSession, ChatTelemetry]:
+        """Takes a slot, reserves space for the row, and runs the checks. Both are freed when the row is durable."""
         models = resolve_model(request, self._settings)
         requested, row_bytes = time.monotonic(), self._settings.row_bytes(caller.body_bytes)
         await self._admission.enter(row_bytes)
@@ -125,20 +125,20 @@ class ChatService:
                 await check(request, caller)
             timing = ChatTiming(arrived=caller.arrived, requested=requested, admitted=admitted)
             session = ChatSession(request, caller, models=models, row_bytes=row_bytes, timing=timing)
-            events = self._telemetry.chat_began(
+            telemetry = self._telemetry.chat_began(
                 session.request_id, session.payload, arrived=caller.arrived, queue_s=timing.queue_s
             )
         except BaseException:
             self._admission.leave(row_bytes)
             raise
         session.lease.hold()
-        session.traceparent = events.traceparent
-        return session, events
+        session.traceparent = telemetry.traceparent
+        return session, telemetry
 
-    async def _open(self, session: ChatSession, events: ChatEvents) -> UpstreamStream:
+    async def _open(self, session: ChatSession, telemetry: ChatTelemetry) -> UpstreamStream:
         def on_attempt(attempt: Attempt) -> None:
             session.add_attempt(attempt)
-            events.attempted(attempt)
+            telemetry.attempted(attempt)
 
         return await self._upstream.open(session.payload, on_attempt=on_attempt)
 
@@ -152,24 +152,25 @@ class ChatService:
         if not session.streamed:
             block = replace(block, data=b"")  # sent when the row is durable
         if session.answer_bytes > (limit := self._settings.chat_max_answer_bytes):
+            # counted as the provider's failure: no model's answer is as long as the default limit
             return replace(block, error=UpstreamBroken(f"the answer is longer than {limit} bytes"))
         return block
 
-    def _store_record(self, session: ChatSession, request: ChatRequest, events: ChatEvents) -> asyncio.Task[None]:
+    def _store_record(self, session: ChatSession, request: ChatRequest, telemetry: ChatTelemetry) -> asyncio.Task[None]:
         """Queues the row at once, and returns a task that waits until it is durable."""
         try:
-            record = session.record(self._models.price)
+            record = session.record(self._prices.price)
             if request.store is False or not self._settings.stores_content:
                 record = without_content(record)
             durable = self._store.add(record)
-            self._meter.ended(record)
+            self._quota.ended(record)
         except BaseException:
             self._release(session)
             raise
-        return self._run_in_background(self._finish(session, record, durable, events))
+        return self._run_in_background(self._finish(session, record, durable, telemetry))
 
     async def _finish(
-        self, session: ChatSession, record: ChatRecord, durable: Awaitable[StoredIn], events: ChatEvents
+        self, session: ChatSession, record: ChatRecord, durable: Awaitable[StoredIn], telemetry: ChatTelemetry
     ) -> None:
         """Waits until the row is durable, frees the chat's resources, and reports the result."""
         started, error, stored_in, failure = time.monotonic(), session.error, None, None
@@ -180,7 +181,7 @@ class ChatService:
             record = session.not_stored(failure, record)
         finally:
             self._release(session)
-        events.finished(record, error, commit_s=time.monotonic() - started, stored_in=stored_in, failure=failure)
+        telemetry.finished(record, error, commit_s=time.monotonic() - started, stored_in=stored_in, failure=failure)
 
     def _release(self, session: ChatSession) -> None:
         self._admission.leave(session.row_bytes)

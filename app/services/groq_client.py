@@ -98,6 +98,7 @@ class GroqClient:
     async def _open_stream(self, payload: Mapping[str, Any], deadline: float, attempt: Attempt) -> GroqStream:
         limit_s = min(self._settings.groq_first_token_timeout_s, deadline - attempt.started)
         if _hides_reasoning(payload):
+            # Longer than the retry deadline: the model sends nothing while it reasons.
             limit_s = self._settings.groq_hidden_reasoning_timeout_s
         try:
             async with asyncio.timeout(limit_s):

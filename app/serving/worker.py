@@ -46,7 +46,7 @@ class Worker(UvicornWorker):
             has_master = os.getppid() == self.ppid
         self.log.error("the master (pid %s) has died: this worker finishes its streams and exits", self.ppid)
         server.handle_exit(signal.SIGTERM, None)
-        await self.wsgi.state.free_metrics_port()
+        await self.wsgi.state.release_metrics_port()
 
 
 class Logger(GunicornLogger):

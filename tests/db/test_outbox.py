@@ -33,7 +33,7 @@ async def test_what_is_stored_takes_space_and_is_reported(tmp_path: Path) -> Non
         assert 0 < disk.free_bytes(on_disk=True) <= 100_000 - disk.used_bytes
         await disk.reject(record(), ValueError("no"))
         await disk.reject(str(row.id), ValueError("no"))
-        await disk.look()
+        await disk.refresh_usage()
         assert (disk.usage.rows, disk.usage.rejected_rows) == (1, 2)
     assert (watch.outbox, watch.rejected) == ([(2, False)], 2)
 
@@ -78,10 +78,10 @@ async def test_a_disk_that_takes_rows_again_is_found_out(tmp_path: Path) -> None
             with pytest.raises(OutboxUnavailable):
                 await disk.append([record(prompt="x" * 10**6)])
             with pytest.raises(OutboxUnavailable):
-                await disk.look()
+                await disk.refresh_usage()
             assert not is_available(disk)
             assert disk.free_bytes(on_disk=True) == 0
-        await disk.look()
+        await disk.refresh_usage()
         assert is_available(disk)
         await disk.append([record(prompt="after")])
     assert prompts_in(tmp_path) == ["before", "after"]

@@ -149,10 +149,10 @@ class ServiceUnderTest:
         self.service = ChatService(
             Settings(_env_file=None, **settings),
             upstream=self.upstream,
-            models=FakeModels(),
+            prices=FakeModels(),
             store=self.store,
             telemetry=self.telemetry,
-            meter=self.meter,
+            quota=self.meter,
             drain=self.drain,
         )
 

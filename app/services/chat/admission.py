@@ -49,6 +49,7 @@ class Admission:
 
     def check(self) -> None:
         """Raises what `enter` would raise at once. For callers that need not read a request to know."""
+        self._check_open()
         self._check_space(0)
         if self.active >= self._max_active and len(self._queue) >= self._max_queued:
             raise self._overloaded()
@@ -67,7 +68,8 @@ class Admission:
             await self._wait_for_slot()
         self._store.reserve(row_bytes)  # before the last check: other workers reserve at the same time
         try:
-            self._check_space(0)  # this may have changed during the wait
+            self._check_open()  # both may have changed during the wait
+            self._check_space(0)
         except BaseException:
             self.leave(row_bytes)
             raise
@@ -77,9 +79,11 @@ class Admission:
         self._store.reserve(-row_bytes)
         self._free_slot()
 
-    def _check_space(self, row_bytes: int) -> None:
+    def _check_open(self) -> None:
         if self._drain.started:
             raise ServerStopping("this server is stopping; try again", retry_after=_RETRY_AFTER_S)
+
+    def _check_space(self, row_bytes: int) -> None:
         if row_bytes > self._store.free_bytes:
             raise RowsUnavailable("chats cannot be recorded at the moment; try again", retry_after=_RETRY_AFTER_S)
 
@@ -94,7 +98,7 @@ class Admission:
             elif not slot.cancelled():  # the slot was given at the same moment
                 self._free_slot()
             if isinstance(exc, TimeoutError):
-                self._check_space(0)
+                self._check_open()
                 raise self._overloaded() from exc
             raise
 

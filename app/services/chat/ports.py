@@ -62,7 +62,10 @@ class RequestCheck(Protocol):
     """A step before the request is sent to the provider, such as moderation."""
 
     async def __call__(self, request: ChatRequest, caller: Caller) -> None:
-        """Raises a ServiceError to refuse the request; a subclass of InvalidRequest needs no row."""
+        """Raises a subclass of InvalidRequest to refuse the request, which then has no row but a log line and a metric.
+
+        Any other exception is an internal error.
+        """
         ...
 
 
@@ -90,13 +93,15 @@ class Upstream(Protocol):
     async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[Attempt], None]) -> UpstreamStream:
         """Returns at the first progress of a stream, or with the whole answer if `payload` has no `stream`.
 
+        Values of `payload` that the service does not read are unparsed JSON (`msgspec.Raw`).
+
         Raises an UpstreamError if every attempt failed. `on_attempt` is called for each attempt when it ends. The last
         attempt may use another model.
         """
         ...
 
 
-class Models(Protocol):
+class Prices(Protocol):
     """The prices of models."""
 
     def price(self, model_id: str) -> ModelPrice | None:
@@ -128,7 +133,7 @@ class RecordStore(Protocol):
         ...
 
 
-class ChatEvents(Protocol):
+class ChatTelemetry(Protocol):
     """The telemetry of one chat. Its methods never raise."""
 
     @property
@@ -153,10 +158,10 @@ class ChatEvents(Protocol):
         ...
 
 
-class ChatTelemetry(Protocol):
+class Telemetry(Protocol):
     """The telemetry of all chats. Its methods never raise."""
 
-    def chat_began(self, chat_id: UUID, payload: Mapping[str, Any], *, arrived: float, queue_s: float) -> ChatEvents:
+    def chat_began(self, chat_id: UUID, payload: Mapping[str, Any], *, arrived: float, queue_s: float) -> ChatTelemetry:
         """Called when a chat was admitted, after `queue_s`; `payload` is the request for the provider.
 
         `arrived` is when the request had arrived, on `time.monotonic`'s clock: the record's times count from there.
@@ -164,8 +169,8 @@ class ChatTelemetry(Protocol):
         ...
 
 
-class UsageMeter(Protocol):
-    """Counts what callers use."""
+class ChatQuota(Protocol):
+    """Charges chats to the quotas of their callers."""
 
     def ended(self, record: ChatRecord) -> None:
         """Called when an admitted chat has ended. Returns at once, never raises."""

@@ -48,7 +48,7 @@ class Catalogue:
 
     def models(self) -> Sequence[Model]:
         """Returns the models that callers may use. Until Groq has answered: those that settings and prices name."""
-        names = self._settings.own_models | self._settings.model_prices.keys() | LAST_KNOWN_PRICES.keys()
+        names = self._settings.configured_models | self._settings.model_prices.keys() | LAST_KNOWN_PRICES.keys()
         known = self._models or {name: Model(name) for name in names}
         return [known[name] for name in sorted(known) if self._settings.serves(name)]
 

@@ -18,7 +18,7 @@ _DNS_CACHE_S = 60
 
 def create_connector(ssl_context: ssl.SSLContext) -> aiohttp.TCPConnector:
     """A pool without a limit: admission bounds the chats, and waiting for a connection would not be measured."""
-    return SilentPoolConnector(
+    return CleanReuseConnector(
         limit=0,
         keepalive_timeout=_KEEPALIVE_S,
         ttl_dns_cache=_DNS_CACHE_S,
@@ -27,7 +27,7 @@ def create_connector(ssl_context: ssl.SSLContext) -> aiohttp.TCPConnector:
     )
 
 
-class SilentPoolConnector(aiohttp.TCPConnector):
+class CleanReuseConnector(aiohttp.TCPConnector):
     """Reuses a connection only if it received nothing while it was idle.
 
     HTTP/1.1 has no request ids: what is received first counts as the response to the next request. A second response,

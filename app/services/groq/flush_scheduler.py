@@ -34,7 +34,10 @@ class FlushScheduler:
         return self._streams % _PHASES / _PHASES
 
     def next_flush(self, phase: float) -> float:
-        """Returns a time of the event loop's clock; 0, which has passed, where the minimal interval is 0."""
+        """Returns the next multiple of the interval, shifted by the phase, on the event loop's clock.
+
+        Returns 0, which has passed, if the minimal interval is 0.
+        """
         if self._min_interval_s == 0:
             return 0
         now = asyncio.get_running_loop().time()

@@ -102,7 +102,7 @@ class GroqHttp:
             body,
             content_type=response.headers.get("content-type", ""),
             retry_after=parse_retry_after(response.headers.get("retry-after")),
-            configured_model=model in self._settings.own_models,
+            configured_model=model in self._settings.configured_models,
         )
         error.upstream_request_id = response.headers.get("x-request-id")
         return error

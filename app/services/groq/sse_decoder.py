@@ -104,7 +104,7 @@ def _decode_text_events(data: bytes, block: Block) -> int:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return 0
     if len(chunks) != data.count(b"\n\n", 0, end) + 1:
-        return 0  # an event with two objects is not JSON
+        return 0  # `{…},{…}` in one event would pass as two
     for chunk in chunks:
         block.chunks += 1
         block.upstream_response_id = block.upstream_response_id or chunk.id

@@ -48,7 +48,7 @@ class GroqStream:
         self._ended = False
 
     async def wait_for_progress(self) -> None:
-        """Returns at the first progress, a finish_reason or the end; `read` then returns all that came until then.
+        """Returns at the first progress or a finish_reason; `read` then returns all that came until then.
 
         Raises an UpstreamError for a failure before: nothing was sent to the client, so that it may be retried.
         Comments that come before the first chunk are dropped.
@@ -135,7 +135,7 @@ class GroqStream:
         if self._next_flush > asyncio.get_running_loop().time() and self._body.exception() is None:
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._next_flush):
-                    await self._body.wait_eof()
+                    await self._body.wait_eof()  # the body usually ends later: this waits until the flush
 
     @property
     def _has_finished(self) -> bool:
