@@ -28,10 +28,10 @@ _COMPLETIONS = {
 @chats.post("/completions", status_code=200, response_class=EventStream, responses=_COMPLETIONS)
 async def create_completion(body: ChatRequest, request: Request) -> EventStream:
     """Creates a chat completion in OpenAI's format, streamed or whole."""
-    app: AppState = request.scope["state"]
+    state: AppState = request.scope["state"]
     kind = EventStream if body.streams else WholeAnswer
-    answer = app["chats"].answer(body, caller_of(request, body.model))
-    return kind(answer, write_timeout_s=app["settings"].client_write_timeout_s)
+    answer = state["chats"].answer(body, caller_of(request, body.model))
+    return kind(answer, write_timeout_s=state["settings"].client_write_timeout_s)
 
 
 @models.get("", responses=failures(401), response_model=ModelList)

@@ -22,7 +22,7 @@ _EMBEDDED_DATABASE = "sqlite+aiosqlite:///data/chats.db"
 
 
 def _row_bytes(body_bytes: int, answer_bytes: int) -> int:
-    """The most that a row can take: the last message is stored twice, and numbers may become longer."""
+    """The most that a row can take: the last message is stored twice, and JSON text may double in size."""
     return 4 * body_bytes + answer_bytes
 
 

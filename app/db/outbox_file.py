@@ -117,7 +117,7 @@ class OutboxFile:
         self._update("UPDATE chat_logs SET rejected_at = ?, last_error = ? WHERE id = ?", [parameters])
 
     def _update(self, statement: str, parameters: Sequence[tuple[object, ...]]) -> None:
-        """A full disk has no space for the journal of an update: the ballast makes some."""
+        """Updates rows. On a full disk, deleting the ballast (a file kept for that) makes space for the journal."""
         try:
             self.run(lambda connection: connection.executemany(statement, parameters))
         except sqlite3.OperationalError as exc:

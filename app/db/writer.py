@@ -123,7 +123,7 @@ class ChatLogWriter:
         except RowsRefused as refused:
             if len(batch) == 1:
                 return await self._reject(batch[0], refused)
-            for waiting in batch:  # finds the row that is refused
+            for waiting in batch:  # finds the row that is refused, which is rare
                 await self._store([waiting])
             return True
         _resolve(batch, StoredIn.DATABASE)

@@ -105,8 +105,8 @@ class ChatRequest(BaseModel):
 
     def _set_body(self, data: bytes) -> None:
         body: dict[str, Any] = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-        turns = (index for index in reversed(range(len(self.messages))) if self.messages[index].role == "user")
-        if (last := next(turns, None)) is not None:
+        user_messages = (index for index in reversed(range(len(self.messages))) if self.messages[index].role == "user")
+        if (last := next(user_messages, None)) is not None:
             self._last_user_message = msgspec.json.decode(body["messages"], type=list[msgspec.Raw])[last]
         plain = {name: getattr(self, name) for name in ("model", "stream", *_INTEGERS) if name in body}
         plain |= {name: msgspec.json.decode(body[name]) for name in _NUMBERS if name in body}
@@ -133,7 +133,7 @@ class ChatRequest(BaseModel):
         """The text of the last user message, without pictures and other parts; empty if there is none."""
         if self._last_user_message is None:
             return ""
-        content = msgspec.json.decode(self._last_user_message, type=_Turn).content
+        content = msgspec.json.decode(self._last_user_message, type=_UserMessage).content
         if isinstance(content, str):
             return content
         return "\n".join(part.text for part in content or [] if isinstance(part.text, str))
@@ -149,7 +149,7 @@ class _Part(msgspec.Struct):
     text: Any = None
 
 
-class _Turn(msgspec.Struct):
+class _UserMessage(msgspec.Struct):
     content: str | list[_Part] | None = None
 
 

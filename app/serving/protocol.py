@@ -87,7 +87,7 @@ class LimitedProtocol(LingeringClose):
             self._refuse(self._too_large())
         elif not self._responding:
             self._start_timer()
-            if self._in_request and not self._in_headers:
+            if self._in_request and not self._in_headers:  # drops the rest of a body slowly, after its response
                 self._pause_reading()
 
     def send_400_response(self, msg: str) -> None:

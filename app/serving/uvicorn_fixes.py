@@ -100,17 +100,17 @@ class _Framing:
         self._cycle = cycle
         self._send = send
         self._linger = linger
-        self._may_chunk = cycle.scope["http_version"] != "1.0"
+        self._is_framed = cycle.scope["http_version"] != "1.0"
 
     async def __call__(self, message: ASGISendEvent) -> None:
         is_early = False
         if message["type"] == "http.response.start":
             has_length = any(name.lower() == b"content-length" for name, _ in message.get("headers", []))
-            self._may_chunk |= has_length
-            if not self._may_chunk:
+            self._is_framed |= has_length
+            if not self._is_framed:
                 self._cycle.chunked_encoding = False
         elif message["type"] == "http.response.body":
-            if not self._may_chunk:
+            if not self._is_framed:
                 self._cycle.expected_content_length = len(message.get("body", b""))  # uvicorn compares them
             is_early = self._cycle.more_body and not message.get("more_body", False)
         if is_early:

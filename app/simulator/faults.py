@@ -100,7 +100,7 @@ class FaultPlan:
     def load(self, script: FaultScript) -> None:
         """Start a script. The same script applies the same faults to the same requests."""
         self._script = script
-        self._struck = [0] * len(script.faults)
+        self._applied = [0] * len(script.faults)
         self._rng = random.Random(script.seed)  # nosec B311
 
     def next(self, model: str | None, endpoint: str = "chat") -> Fault:
@@ -108,13 +108,13 @@ class FaultPlan:
         for index, fault in enumerate(self._script.faults):
             if fault.endpoint != endpoint or fault.model not in (None, model):
                 continue
-            if fault.times is not None and self._struck[index] >= fault.times:
+            if fault.times is not None and self._applied[index] >= fault.times:
                 continue
             if self._rng.random() < fault.probability:
-                self._struck[index] += 1
+                self._applied[index] += 1
                 return fault
         return Fault()
 
     def report(self) -> dict[str, Any]:
         """Return the script, and how often each of its faults was applied."""
-        return self._script.model_dump(exclude_unset=True) | {"struck": self._struck}
+        return self._script.model_dump(exclude_unset=True) | {"applied": self._applied}

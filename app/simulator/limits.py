@@ -14,7 +14,7 @@ from app.simulator.wire import Refused
 
 _MINUTE_S, _DAY_S = 60, 86_400
 _CACHE_BLOCK_TOKENS = 128
-_MAX_BEGINNINGS = 4096
+_MAX_PREFIXES = 4096
 
 
 class Limits(BaseModel):
@@ -131,32 +131,32 @@ def _number(value: float) -> str:
 
 
 class PromptCache:
-    """Hashes of the beginnings of prompts: the tools, and the messages up to each of them.
+    """Hashes of the prefixes of prompts: the tools, and the messages up to each of them.
 
-    Groq's own finds any common beginning, most of the time, for two hours. This one compares whole messages and always
+    Groq's own finds any common prefix, most of the time, for two hours. This one compares whole messages and always
     finds them: the same requests in the same order have the same counts, in multiples of 128 as Groq's.
     """
 
     def __init__(self) -> None:
-        self._beginnings: OrderedDict[bytes, None] = OrderedDict()
+        self._prefixes: OrderedDict[bytes, None] = OrderedDict()
 
     def cached_tokens(self, body: dict[str, Any]) -> int:
-        """How many tokens of the prompt were read before, with the same beginning."""
-        cached = max((tokens for digest, tokens in _beginnings(body) if digest in self._beginnings), default=0)
+        """How many tokens of the prompt were read before, with the same prefix."""
+        cached = max((tokens for digest, tokens in _prefixes(body) if digest in self._prefixes), default=0)
         return cached // _CACHE_BLOCK_TOKENS * _CACHE_BLOCK_TOKENS
 
     def remember(self, body: dict[str, Any]) -> None:
-        for digest, _ in _beginnings(body):
-            self._beginnings[digest] = None
-            self._beginnings.move_to_end(digest)
-        while len(self._beginnings) > _MAX_BEGINNINGS:
-            self._beginnings.popitem(last=False)
+        for digest, _ in _prefixes(body):
+            self._prefixes[digest] = None
+            self._prefixes.move_to_end(digest)
+        while len(self._prefixes) > _MAX_PREFIXES:
+            self._prefixes.popitem(last=False)
 
     def forget(self) -> None:
-        self._beginnings.clear()
+        self._prefixes.clear()
 
 
-def _beginnings(body: dict[str, Any]) -> Iterator[tuple[bytes, int]]:
+def _prefixes(body: dict[str, Any]) -> Iterator[tuple[bytes, int]]:
     """Each beginning that is long enough to be cached: its hash, and the tokens of its messages."""
     running = hashlib.blake2b(json.dumps([body["model"], body.get("tools")]).encode(), digest_size=16)
     characters = 0

@@ -37,44 +37,44 @@ _Positive = Annotated[int, Field(ge=1)]
 _Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
-class _Strict(BaseModel):
+class _StrictTypes(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
 
-class _Function(_Strict):
+class _Function(_StrictTypes):
     name: str
     parameters: dict[str, Any] | None = None
 
 
-class _Tool(_Strict):
+class _Tool(_StrictTypes):
     type: Literal["function"]
     function: _Function
 
 
-class _StreamOptions(_Strict):
+class _StreamOptions(_StrictTypes):
     include_usage: bool | None = None
 
 
-class _Message(_Strict):
+class _Message(_StrictTypes):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[dict[str, Any]] | None = None
 
 
-class _JsonSchema(_Strict):
+class _JsonSchema(_StrictTypes):
     name: str
     schema_: Annotated[dict[str, Any], Field(alias="schema")] = {}
 
 
-class _PlainFormat(_Strict):
+class _PlainFormat(_StrictTypes):
     type: Literal["text", "json_object"]
 
 
-class _SchemaFormat(_Strict):
+class _SchemaFormat(_StrictTypes):
     type: Literal["json_schema"]
     json_schema: _JsonSchema
 
 
-class _Fields(_Strict):
+class _Fields(_StrictTypes):
     """The fields that the simulator reads, or that Groq refuses when they are out of range."""
 
     messages: Annotated[list[_Message], Field(min_length=1, fail_fast=True)]

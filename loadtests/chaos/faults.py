@@ -129,6 +129,6 @@ class GroqFaults(Injector):
             seed = self._rng.getrandbits(30)
             await asyncio.to_thread(self._groq.fail, *faults, _LONG_ANSWER, length, seed=seed)
             done = await set_within(self._rng.uniform(*self._plan.groq_faults_s), over)
-            struck = await asyncio.to_thread(self._groq.struck)
+            struck = await asyncio.to_thread(self._groq.applied)
             self._history.faults.update(dict(zip(names, struck, strict=False)))
         await asyncio.to_thread(self._groq.recover)

@@ -41,7 +41,7 @@ def node(compat: Service) -> Node:
 def test_stream_is_read(node: Node) -> None:
     result = node({"chat": {**BODY, "stream": True}})
     choices = [chunk["choices"][0] for chunk in result["chunks"]]  # without include_usage every chunk has a choice
-    assert "".join(choice["delta"].get("content", "") for choice in choices).startswith("You parameters: “Hello”.")
+    assert "".join(choice["delta"].get("content", "") for choice in choices).startswith("You asked: “Hello”.")
     assert choices[-1]["finish_reason"] == "stop"
     options = {"stream_options": {"include_usage": True}}
     *_, last = node({"chat": {**BODY, "stream": True, **options}})["chunks"]

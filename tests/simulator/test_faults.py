@@ -13,18 +13,18 @@ from tests.support.service import SimulatedGroq
 def test_a_fault_strikes_as_often_as_it_is_told_to(groq: SimulatedGroq) -> None:
     groq.fail({"status": 503, "times": 2})
     assert [post(groq).status_code for _ in range(3)] == [503, 503, 200]
-    assert groq.http.get(f"{groq.root}/faults").json()["struck"] == [2]
+    assert groq.http.get(f"{groq.root}/faults").json()["applied"] == [2]
 
 
 def test_chances_repeat_with_their_seed() -> None:
-    def struck(seed: int) -> list[bool]:
+    def applied(seed: int) -> list[bool]:
         plan = FaultPlan()
         plan.load(FaultScript(seed=seed, faults=[Fault(status=500, probability=0.3)]))
         return [plan.next("m").status == 500 for _ in range(200)]
 
-    assert struck(1) == struck(1)
-    assert struck(1) != struck(2)
-    assert 30 < sum(struck(1)) < 90
+    assert applied(1) == applied(1)
+    assert applied(1) != applied(2)
+    assert 30 < sum(applied(1)) < 90
 
 
 def test_a_fault_may_concern_one_model_alone() -> None:

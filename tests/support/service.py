@@ -134,10 +134,10 @@ class SimulatedGroq:
         response = self.http.put(f"{self.root}/faults", json={"seed": seed, "faults": list(faults)})
         assert response.status_code == 200, response.text
 
-    def struck(self) -> list[int]:
+    def applied(self) -> list[int]:
         """How often each fault was applied."""
-        struck: list[int] = self.http.get(f"{self.root}/faults").json()["struck"]
-        return struck
+        applied: list[int] = self.http.get(f"{self.root}/faults").json()["applied"]
+        return applied
 
     def recover(self) -> None:
         self.http.delete(f"{self.root}/faults").raise_for_status()

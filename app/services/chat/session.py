@@ -87,7 +87,10 @@ class ChatSession:
     # ── The end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def complete(self, now: float) -> None:
-        """The end of the answer has been read. Raises UpstreamBroken if there was no finish_reason."""
+        """The end of the answer has been read. Raises UpstreamBroken if there was no finish_reason.
+
+        One is enough: that every choice has its own is the provider's client's concern.
+        """
         if self.streamed and not self._answer.finished:
             raise UpstreamBroken(self._answer.early_stop or "the answer stopped before its end")
         self._finish(Outcome.COMPLETED, now)

@@ -21,7 +21,8 @@ from app.core.errors import (
 from app.core.storable import storable
 
 _TRANSIENT = {408, 409, 425, 498}
-"""Beside 429 and every 5xx. 498 is Groq's own: the flex tier has no capacity left."""
+"""Retried like 429 and every 5xx: the request timed out, met a conflict or came too early (RFC 9110, RFC 8470). 498 is
+Groq's own: the flex tier has no capacity left."""
 _MODEL_GONE = {"model_not_found", "model_decommissioned"}
 _TITLE = re.compile(r"<title[^>]*>\s*(.{1,200}?)\s*</title>", re.IGNORECASE | re.DOTALL)
 
@@ -56,7 +57,7 @@ def error_from_status(
     body = _sendable(error)
     message = str(body.get("message") or f"Groq answered with status {status}")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        # Groq's message is about the service's key, which does not concern the caller.
+        # Groq's message is about the service's key or network, which does not concern the caller.
         return UpstreamRefusedOurKey("Groq refuses the key of this service; its operator must set GROQ_API_KEY")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return UpstreamRateLimited(message, upstream_error_body=body, retry_after=retry_after)

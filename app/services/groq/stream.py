@@ -40,6 +40,7 @@ class GroqStream:
         self._flush_scheduler = flush_scheduler
         self._phase = flush_scheduler.assign_phase()
         self._next_flush = 0.0
+        self._flushing = False
         self._redactor = redactor
         self._first_block: Block | None = None
         self._received_bytes = 0
@@ -149,9 +150,10 @@ class GroqStream:
             block.ended, block.error = True, None
         self._redactor.redact_block(block)
         self._ended = block.ended
+        self._flushing = self._flushing or bool(block.deltas)  # from the first token on
         if self._has_finished:
             self._next_flush = 0
-        elif block.deltas or self._next_flush:
+        elif self._flushing:
             self._next_flush = self._flush_scheduler.next_flush(self._phase)
         return block
 

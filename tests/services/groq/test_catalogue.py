@@ -63,7 +63,7 @@ async def test_without_a_catalogue_the_settings_name_the_models(groq: SimulatedG
     groq.fail({"endpoint": "models", **fault})
     async with GroqClient(settings(groq.url, groq_default_model="mine")) as client:
         async with asyncio.timeout(5):
-            while not groq.struck()[0]:
+            while not groq.applied()[0]:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
         ids = {model.id for model in client.catalogue.models()}

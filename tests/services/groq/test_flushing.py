@@ -49,12 +49,12 @@ async def test_tokens_of_one_interval_share_a_block() -> None:
 
 
 async def test_a_stream_that_is_slower_than_the_interval_is_passed_on_as_it_arrives() -> None:
-    answer = await read([OK, *chunked(*_WORDS[:5], _STOP, DONE)], flush_ms=1, pause_s=0.02)
+    answer = await read([OK, *chunked(*_WORDS[:5], _STOP, DONE)], flush_ms=1, pause_s=0.2)
     assert [block.text for block in answer if block.text] == [[f"{number} "] for number in range(5)]
 
 
 async def test_without_an_interval_every_token_is_passed_on_as_it_arrives() -> None:
-    answer = await read([OK, *chunked(*_WORDS[:5], _STOP, DONE)], flush_ms=0, pause_s=0.01)
+    answer = await read([OK, *chunked(*_WORDS[:5], _STOP, DONE)], flush_ms=0, pause_s=0.2)
     assert [len(block.text) for block in answer if block.text] == [1] * 5
 
 

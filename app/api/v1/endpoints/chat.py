@@ -17,8 +17,8 @@ _RESPONSES = {200: {"description": RECEIPT, "content": EVENTS}, **failures()}
 @router.post("/stream", status_code=200, response_class=EventStream, responses=_RESPONSES)
 async def stream_chat(body: StreamRequest, request: Request) -> EventStream:
     """Streams a chat completion in OpenAI's format."""
-    app: AppState = request.scope["state"]
+    state: AppState = request.scope["state"]
     return EventStream(
-        app["chats"].answer(body, caller_of(request, body.model)),
-        write_timeout_s=app["settings"].client_write_timeout_s,
+        state["chats"].answer(body, caller_of(request, body.model)),
+        write_timeout_s=state["settings"].client_write_timeout_s,
     )
