@@ -47,7 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             engine = create_engine(settings)
             stack.push_async_callback(engine.dispose)
             rows = ChatLogRepository(engine)
-            commits = Commits(rows, timeout_s=settings.commit_timeout_s, events=telemetry)
+            commits = Commits(rows, timeout_s=settings.commit_limit_s, events=telemetry)
             outbox = _outbox(settings, telemetry)
             store = await stack.enter_async_context(ChatLogWriter(commits, outbox, max_rows=settings.commit_max_rows))
             groq = await stack.enter_async_context(GroqClient(settings))

@@ -116,6 +116,11 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
         return _row_bytes(body_bytes, self.chat_max_answer_bytes)
 
     @property
+    def commit_limit_s(self) -> float:
+        """The time limit of a commit. SQLite has ten times as long, because there is no outbox for its rows."""
+        return self.commit_timeout_s * (1 if self.embedded_database is None else 10)
+
+    @property
     def embedded_database(self) -> Path | None:
         """The SQLite file, if the database is one."""
         scheme, _, path = self.database_url.get_secret_value().partition(":///")

@@ -18,7 +18,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
     file = settings.embedded_database
     # A commit that takes too long is cancelled. SQLite's thread continues, and could acquire a lock that is never
     # released: its wait for the lock has to end before.
-    timeout_s = settings.database_connect_timeout_s if file is None else settings.commit_timeout_s / 2
+    timeout_s = settings.database_connect_timeout_s if file is None else settings.commit_limit_s / 2
     engine = create_async_engine(
         url,
         pool_size=_POOL_SIZE,
