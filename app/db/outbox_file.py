@@ -117,7 +117,7 @@ class OutboxFile:
         self._update("UPDATE chat_logs SET rejected_at = ?, last_error = ? WHERE id = ?", [parameters])
 
     def _update(self, statement: str, parameters: Sequence[tuple[object, ...]]) -> None:
-        """Updates rows. On a full disk, deleting the ballast (a file kept for that) makes space for the journal."""
+        """Updates rows. On a full disk it first deletes the ballast, a reserve file, to make space for the journal."""
         try:
             self.run(lambda connection: connection.executemany(statement, parameters))
         except sqlite3.OperationalError as exc:
@@ -159,7 +159,7 @@ class OutboxFile:
         self._connection = None
 
     def run(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        """Runs `work` in a transaction. A file that turns out to be damaged is moved aside, and a fresh one used."""
+        """Runs `work` in a transaction. Renames a corrupt file and continues with a new one."""
         with self._folder.locked():
             try:
                 return self._transact(work)

@@ -117,7 +117,7 @@ class RedisStore:
         try:
             if running or self._ended[client]:
                 await self._update("renew", client, running=running)
-        finally:  # Redis may have renewed them after it was told of their end
+        finally:  # the renewal may reach Redis after the release of the same stream
             self._must_release(client, running - self._running[client])
 
     async def _update(self, operation: str, client: str, *, tokens: int = 0, running: Collection[str] = ()) -> None:

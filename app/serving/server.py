@@ -74,7 +74,7 @@ class Server(uvicorn.Server):
             await self.lifespan.shutdown()
 
     async def _notify_gunicorn(self) -> None:
-        """Tells gunicorn that the worker is alive during the drain, when uvicorn's main loop has ended."""
+        """Sends gunicorn the worker's heartbeat during the drain, when uvicorn's main loop has ended."""
         while self.config.callback_notify is not None:
             await self.config.callback_notify()
             await asyncio.sleep(_HEARTBEAT_S)

@@ -162,7 +162,8 @@ def _upload(target: Target, sent: bytes, content_length: int) -> socket.socket:
     key = b"authorization: Bearer %s\r\n" % _ATTACKER.encode()
     try:
         client.settimeout(_TIMEOUT_S)
-        client.sendall(CHAT + CLOSE + key + b"content-length: %d\r\n\r\n" % content_length + sent)
+        client.sendall(CHAT + CLOSE + key + b"content-length: %d\r\n\r\n" % content_length)
+        client.sendall(sent)  # apart from the head: joining them would copy 4 MiB for each request
     except BaseException:
         client.close()
         raise
