@@ -36,7 +36,7 @@ class BodyReader:
         self._parser.shutdown(wait=False, cancel_futures=True)
 
     def lease(self, client: str | None, scope: Scope) -> BodyLease:
-        """Returns an empty lease of the caller's memory. A caller is identified by its key, or by its address without keys."""
+        """Returns an empty lease for a caller, who is identified by key, or by address without keys."""
         return self.budget.lease(f"key {client}" if client else f"address {_network(scope)}")
 
     async def read(self, request: Request, kind: type[_Kind], lease: BodyLease) -> tuple[bytes, _Kind]:

@@ -117,7 +117,7 @@ class OutboxFile:
         self._update("UPDATE chat_logs SET rejected_at = ?, last_error = ? WHERE id = ?", [parameters])
 
     def _update(self, statement: str, parameters: Sequence[tuple[object, ...]]) -> None:
-        """Updates rows. On a full disk it first deletes the ballast, a reserve file, to make space for the journal."""
+        """Updates rows. On a full disk it deletes the ballast, a reserve file, and tries again."""
         try:
             self.run(lambda connection: connection.executemany(statement, parameters))
         except sqlite3.OperationalError as exc:
