@@ -8,10 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from app.core.config import Settings
+from app.core.outcomes import WITHOUT_ROW, Outcome
 from app.serving.checks import outbox_problems, read_and_check
 
 _MOST_CHATS = 100_000
-_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _NUMBER = re.compile("[1-9][0-9]{0,3}")
 
 
@@ -33,7 +34,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         case "chats":
             from app.commands.chats import chats  # noqa: PLC0415
 
-            code = chats(settings, as_json=options.json, limit=options.limit)
+            code = chats(settings, options)
         case "trace":
             from app.commands.trace import trace  # noqa: PLC0415
 
@@ -69,9 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("migrate", help="bring the database in DATABASE_URL up to date")
     prune = commands.add_parser("prune", help="delete old chats")
     prune.add_argument("--older-than", type=_age, required=True, metavar="AGE", help="such as 36h, 90d or 12w")
-    chats = commands.add_parser("chats", help="show the last chats")
-    chats.add_argument("--json", action="store_true", help="one JSON object a line, with every column")
-    chats.add_argument("--limit", type=_count, default=10, metavar="N", help="how many (default: %(default)s)")
+    _add_chats(commands.add_parser("chats", help="show stored chats, newest first"))
     trace = commands.add_parser("trace", help="draw the last chat's trace")
     trace.add_argument("id", nargs="?", help="of another chat, or of a trace")
     outbox = commands.add_parser("outbox", help="list the rows that wait for the database, and those that it refused")
@@ -84,10 +83,28 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_chats(chats: argparse.ArgumentParser) -> None:
+    chats.add_argument("--json", action="store_true", help="one JSON object a line, with every column")
+    chats.add_argument("--limit", type=_count, metavar="N", help="how many (default: 10; all for --end-user --json)")
+    chats.add_argument("--outcome", type=_outcome, help="such as upstream_error")
+    chats.add_argument("--error-code", metavar="CODE", help="the error that the client received")
+    chats.add_argument("--since", type=_age, metavar="AGE", help="such as 30m, 36h, 90d or 12w")
+    chats.add_argument("--model", help="the model that answered")
+    chats.add_argument("--client", help="the name of an API key")
+    chats.add_argument("--end-user", metavar="ID", help="a request's safety_identifier or user")
+
+
+def _outcome(text: str) -> Outcome:
+    outcomes = sorted(set(Outcome) - WITHOUT_ROW)
+    if text not in outcomes:
+        raise argparse.ArgumentTypeError(f"use one of {', '.join(outcomes)}")
+    return Outcome(text)
+
+
 def _age(text: str) -> timedelta:
     number, unit = text[:-1], _UNITS.get(text[-1:])
     if unit is None or not _NUMBER.fullmatch(number):
-        raise argparse.ArgumentTypeError(f"'{text}' is no age; give one such as 36h, 90d or 12w")
+        raise argparse.ArgumentTypeError(f"'{text}' is no age; give one such as 30m, 36h, 90d or 12w")
     return timedelta(**{unit: int(number)})
 
 

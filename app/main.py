@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 
 from app import __version__
-from app.api import cors, errors, health, openai_compat, openapi, swagger
+from app.api import cors, errors, health, openai_compat, openapi, stored_chats, swagger
 from app.api.auth import ApiKeys
 from app.api.bodies import BodyReader
 from app.api.middleware import BodyLimit, LenientRouting, RequestId
@@ -28,6 +28,7 @@ from app.quota import create_quota
 from app.services.chat.drain import Drain
 from app.services.chat_service import ChatService
 from app.services.groq_client import GroqClient
+from app.services.stored_chats import StoredChats
 from app.serving.checks import settings_or_exit
 
 _LAST_STREAMS_S = 5
@@ -47,6 +48,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             engine = create_engine(settings)
             stack.push_async_callback(engine.dispose)
             rows = ChatLogRepository(engine)
+            reading = create_engine(settings, pool_size=settings.read_connections)
+            stack.push_async_callback(reading.dispose)
+            reader = ChatLogRepository(reading, read_timeout_s=settings.read_timeout_s)
             commits = Commits(rows, timeout_s=settings.commit_limit_s, events=telemetry)
             outbox = _outbox(settings, telemetry)
             store = await stack.enter_async_context(ChatLogWriter(commits, outbox, max_rows=settings.commit_max_rows))
@@ -78,7 +82,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 settings=settings,
                 chats=chats,
                 catalogue=groq.catalogue,
-                reader=rows,
+                reader=reader,
+                stored_chats=StoredChats(settings, rows=reader, is_running=chats.is_running),
                 database_ping=CachedPing(rows.ping),
                 telemetry=telemetry,
                 drain=drain,
@@ -103,6 +108,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(chat.router)
     app.include_router(openai_compat.chats)
     app.include_router(openai_compat.models)
+    if settings.chat_log_api:
+        app.include_router(stored_chats.router)
     app.include_router(health.router)
     if settings.shows_docs:
         openapi.install(app, settings)

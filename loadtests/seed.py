@@ -47,14 +47,17 @@ async def _fill(settings: Settings, rows: int) -> int:
 
 
 def _chat(rng: random.Random, at: datetime) -> ChatRecord:
-    """Two kilobytes on average, mostly the answer."""
+    """Two kilobytes on average, mostly the answer. Half of the chats have no client, which is the longest list."""
     [outcome] = rng.choices(_OUTCOMES, weights=(94, 4, 1, 1))
     model, tokens, milliseconds = rng.choice(_MODELS), rng.randint(20, 600), int(at.timestamp() * 1000)
     question, response = (" ".join(rng.choices(_WORDS, k=words)) for words in (rng.randint(5, 60), tokens))
     return record(
         id=UUID(int=milliseconds << 80 | 7 << 76 | rng.getrandbits(12) << 64 | 2 << 62 | rng.getrandbits(62)),
-        created_at=at, client=f"client-{rng.randrange(20)}", trace_id=f"{rng.getrandbits(128):032x}", outcome=outcome,
-        requested_model=model, model_name=model, prompt=question, response=response, tool_calls=None, error_code=None,
+        created_at=at, client=rng.choice((None, f"client-{rng.randrange(20)}")), trace_id=f"{rng.getrandbits(128):032x}", outcome=outcome,
+        requested_model=model, model_name=model, prompt=question, response=response, tool_calls=None,
+        error_code=None if outcome is Outcome.COMPLETED else "upstream_broken", client_left_at=None,
+        end_user=rng.choice((None, f"user-{rng.randrange(5000)}")),
+        upstream_response_id=f"chatcmpl-{UUID(int=rng.getrandbits(128))}",
         messages=Raw(json.encode([{"role": "user", "content": question}])), completion_tokens=tokens,
         cost_usd=tokens * 3e-7, ttft_ms=rng.uniform(20, 900), duration_ms=rng.uniform(1000, 4000), attempt_log=None,
     )  # fmt: skip

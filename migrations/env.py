@@ -17,6 +17,7 @@ _LOCK_TIMEOUT = "2s"
 def _migrate(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
+        connection.commit()  # of the session: an index that is built without locks needs transactions of its own
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,

@@ -31,27 +31,42 @@ COMPLETION = {
         }
     }
 }
+COMPLETIONS = {
+    "application/json": {
+        "schema": {
+            "title": "List",
+            "type": "object",
+            "required": ["object", "data", "first_id", "last_id", "has_more"],
+            "properties": {
+                "object": {"const": "list"},
+                "data": {"type": "array", "items": {"type": "object", "required": ["id"]}},
+                "has_more": {"type": "boolean"},
+            },
+        }
+    }
+}
 _FAILURES: dict[int | str, str] = {
     400: "The request is not valid; `error.param` names the field.",
     401: "The key is missing or wrong.",
-    404: "There is no such model.",
+    404: "There is no such model, or no such stored chat.",
     408: "The headers or the body took too long to arrive.",
     413: "The body is too large.",
     429: "Groq's rate limit, or the quota of the key; `Retry-After` says when to try again.",
     431: "The headers are too large, or too many.",
     500: "The chat ran, and its row could not be stored; or a bug.",
     502: "Groq failed.",
-    503: "All streams are in use, rows cannot be stored, or Groq is over capacity.",
+    503: "All streams are in use, rows cannot be stored or read, or Groq is over capacity.",
     504: "Groq did not answer in time.",
     "4XX": "Groq refused the request; its error is passed on.",
 }
+_FAILURES_OF_READS = {409: "The chat is not stored yet; `Retry-After` says when to try again."}
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error responses with these statuses, or all that a chat can end with."""
     return {
         status: {"description": text, "content": {"application/json": {"schema": ENVELOPE_SCHEMA}}}
-        for status, text in _FAILURES.items()
+        for status, text in {**_FAILURES, **(_FAILURES_OF_READS if statuses else {})}.items()
         if not statuses or status in statuses
     }
 

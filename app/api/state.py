@@ -15,6 +15,7 @@ from app.core.ping import CachedPing
 from app.services.chat.drain import Drain
 from app.services.chat.ports import NO_LEASE, Caller
 from app.services.chat_service import ChatService
+from app.services.stored_chats import StoredChats
 
 
 class ChatReader(Protocol):
@@ -101,6 +102,7 @@ class AppState(TypedDict):
     chats: ChatService
     catalogue: Catalogue
     reader: ChatReader
+    stored_chats: StoredChats
     database_ping: CachedPing
     telemetry: RefusalEvents
     drain: Drain

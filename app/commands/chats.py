@@ -1,72 +1,99 @@
-"""`python -m app chats`: the last rows of `chat_logs`, for a person or, with `--json`, for a program."""
+"""`python -m app chats`: stored chats, newest first, for a person or, with `--json`, for a program."""
 
+import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.core.chat_query import ChatQuery
 from app.core.config import Settings
 from app.core.printable import printable, printable_json
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
 
+_PAGE_ROWS = 100
+_DEFAULT_ROWS = 10
 _TEXT_WIDTH = 130
-_WIDTHS = {"id": 36, "created": 19, "model": 24, "outcome": 19, "tokens": 6, "ttft": 8, "total": 8, "cost": 10}
+_WIDTHS = {"id": 36, "created": 19, "model": 24, "outcome": 21, "tokens": 6, "ttft": 8, "total": 8, "cost": 10}
 
 
-def chats(settings: Settings, *, as_json: bool, limit: int) -> int:
-    """Print the last chats, newest first."""
+def chats(settings: Settings, options: argparse.Namespace) -> int:
+    """Prints the chats that the options select. Returns the exit code."""
+    query = ChatQuery(
+        any_client=options.client is None,
+        client=options.client,
+        model=options.model,
+        outcome=options.outcome,
+        error_code=options.error_code,
+        end_user=options.end_user,
+        since=options.since and datetime.now(UTC) - options.since,
+        whole=options.json,
+    )
+    default = sys.maxsize if options.json and options.end_user else _DEFAULT_ROWS
     try:
         if settings.embedded_database and not settings.embedded_database.exists():
             raise FileNotFoundError("there is no such file")  # aiosqlite would print a traceback of its thread
-        rows = asyncio.run(_recent(settings, limit))
+        asyncio.run(_print(settings, query, limit=options.limit or default))
     except (OSError, SQLAlchemyError) as exc:
         cause = printable(str(getattr(exc, "orig", None) or exc).partition("\n")[0])
         sys.stderr.write(f"cannot read chats from {settings.database_name}: {cause}; `make run` sets it up\n")
         return 1
-    if as_json:
-        for row in rows:
-            facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
-            print(printable_json(msgspec.json.encode(facts, enc_hook=str).decode()))
-    elif rows:
-        print(_table(rows))
-    else:
-        print("no chats yet")
     return 0
 
 
-async def _recent(settings: Settings, limit: int) -> Sequence[Row[Any]]:
+async def _print(settings: Settings, query: ChatQuery, *, limit: int) -> None:
+    printed = 0
+    async for row in _rows(settings, query, limit=limit):
+        if not query.whole and not printed:
+            print("  ".join(f"{name:<{width}}" for name, width in _WIDTHS.items()).rstrip())
+        print(_as_json(row) if query.whole else _as_text(row))
+        printed += 1
+    if not printed and not query.whole:
+        print("no such chats")
+
+
+async def _rows(settings: Settings, query: ChatQuery, *, limit: int) -> AsyncIterator[Mapping[str, Any]]:
+    """Reads a page at a time, so that an export fits into memory."""
     engine = create_engine(settings)
     try:
-        return await ChatLogRepository(engine).recent(limit)
+        repository, has_more = ChatLogRepository(engine), True
+        while limit and has_more:
+            rows, has_more = await repository.page(replace(query, limit=min(limit, _PAGE_ROWS)))
+            for row in rows:
+                yield row
+                query, limit = replace(query, after=row["id"]), limit - 1
     finally:
         await engine.dispose()
 
 
-def _table(rows: Sequence[Row[Any]]) -> str:
-    lines = ["  ".join(f"{name:<{width}}" for name, width in _WIDTHS.items()).rstrip()]
-    for row in rows:
-        cells = {
-            "id": str(row.id),
-            "created": f"{row.created_at.astimezone():%Y-%m-%d %H:%M:%S}",
-            "model": row.model_name,
-            "outcome": row.outcome,
-            "tokens": _or_dash(row.completion_tokens),
-            "ttft": _or_dash(row.ttft_ms, "{:.0f} ms"),
-            "total": f"{row.duration_ms:.0f} ms",
-            "cost": _or_dash(row.cost_usd, "${:.6f}"),
-        }
-        shown = {name: printable(cell) for name, cell in cells.items()}
-        lines.append("  ".join(f"{shown[name][:width]:<{width}}" for name, width in _WIDTHS.items()).rstrip())
-        if row.messages is None:
-            lines.append("  (without content)")
-            continue
-        lines.append(f"  you   {_one_line(row.prompt or '')}")
-        lines.append(f"  groq  {_one_line(row.response or '')}")
+def _as_json(row: Mapping[str, Any]) -> str:
+    columns = {name: value for name, value in row.items() if name != "has_content"}
+    return printable_json(msgspec.json.encode(columns, enc_hook=str).decode())
+
+
+def _as_text(row: Mapping[str, Any]) -> str:
+    cells = {
+        "id": str(row["id"]),
+        "created": f"{row['created_at'].astimezone():%Y-%m-%d %H:%M:%S}",
+        "model": row["model_name"],
+        "outcome": row["outcome"],
+        "tokens": _or_dash(row["completion_tokens"]),
+        "ttft": _or_dash(row["ttft_ms"], "{:.0f} ms"),
+        "total": f"{row['duration_ms']:.0f} ms",
+        "cost": _or_dash(row["cost_usd"], "${:.6f}"),
+    }
+    shown = {name: printable(cell) for name, cell in cells.items()}
+    lines = ["  ".join(f"{shown[name][:width]:<{width}}" for name, width in _WIDTHS.items()).rstrip()]
+    if row["has_content"]:
+        lines += [f"  you   {_one_line(row['prompt'] or '')}", f"  groq  {_one_line(row['response'] or '')}"]
+    else:
+        lines.append("  (without content)")
     return "\n".join(lines)
 
 

@@ -77,6 +77,13 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
     database_connect_timeout_s: Seconds = 5
     commit_timeout_s: Seconds = 2
     commit_max_rows: Count = 500
+    chat_log_api: bool = True
+    """Serves stored chats (`GET /v1/chat/completions`) to the key that sent them. Switch it off where one key has many
+    users, such as a key in a web page."""
+    read_connections: Count = 2
+    """Connections of each worker for reading stored chats, apart from those for commits."""
+    read_timeout_s: Seconds = 2
+    """The longest time for reading stored chats, including the wait for a connection: a page takes milliseconds."""
     chat_log_content: Literal["full", "none"] = "full"
     """`none` stores no prompts and answers, in the outbox too. A request with `"store": false` does so for one chat."""
     outbox_dir: Path = Path("data/outbox")

@@ -3,6 +3,8 @@
     ServiceError
     ├─ InvalidRequest              400   caused by the caller: the message names the field and the fix
     │  ├─ ModelNotFound            404
+    │  ├─ ChatNotFound             404   no stored chat of the caller has this id
+    │  ├─ ChatRunning              409   the chat is not stored yet
     │  ├─ BodyTooLarge             413
     │  ├─ BodyTooSlow              408
     │  ├─ HeadersTooLarge          431
@@ -91,6 +93,16 @@ class InvalidRequest(ServiceError):
 class ModelNotFound(InvalidRequest):
     status = 404
     code = "model_not_found"
+
+
+class ChatNotFound(InvalidRequest):
+    status = 404
+    code = "chat_not_found"
+
+
+class ChatRunning(InvalidRequest):
+    status = 409
+    code = "chat_running"
 
 
 class BodyTooLarge(InvalidRequest):

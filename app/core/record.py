@@ -43,7 +43,6 @@ class Details:
     """
 
     streamed: bool = True
-    upstream_response_id: str | None = None
     upstream_first_chunk_ms: float | None = None
     time_per_output_token_ms: float | None = None
     overhead_ms: float | None = None
@@ -72,9 +71,11 @@ class ChatRecord:
     are None if the provider did no work. `attempt_log` has each request to the provider: `model`, `started_ms` and
     `ended_ms` since the request arrived, `result` (`ok` or the error's code), the HTTP `status`, if there was one, and
     the `cause` if the connection failed (`core.errors.CONNECTION_CAUSES`). An attempt ends at its first progress or its
-    failure. `messages` is the JSON text that the client sent, and so is each field of `params` that the service does
-    not read. It is `NO_MESSAGES` if the content of the chat is not stored; the column is NULL then. The fields in
-    `NO_COLUMNS` are not stored; `traceparent` names the chat's span in the form of W3C's header.
+    failure. `upstream_response_id` is the id that the answer itself has. `end_user` is the request's `safety_identifier`
+    or `user`. `client_left_at` is when the client disconnected or stalled. `messages` is the JSON text that the client
+    sent, and so is each field of `params` that the service does not read. It is `NO_MESSAGES` if the content of the
+    chat is not stored; the column is NULL then. The fields in `NO_COLUMNS` are not stored; `traceparent` names the
+    chat's span in the form of W3C's header.
     """
 
     id: UUID
@@ -96,8 +97,11 @@ class ChatRecord:
     queue_ms: float
     attempts: int
     upstream_request_id: str | None = None
+    upstream_response_id: str | None = None
     client_request_id: str | None
     client: str | None = None
+    client_left_at: datetime | None = None
+    end_user: str | None = None
     trace_id: str | None = None
     prompt: str | None
     messages: Raw
@@ -118,8 +122,9 @@ class ChatRecord:
 
 
 _TEXTS = (
-    "requested_model", "model_name", "finish_reason", "error_code", "upstream_request_id", "client_request_id",
-    "client", "prompt", "messages", "params", "response", "reasoning", "refusal", "tool_calls", "attempt_log",
+    "requested_model", "model_name", "finish_reason", "error_code", "upstream_request_id", "upstream_response_id",
+    "client_request_id", "client", "end_user", "prompt", "messages", "params", "response", "reasoning", "refusal",
+    "tool_calls", "attempt_log",
 )  # fmt: skip
 NO_COLUMNS = frozenset({"route", "traceparent", "details"})
 
@@ -129,10 +134,11 @@ NO_COLUMNS = frozenset({"route", "traceparent", "details"})
 # listed.
 
 FACTS = frozenset({
-    "id", "created_at", "client", "client_request_id", "trace_id", "requested_model", "model_name",
+    "id", "created_at", "client", "client_request_id", "client_left_at", "trace_id", "requested_model", "model_name",
     "outcome", "error_code", "http_status", "finish_reason",
     "prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens", "usage_source", "cost_usd",
     "ttft_ms", "duration_ms", "queue_ms", "attempts", "attempt_log", "upstream_request_id",
+    "upstream_response_id",
 })  # fmt: skip
 """Columns that hold no content: rows always have them, and the page shows them."""
 

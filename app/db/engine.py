@@ -12,8 +12,8 @@ from app.core.config import Settings
 _POOL_SIZE = 3  # the writer, the outbox replayer, and a health check
 
 
-def create_engine(settings: Settings) -> AsyncEngine:
-    """Creates the engine for `DATABASE_URL`; it connects when it is first used."""
+def create_engine(settings: Settings, *, pool_size: int = _POOL_SIZE) -> AsyncEngine:
+    """Creates an engine for `DATABASE_URL`; it connects when it is first used."""
     url = _for_asyncpg(make_url(settings.database_url.get_secret_value()))
     file = settings.embedded_database
     # A commit that takes too long is cancelled. SQLite's thread continues, and could acquire a lock that is never
@@ -21,7 +21,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
     timeout_s = settings.database_connect_timeout_s if file is None else settings.commit_limit_s / 2
     engine = create_async_engine(
         url,
-        pool_size=_POOL_SIZE,
+        pool_size=pool_size,
         max_overflow=0,
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,

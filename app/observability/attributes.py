@@ -37,7 +37,7 @@ def outcome_attributes(record: ChatRecord, error: ServiceError | None) -> Attrib
     attributes: Attributes = {
         "chat.outcome": record.outcome,
         "error.type": type(error).code if error else None,
-        "gen_ai.response.id": details.upstream_response_id,
+        "gen_ai.response.id": record.upstream_response_id,
         "gen_ai.response.model": record.model_name,
         "gen_ai.response.finish_reasons": [record.finish_reason] if record.finish_reason else None,
         "gen_ai.response.time_to_first_chunk": _seconds(details.upstream_first_chunk_ms),

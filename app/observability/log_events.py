@@ -20,9 +20,10 @@ _RECORD_FIELDS = (
     "requested_model", "model_name", "finish_reason",
     "prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens", "usage_source", "cost_usd",
     "ttft_ms", "duration_ms", "queue_ms", "attempts", "upstream_request_id",
+    "upstream_response_id", "client_left_at",
 )  # fmt: skip
 _DETAIL_FIELDS = (
-    "streamed", "upstream_response_id", "upstream_first_chunk_ms", "time_per_output_token_ms", "overhead_ms",
+    "streamed", "upstream_first_chunk_ms", "time_per_output_token_ms", "overhead_ms",
     "longest_silence_ms", "backpressure_ms", "retry_wait_ms", "upstream_queue_ms", "upstream_prompt_ms",
     "upstream_completion_ms", "chunks", "bytes", "unexpected_fields",
 )  # fmt: skip

@@ -25,6 +25,10 @@ from app.schemas.problems import invalid
 
 _INTEGERS = ("max_tokens", "max_completion_tokens", "seed")
 _NUMBERS = ("temperature", "top_p")
+_NOT_FORWARDED = ("store", "safety_identifier")
+"""For this service; Groq refuses both."""
+_MAX_END_USER = 512
+"""Four times what OpenAI accepts; an index of PostgreSQL takes no more than some 2,700 bytes."""
 
 
 def _whole(value: Any) -> Any:
@@ -74,7 +78,8 @@ class ChatRequest(BaseModel):
     reasoning_effort: str | None = None
     reasoning_format: str | None = None
     stream_options: dict[str, Any] | None = None
-    user: str | None = None
+    user: str | None = Field(default=None, max_length=_MAX_END_USER)
+    safety_identifier: str | None = Field(default=None, max_length=_MAX_END_USER)
     store: bool | None = None
     """If false, the row of the chat has no content."""
 
@@ -126,8 +131,13 @@ class ChatRequest(BaseModel):
 
     @property
     def upstream_body(self) -> dict[str, Any]:
-        """The body for the provider: without `store`, which is for this service and which Groq refuses."""
-        return {name: value for name, value in self._body.items() if name != "store"}
+        """The body for the provider: without the fields that are for this service."""
+        return {name: value for name, value in self._body.items() if name not in _NOT_FORWARDED}
+
+    @property
+    def end_user(self) -> str | None:
+        """The person for whom the caller sends the request."""
+        return self.safety_identifier or self.user or None
 
     def prompt(self) -> str:
         """The text of the last user message, without pictures and other parts; empty if there is none."""

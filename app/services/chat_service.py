@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import anyio
 
@@ -58,12 +59,17 @@ class ChatService:
         self._drain = drain
         self._checks = checks
         self._admission = Admission(settings, drain=drain, store=store)
+        self._running: dict[UUID, ChatSession] = {}
         self._background_tasks: set[asyncio.Task[None]] = set()
 
     @property
     def active(self) -> int:
         """The number of running chats, including those whose rows are being stored."""
         return self._admission.active
+
+    def is_running(self, chat_id: UUID) -> bool:
+        """Whether the chat runs on this worker, or its row is being stored."""
+        return chat_id in self._running
 
     def check_admission(self) -> None:
         """Raises Overloaded, RowsUnavailable or ServerStopping if a chat would be refused at once."""
@@ -132,6 +138,7 @@ class ChatService:
             self._admission.leave(row_bytes)
             raise
         session.lease.hold()
+        self._running[session.request_id] = session
         session.traceparent = telemetry.traceparent
         return session, telemetry
 
@@ -184,6 +191,7 @@ class ChatService:
         telemetry.finished(record, error, commit_s=time.monotonic() - started, stored_in=stored_in, failure=failure)
 
     def _release(self, session: ChatSession) -> None:
+        self._running.pop(session.request_id, None)
         self._admission.leave(session.row_bytes)
         session.lease.release()
 

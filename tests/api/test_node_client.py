@@ -67,6 +67,19 @@ def test_tool_calls_are_read(node: Node, *, stream: bool) -> None:
     assert [call["function"]["name"] for call in message["tool_calls"]] == ["weather", "news"]
 
 
+def test_stored_chats_are_listed_and_retrieved(node: Node) -> None:
+    chats = [node({"chat": BODY | {"user": "somebody-in-node"}}) for _ in range(3)]
+    ids = [chat["answer"]["id"] for chat in chats]
+    listed = node({"list": {"limit": 2, "order": "desc", "end_user": "somebody-in-node"}})["answer"]
+    assert [each["id"] for each in listed] == ids[::-1]
+    for name in (ids[0], chats[0]["request_id"]):
+        stored = node({"retrieve": name})["answer"]
+        assert stored["choices"][0]["message"]["content"] == chats[0]["answer"]["choices"][0]["message"]["content"]
+        assert stored["x_chat"]["outcome"] == "completed"
+    assert [each["content"] for each in node({"messages": ids[0]})["answer"]] == ["Hello"]
+    assert node({"retrieve": "chatcmpl-none"})["error"]["kind"] == "NotFoundError"
+
+
 def test_models_are_listed_and_retrieved_by_a_name_with_a_slash(node: Node) -> None:
     names = [model["id"] for model in node({"models": None})["answer"]]
     assert {MODEL, REASONING} <= set(names)

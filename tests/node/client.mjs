@@ -1,5 +1,5 @@
 // One call of OpenAI's own client in Node: `node client.mjs URL KEY RETRIES`, with the call as JSON on stdin, {"chat": body},
-// {"models": null} or {"models": id}. Prints what came, and what was thrown, as JSON.
+// {"models": null}, {"models": id}, {"list": query}, {"retrieve": id} or {"messages": id}. Prints what came, and what was thrown, as JSON.
 import { readFileSync } from "node:fs";
 import OpenAI from "openai";
 
@@ -8,9 +8,21 @@ const client = new OpenAI({ baseURL, apiKey, maxRetries: Number(retries) });
 const call = JSON.parse(readFileSync(0, "utf8"));
 const came = { chunks: [] };
 
+async function all(pages) {
+  const items = [];
+  for await (const item of pages) items.push(item);
+  return items;
+}
+
 async function make() {
   if ("models" in call) {
     came.answer = call.models ? await client.models.retrieve(call.models) : (await client.models.list()).data;
+  } else if ("list" in call) {
+    came.answer = await all(client.chat.completions.list(call.list));
+  } else if ("retrieve" in call) {
+    came.answer = await client.chat.completions.retrieve(call.retrieve);
+  } else if ("messages" in call) {
+    came.answer = await all(client.chat.completions.messages.list(call.messages));
   } else if (call.chat.stream) {
     for await (const chunk of await client.chat.completions.create(call.chat)) came.chunks.push(chunk);
   } else {

@@ -6,7 +6,7 @@ from openai import OpenAI
 
 from tests.support.service import Service
 
-KEY = "a-key-of-ours"
+KEY, OTHER_KEY = "a-key-of-ours", "a-key-of-others"
 HEADERS = {"authorization": f"Bearer {KEY}"}
 MODEL, REASONING = "openai/gpt-oss-20b", "openai/gpt-oss-120b"
 HI: Any = [{"role": "user", "content": "Hello"}]

@@ -42,5 +42,8 @@ def record(**changes: Any) -> ChatRecord:
         "upstream_request_id": "req_1",
         "trace_id": "0af7651916cd43dd8448eb211c80319c",
         "client": "default",
+        "client_left_at": datetime(2026, 11, 22, 10, 30, 16, 654321, UTC),
+        "end_user": "user-1",
+        "upstream_response_id": "chatcmpl-1",
     }
     return ChatRecord(**fields | changes)

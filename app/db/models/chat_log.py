@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Double, Integer, Text
+from sqlalchemy import BigInteger, Double, Index, Integer, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base
@@ -18,11 +18,26 @@ class ChatLog(Base):
     """
 
     __tablename__ = "chat_logs"
+    __table_args__ = (
+        Index("ix_chat_logs_client", "client", "id"),
+        Index("ix_chat_logs_client_model", "client", "model_name", "id"),
+        *(
+            Index(f"ix_chat_logs_{name}", *columns, postgresql_where=text(rows), sqlite_where=text(rows))
+            for name, columns, rows in (
+                ("client_outcome", ("client", "outcome", "id"), "outcome <> 'completed'"),
+                ("client_error", ("client", "error_code", "id"), "error_code IS NOT NULL"),
+                ("end_user", ("end_user", "id"), "end_user IS NOT NULL"),
+                ("upstream_response", ("upstream_response_id",), "upstream_response_id IS NOT NULL"),
+            )
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(Id, primary_key=True)
     created_at: Mapped[datetime] = mapped_column(Timestamp, index=True)
     client: Mapped[str | None] = mapped_column(Text)
     client_request_id: Mapped[str | None] = mapped_column(Text)
+    client_left_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    end_user: Mapped[str | None] = mapped_column(Text)
     trace_id: Mapped[str | None] = mapped_column(Text)
 
     requested_model: Mapped[str] = mapped_column(Text)
@@ -54,3 +69,4 @@ class ChatLog(Base):
     attempts: Mapped[int] = mapped_column(Integer)
     attempt_log: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
     upstream_request_id: Mapped[str | None] = mapped_column(Text)
+    upstream_response_id: Mapped[str | None] = mapped_column(Text)

@@ -1,29 +1,46 @@
 """Queries on `chat_logs`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Insert, Row, delete, desc, false, insert, select
+import msgspec
+from sqlalchemy import ColumnElement, Insert, delete, desc, false, func, insert, literal_column, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from app.core.chat_query import ChatPage, ChatQuery
+from app.core.outcomes import Outcome
 from app.core.record import FACTS, NO_MESSAGES, ChatRecord
+from app.core.storable import storable
 from app.db.errors import commit_error
 from app.db.models import ChatLog
 from app.db.session import create_session_factory
 
 _COLUMNS = tuple(column.key for column in ChatLog.__table__.columns)
 _FACTS = tuple(column for column in ChatLog.__table__.columns if column.key in FACTS)
+_EXCERPT = 200
+_EXCERPTS = {"prompt": func.substr(ChatLog.prompt, 1, _EXCERPT).label("prompt")}
+_LONG = {"messages", "params"}
+_SUMMARY = tuple(_EXCERPTS.get(each.key, each) for each in ChatLog.__table__.columns if each.key not in _LONG)
+_WITH_CONTENT = ChatLog.messages.is_not(None).label("has_content")
+_FETCH_ROWS = 10
+_PAGE_BYTES = 2**22
+"""4 MiB of text: a page with longer answers has fewer chats."""
 
 
 class ChatLogRepository:
-    """Each call takes a connection from the pool and returns it: none is held while a stream runs."""
+    """Each call takes a connection from the pool and returns it: none is held while a stream runs.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    PostgreSQL stops a statement that reads for longer than `read_timeout_s`.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, read_timeout_s: float | None = None) -> None:
         self._engine = engine
+        self._read_timeout_s = read_timeout_s if engine.dialect.name == "postgresql" else None
         self._sessions = create_session_factory(engine)
         dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
         self._insert: Insert = dialect.insert(ChatLog).on_conflict_do_nothing(index_elements=["id"])
@@ -50,11 +67,39 @@ class ChatLogRepository:
             else:
                 return
 
-    async def recent(self, limit: int) -> Sequence[Row[Any]]:
-        """Returns the last rows, newest first."""
-        async with self._sessions() as session:
-            result = await session.execute(select(*ChatLog.__table__.columns).order_by(desc(ChatLog.id)).limit(limit))
-            return result.all()
+    async def page(self, query: ChatQuery) -> ChatPage:
+        """Returns a page of chats, in the order of their ids, which is that of their times.
+
+        Each row has a column more, `has_content`.
+        """
+        columns = ChatLog.__table__.columns if query.whole else _SUMMARY
+        order = desc(ChatLog.id) if query.newest_first else ChatLog.id
+        statement = select(*columns, _WITH_CONTENT).where(*_conditions(query)).order_by(order).limit(query.limit + 1)
+        rows: list[Mapping[str, Any]] = []
+        page_bytes = 0
+        async with self._reading() as session:
+            result = await session.stream(statement.execution_options(yield_per=_FETCH_ROWS))
+            async for row in result.mappings():
+                if len(rows) == query.limit or page_bytes > _PAGE_BYTES:
+                    return ChatPage(rows, has_more=True)
+                rows.append(dict(row))
+                page_bytes += sum(map(_text_bytes, row.values()))
+        return ChatPage(rows, has_more=False)
+
+    async def find_id(self, name: str, *, client: str | None) -> UUID | None:
+        """Returns the id of the client's chat with this `upstream_response_id`, the last one if there are several."""
+        named = ChatLog.upstream_response_id == storable(name)
+        statement = select(ChatLog.id).where(named, ChatLog.client == client).order_by(desc(ChatLog.id)).limit(1)
+        async with self._reading() as session:
+            return await session.scalar(statement)
+
+    async def find(self, chat_id: UUID, *, client: str | None) -> Mapping[str, Any] | None:
+        """Returns all columns and `has_content` of the client's chat; None if there is no such row."""
+        statement = select(*ChatLog.__table__.columns, _WITH_CONTENT)
+        async with self._reading() as session:
+            result = await session.execute(statement.where(ChatLog.id == chat_id, ChatLog.client == client))
+            row = result.mappings().one_or_none()
+            return None if row is None else dict(row)
 
     async def facts(self, chat_id: UUID) -> Mapping[str, Any] | None:
         """Returns the columns of a chat that hold no content; None if there is no such row."""
@@ -70,6 +115,13 @@ class ChatLogRepository:
             result = await session.execute(delete(ChatLog).where(ChatLog.id.in_(older)).returning(ChatLog.id))
             return len(result.all())
 
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncSession]:
+        async with self._sessions() as session:
+            if self._read_timeout_s is not None:
+                await session.execute(text(f"SET LOCAL statement_timeout = {self._read_timeout_s * 1000:.0f}"))
+            yield session
+
     async def ping(self) -> None:
         """Inserts no rows. Raises the driver's exception if the database is down, read-only, or lacks the table."""
         none = select(*ChatLog.__table__.columns).where(false())
@@ -82,6 +134,33 @@ def _row(record: ChatRecord) -> dict[str, Any]:
     if record.messages == NO_MESSAGES:
         row["messages"] = None
     return row
+
+
+def _conditions(query: ChatQuery) -> list[ColumnElement[bool]]:
+    texts = {
+        ChatLog.model_name: query.model,
+        ChatLog.outcome: query.outcome,
+        ChatLog.error_code: query.error_code,
+        ChatLog.end_user: query.end_user,
+    }
+    conditions = [column == storable(value) for column, value in texts.items() if value is not None]
+    if query.outcome not in (None, Outcome.COMPLETED):
+        conditions.append(ChatLog.outcome != literal_column("'completed'"))  # as the index of these rows has it
+    if not query.any_client:
+        conditions.append(ChatLog.client == query.client)
+    if query.since is not None:
+        conditions.append(ChatLog.id >= _first_id(query.since))
+    if query.until is not None:
+        conditions.append(ChatLog.id < _first_id(query.until))
+    if query.after is not None:
+        conditions.append(ChatLog.id < query.after if query.newest_first else ChatLog.id > query.after)
+    return conditions
+
+
+def _text_bytes(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    return len(msgspec.json.encode(value)) if isinstance(value, list) else 0
 
 
 def _first_id(moment: datetime) -> UUID:

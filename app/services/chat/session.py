@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.core.attempt import Attempt
-from app.core.errors import PersistenceFailed, ServiceError, UpstreamBroken
+from app.core.errors import ClientStalled, PersistenceFailed, ServiceError, UpstreamBroken
 from app.core.models import ModelPrice
 from app.core.outcomes import Outcome
 from app.core.record import ChatRecord, Details
@@ -17,6 +17,8 @@ from app.services.chat.timing import ChatTiming, milliseconds
 from app.services.chat.usage import Usage, estimated_usage
 
 _NOT_PARAMS = {"messages", "model", "stream"}
+_MAX_INDEXED = 200
+"""Characters of the provider's texts that the database has an index for."""
 _CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that left before the response
 
 
@@ -51,6 +53,7 @@ class ChatSession:
         self._caller = caller
         self._requested_model, self.model = models
         self._answer = Block()
+        self._client_left: float | None = None
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -97,12 +100,15 @@ class ChatSession:
 
     def fail(self, error: ServiceError, now: float) -> None:
         """The provider, the service, or a client that accepts no data ended the chat."""
+        if isinstance(error, ClientStalled):
+            self._client_left = now
         if not self._is_complete:
             self.error = error
         self._finish(error.outcome, now)
 
     def disconnect(self, now: float) -> None:
         """The client closed the connection."""
+        self._client_left = now
         self._finish(Outcome.CLIENT_DISCONNECTED, now)
 
     def not_stored(self, failure: PersistenceFailed, record: ChatRecord) -> ChatRecord:
@@ -143,18 +149,19 @@ class ChatSession:
             created_at=self.created_at,
             client_request_id=caller.client_request_id,
             client=caller.client,
+            client_left_at=None if self._client_left is None else self._time(self._client_left),
             prompt=self._request.prompt(),
             messages=body["messages"],
             params={name: value for name, value in body.items() if name not in _NOT_PARAMS}
             | ({} if self.streamed else {"stream": False}),
             requested_model=self._requested_model,
-            model_name=self.model,
+            model_name=self.model[:_MAX_INDEXED],
             response="".join(answer.text) or None,
             reasoning="".join(answer.reasoning) or None,
             refusal="".join(answer.refusal) or None,
             tool_calls=answer.tool_calls or None,
             outcome=self.outcome,
-            error_code=self.error.reported_code if self.error else None,
+            error_code=self.error.reported_code[:_MAX_INDEXED] if self.error else None,
             http_status=self._http_status(),
             finish_reason=answer.finish_reason,
             prompt_tokens=usage.prompt_tokens if usage else None,
@@ -169,18 +176,22 @@ class ChatSession:
             attempts=len(timing.attempts),
             attempt_log=timing.attempts or None,
             upstream_request_id=answer.upstream_request_id or (self.error.upstream_request_id if self.error else None),
+            upstream_response_id=(answer.upstream_response_id or "")[:_MAX_INDEXED] or None,
+            end_user=self._request.end_user,
             trace_id=self.traceparent.split("-")[1] if self.traceparent else None,
             route=caller.route,
             traceparent=self.traceparent,
             details=self._details(usage),
         )
 
+    def _time(self, now: float) -> datetime:
+        return self.created_at + timedelta(seconds=now - self.timing.arrived)
+
     def _details(self, usage: Usage | None) -> Details:
         timing, answer = self.timing, self._answer
         return Details(
             streamed=self.streamed,
             unexpected_fields=tuple(sorted(answer.unexpected)),
-            upstream_response_id=answer.upstream_response_id,
             upstream_first_chunk_ms=milliseconds(timing.first_chunk_s),
             time_per_output_token_ms=milliseconds(timing.time_per_output_token_s(self._streamed_tokens(usage))),
             overhead_ms=milliseconds(timing.overhead_s()),

@@ -1,0 +1,110 @@
+"""OpenAI's stored completions: `GET /v1/chat/completions`, one of them, and its messages."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
+from pydantic import AwareDatetime
+
+from app.api.auth import authenticate
+from app.api.openapi import COMPLETION, COMPLETIONS, failures
+from app.api.state import App
+from app.core.chat_query import ChatQuery
+from app.core.errors import InvalidRequest
+from app.core.outcomes import Outcome
+from app.schemas.stored_chat import completion_object, list_object, message_objects
+
+router = APIRouter(prefix="/v1/chat/completions", tags=["stored chats"])
+
+_MAX_LIMIT = 100
+_Limit = Annotated[int, Query(ge=1, le=_MAX_LIMIT)]
+_Order = Literal["asc", "desc"]
+
+
+async def _client(request: Request) -> str | None:
+    """The name of the caller's key: callers see their own chats."""
+    return authenticate(request)
+
+
+Client = Annotated[str | None, Depends(_client)]
+
+
+@router.get("", responses={200: {"content": COMPLETIONS}, **failures(400, 401, 503)}, response_class=Response)
+async def list_completions(
+    app: App,
+    client: Client,
+    request: Request,
+    *,
+    limit: _Limit = 20,
+    after: Annotated[str | None, Query(description="the id of the last chat of the page before")] = None,
+    order: Annotated[_Order, Query(description="by time; OpenAI's default is the oldest first")] = "asc",
+    model: Annotated[str | None, Query(description="the model that answered")] = None,
+    outcome: Outcome | None = None,
+    error_code: str | None = None,
+    end_user: Annotated[str | None, Query(description="`safety_identifier` or `user` of the request")] = None,
+    created_after: Annotated[AwareDatetime | None, Query(description="inclusive: Unix seconds or RFC 3339")] = None,
+    created_before: Annotated[AwareDatetime | None, Query(description="exclusive")] = None,
+) -> Response:
+    """Lists the caller's stored chats: those of its key, or those without a key."""
+    if any(name.startswith("metadata") for name in request.query_params):
+        raise InvalidRequest("metadata: Groq refuses it, so that no chat has any; leave it out", param="metadata")
+    stored, after_id = app["stored_chats"], None
+    if after is not None and (after_id := await stored.id_of(after, client=client)) is None:
+        raise InvalidRequest("after: you have no stored chat with this id; send the last one of a page", param="after")
+    query = ChatQuery(
+        client=client,
+        model=model,
+        outcome=outcome,
+        error_code=error_code,
+        end_user=end_user,
+        since=created_after,
+        until=created_before,
+        after=after_id,
+        newest_first=order == "desc",
+        limit=limit,
+    )
+    page = await stored.page(query)
+    return _json(list_object([completion_object(row) for row in page.rows], has_more=page.has_more))
+
+
+@router.get(
+    "/{completion_id}",
+    responses={200: {"content": COMPLETION}, **failures(401, 404, 409, 503)},
+    response_class=Response,
+)
+async def retrieve_completion(completion_id: str, app: App, client: Client) -> Response:
+    """Returns one of the caller's stored chats, by its `x-request-id` or by the id of its answer."""
+    return _json(completion_object(await app["stored_chats"].find(completion_id, client=client)))
+
+
+@router.get(
+    "/{completion_id}/messages",
+    responses={200: {"content": COMPLETIONS}, **failures(400, 401, 404, 409, 503)},
+    response_class=Response,
+)
+async def list_messages(
+    completion_id: str,
+    app: App,
+    client: Client,
+    *,
+    limit: _Limit = 20,
+    after: str | None = None,
+    order: _Order = "asc",
+) -> Response:
+    """Lists the messages of a stored chat's request; none if its content is not stored."""
+    messages = list(message_objects(await app["stored_chats"].find(completion_id, client=client)))
+    return _json(_page(messages if order == "asc" else messages[::-1], after, limit))
+
+
+def _page(messages: Sequence[Mapping[str, Any]], after: str | None, limit: int) -> dict[str, Any]:
+    ids = [message["id"] for message in messages]
+    if after is not None and after not in ids:
+        raise InvalidRequest("after: the chat has no message with this id", param="after")
+    start = 0 if after is None else ids.index(after) + 1
+    return list_object(messages[start : start + limit], has_more=len(messages) > start + limit)
+
+
+def _json(content: Mapping[str, Any]) -> Response:
+    return Response(msgspec.json.encode(content, enc_hook=str), media_type="application/json")

@@ -1,0 +1,80 @@
+"""Stored chats, for the clients that sent them. Every read is bounded in time."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from app.core.chat_query import ChatPage, ChatQuery
+from app.core.config import Settings
+from app.core.errors import ChatNotFound, ChatRunning, RowsUnavailable
+
+_RETRY_AFTER_S = 2
+_CLOCK_SKEW_S = 5
+"""How far the clock of another machine may be ahead of this one's."""
+
+_Result = TypeVar("_Result")
+
+
+class ChatRows(Protocol):
+    """Reads rows. Raises the driver's exceptions if the database does not answer."""
+
+    async def page(self, query: ChatQuery) -> ChatPage:
+        """A page of chats."""
+        ...
+
+    async def find_id(self, name: str, *, client: str | None) -> UUID | None:
+        """The id of the client's chat with this id of its answer."""
+        ...
+
+    async def find(self, chat_id: UUID, *, client: str | None) -> Mapping[str, Any] | None:
+        """The whole row of the client's chat."""
+        ...
+
+
+class StoredChats:
+    """One per process. A name of a chat is its id, `x-request-id`, or the id that the answer itself has."""
+
+    def __init__(self, settings: Settings, *, rows: ChatRows, is_running: Callable[[UUID], bool]) -> None:
+        self._rows = rows
+        self._is_running = is_running
+        self._timeout_s = settings.read_timeout_s
+        self._longest_chat_s = settings.body_timeout_s + settings.chat_timeout_s + settings.commit_limit_s
+
+    async def page(self, query: ChatQuery) -> ChatPage:
+        """Raises RowsUnavailable."""
+        return await self._read(self._rows.page(query))
+
+    async def id_of(self, name: str, *, client: str | None) -> UUID | None:
+        """The id of a chat; an id itself is returned unchecked. Raises RowsUnavailable."""
+        try:
+            return UUID(name)
+        except ValueError:
+            return await self._read(self._rows.find_id(name, client=client))
+
+    async def find(self, name: str, *, client: str | None) -> Mapping[str, Any]:
+        """The whole row of one of the client's chats.
+
+        Raises ChatNotFound; ChatRunning while a chat with this id runs, or may run on another worker; RowsUnavailable.
+        """
+        chat_id = await self.id_of(name, client=client)
+        row = None if chat_id is None else await self._read(self._rows.find(chat_id, client=client))
+        if row is not None:
+            return row
+        if chat_id is not None and (self._is_running(chat_id) or self._may_run(chat_id)):
+            raise ChatRunning(f"the chat {chat_id} is not stored yet; try again", retry_after=_RETRY_AFTER_S)
+        raise ChatNotFound("you have no stored chat with this id; send an x-request-id or the id of an answer")
+
+    def _may_run(self, chat_id: UUID) -> bool:
+        """A UUIDv7 begins with its time, in milliseconds: that of the request."""
+        age_s = time.time() - (chat_id.int >> 80) / 1000
+        return chat_id.version == 7 and -_CLOCK_SKEW_S < age_s < self._longest_chat_s
+
+    async def _read(self, reading: Awaitable[_Result]) -> _Result:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await reading
+        except Exception as exc:
+            message = f"stored chats could not be read within {self._timeout_s:g} s; ask for fewer, or try again"
+            raise RowsUnavailable(message, retry_after=_RETRY_AFTER_S) from exc
