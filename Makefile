@@ -8,7 +8,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 COMMA := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve chats trace migrate prune check-groq stack stack-down test test-all test-repeat loadtest chaos leak-test bench seed pictures fuzz image lint format dashboards lock clean
+.PHONY: help run serve chats live trace migrate prune check-groq stack stack-down test test-all test-repeat loadtest chaos leak-test bench seed pictures fuzz image lint format dashboards lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,8 +19,11 @@ run: .venv/run ## Serve on 127.0.0.1:8000; without GROQ_API_KEY with a simulated
 serve: .venv/run ## Serve with gunicorn and WEB_CONCURRENCY workers, as in production; needs a GROQ_API_KEY
 	@exec $(BIN)/python -m gunicorn --config deploy/gunicorn.conf.py
 
-chats: .venv/run ## Show the latest chats
-	@$(BIN)/python -m app chats
+chats: .venv/run ## Show the latest chats; ARGS="--outcome upstream_error --since 1h"
+	@$(BIN)/python -m app chats $(ARGS)
+
+live: .venv/run ## Show the running chats of all workers, every second
+	@$(BIN)/python -m app live
 
 trace: .venv/run ## Show the trace of the latest chat, or of ID=...
 	@$(BIN)/python -m app trace $(ID)
@@ -28,8 +31,8 @@ trace: .venv/run ## Show the trace of the latest chat, or of ID=...
 migrate: .venv/run ## Migrate the database in DATABASE_URL to the latest schema
 	@$(BIN)/python -m app migrate
 
-prune: .venv/run ## Delete chats older than OLDER_THAN=90d, while the service runs
-	@$(BIN)/python -m app prune --older-than $(OLDER_THAN)
+prune: .venv/run ## Delete chats older than OLDER_THAN=90d, or of END_USER=id, while the service runs
+	@$(BIN)/python -m app prune $(if $(END_USER),--end-user "$(END_USER)",--older-than $(OLDER_THAN))
 
 check-groq: .venv/run ## Compare Groq with docs/groq.md; needs a GROQ_API_KEY, sends six small requests
 	@$(BIN)/python -m app check-groq

@@ -35,6 +35,10 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             from app.commands.chats import chats  # noqa: PLC0415
 
             code = chats(settings, options)
+        case "live":
+            from app.commands.live import live  # noqa: PLC0415
+
+            code = live(settings, once=options.once)
         case "trace":
             from app.commands.trace import trace  # noqa: PLC0415
 
@@ -42,7 +46,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         case "prune":
             from app.commands.prune import prune  # noqa: PLC0415
 
-            code = prune(settings, options.older_than)
+            code = prune(settings, options)
         case "check-groq":
             from app.commands.check_groq import check_groq  # noqa: PLC0415
 
@@ -68,9 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("run", help="serve, with an embedded database and a simulated Groq where none is set (default)")
     commands.add_parser("migrate", help="bring the database in DATABASE_URL up to date")
-    prune = commands.add_parser("prune", help="delete old chats")
-    prune.add_argument("--older-than", type=_age, required=True, metavar="AGE", help="such as 36h, 90d or 12w")
+    prune = commands.add_parser("prune", help="delete old chats, or those of an end user")
+    which = prune.add_mutually_exclusive_group(required=True)
+    which.add_argument("--older-than", type=_age, metavar="AGE", help="such as 36h, 90d or 12w")
+    which.add_argument("--end-user", metavar="ID", help="a request's safety_identifier or user; also in the outbox")
     _add_chats(commands.add_parser("chats", help="show stored chats, newest first"))
+    live = commands.add_parser("live", help="show the running chats of this machine's workers, every second")
+    live.add_argument("--once", action="store_true", help="print them once")
     trace = commands.add_parser("trace", help="draw the last chat's trace")
     trace.add_argument("id", nargs="?", help="of another chat, or of a trace")
     outbox = commands.add_parser("outbox", help="list the rows that wait for the database, and those that it refused")

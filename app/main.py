@@ -76,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 missing_models=lambda: len(groq.catalogue.missing),
                 knows_model=groq.catalogue.knows,
             )
+            telemetry.serve_running_chats(chats.running)
             # A stopping server cancels the last streams and closes the lifespan at once, before their rows are written.
             stack.push_async_callback(chats.wait_idle, _LAST_STREAMS_S)
             yield AppState(
@@ -83,7 +84,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 chats=chats,
                 catalogue=groq.catalogue,
                 reader=reader,
-                stored_chats=StoredChats(settings, rows=reader, is_running=chats.is_running),
+                stored_chats=StoredChats(settings, rows=reader, running=chats.running),
                 database_ping=CachedPing(rows.ping),
                 telemetry=telemetry,
                 drain=drain,

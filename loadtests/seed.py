@@ -53,7 +53,8 @@ def _chat(rng: random.Random, at: datetime) -> ChatRecord:
     question, response = (" ".join(rng.choices(_WORDS, k=words)) for words in (rng.randint(5, 60), tokens))
     return record(
         id=UUID(int=milliseconds << 80 | 7 << 76 | rng.getrandbits(12) << 64 | 2 << 62 | rng.getrandbits(62)),
-        created_at=at, client=rng.choice((None, f"client-{rng.randrange(20)}")), trace_id=f"{rng.getrandbits(128):032x}", outcome=outcome,
+        created_at=at, client=rng.choice((None, f"client-{rng.randrange(20)}")), outcome=outcome,
+        trace_id=f"{rng.getrandbits(128):032x}",
         requested_model=model, model_name=model, prompt=question, response=response, tool_calls=None,
         error_code=None if outcome is Outcome.COMPLETED else "upstream_broken", client_left_at=None,
         end_user=rng.choice((None, f"user-{rng.randrange(5000)}")),

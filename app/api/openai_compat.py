@@ -30,8 +30,9 @@ async def create_completion(body: ChatRequest, request: Request) -> EventStream:
     """Creates a chat completion in OpenAI's format, streamed or whole."""
     state: AppState = request.scope["state"]
     kind = EventStream if body.streams else WholeAnswer
-    answer = state["chats"].answer(body, caller_of(request, body.model))
-    return kind(answer, write_timeout_s=state["settings"].client_write_timeout_s)
+    caller = caller_of(request, body)
+    answer = state["chats"].answer(body, caller)
+    return kind(answer, caller.connection, write_timeout_s=state["settings"].client_write_timeout_s)
 
 
 @models.get("", responses=failures(401), response_model=ModelList)

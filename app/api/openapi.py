@@ -59,14 +59,14 @@ _FAILURES: dict[int | str, str] = {
     504: "Groq did not answer in time.",
     "4XX": "Groq refused the request; its error is passed on.",
 }
-_FAILURES_OF_READS = {409: "The chat is not stored yet; `Retry-After` says when to try again."}
+_FAILURES_OF_READS: dict[int | str, str] = {409: "The chat is not stored yet; `Retry-After` says when to try again."}
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error responses with these statuses, or all that a chat can end with."""
     return {
         status: {"description": text, "content": {"application/json": {"schema": ENVELOPE_SCHEMA}}}
-        for status, text in {**_FAILURES, **(_FAILURES_OF_READS if statuses else {})}.items()
+        for status, text in (_FAILURES | _FAILURES_OF_READS if statuses else _FAILURES).items()
         if not statuses or status in statuses
     }
 

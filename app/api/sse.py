@@ -11,12 +11,14 @@ from starlette.types import Receive, Scope, Send
 
 from app.core.errors import ClientStalled
 from app.core.timeout import ReusableTimeout
+from app.services.chat.ports import Connection
 
 
 class EventStream(Response):
     """Sends the blocks that the generator yields. An exception before the first block sets the HTTP status.
 
     The generator runs and is closed in the request's task, so that its clean-up does not wait for garbage collection.
+    If the chat continues without its client, the rest of the blocks is dropped.
     """
 
     media_type = "text/event-stream"
@@ -26,27 +28,32 @@ class EventStream(Response):
         (b"x-accel-buffering", b"no"),
     ]
 
-    def __init__(self, blocks: AsyncGenerator[bytes], *, write_timeout_s: float) -> None:
+    def __init__(self, blocks: AsyncGenerator[bytes], connection: Connection, *, write_timeout_s: float) -> None:
         # Response's constructor would render a body and its length.
         self._blocks = blocks
+        self._connection = connection
         self._write_timeout_s = write_timeout_s
         self.status_code = 200
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        async with _until_disconnect(receive), aclosing(self._blocks) as blocks:
+        async with _until_disconnect(receive, self._connection), aclosing(self._blocks) as blocks:
             first = await anext(blocks)  # small, so that it fits into the send buffer
             await send({"type": "http.response.start", "status": 200, "headers": list(self.head)})
             await send({"type": "http.response.body", "body": first, "more_body": True})
             with closing(ReusableTimeout()) as timeout:
                 async for block in blocks:
+                    if self._connection.lost_at is not None:
+                        continue
                     try:
                         with timeout.limit(self._write_timeout_s):
                             await send({"type": "http.response.body", "body": block, "more_body": True})
                     except TimeoutError:
-                        await self._end_stalled_chat()
-                        return
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+                        self._connection.lose()
+                        if not self._connection.chat_continues:
+                            await self._end_stalled_chat()
+            if self._connection.lost_at is None:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _end_stalled_chat(self) -> None:
         """Raises ClientStalled in the generator; what it still yields is not sent."""
@@ -62,14 +69,16 @@ class WholeAnswer(EventStream):
 
 
 @asynccontextmanager
-async def _until_disconnect(receive: Receive) -> AsyncIterator[None]:
-    """Cancels the block when the client disconnects; uvicorn's `send` ignores that."""
+async def _until_disconnect(receive: Receive, connection: Connection) -> AsyncIterator[None]:
+    """Cancels the block when the client disconnects, unless the chat continues; uvicorn's `send` ignores that."""
     scope = anyio.CancelScope()
 
     async def watch() -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        scope.cancel()
+        connection.lose()
+        if not connection.chat_continues:
+            scope.cancel()
 
     watcher = asyncio.create_task(watch())
     try:

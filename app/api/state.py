@@ -9,11 +9,12 @@ from fastapi import Depends, Request
 from app.api.bodies import BodyReader
 from app.api.body_budget import BodyLease
 from app.core.config import Settings
-from app.core.errors import ServiceError
+from app.core.errors import InvalidRequest, ServiceError
 from app.core.models import Model
 from app.core.ping import CachedPing
+from app.schemas.chat import ChatRequest
 from app.services.chat.drain import Drain
-from app.services.chat.ports import NO_LEASE, Caller
+from app.services.chat.ports import NO_LEASE, Caller, Connection
 from app.services.chat_service import ChatService
 from app.services.stored_chats import StoredChats
 
@@ -136,10 +137,16 @@ async def _app_state(request: Request) -> AppState:  # async, or FastAPI would r
 App = Annotated[AppState, Depends(_app_state)]
 
 
-def caller_of(request: Request, requested_model: str | None) -> Caller:
-    """The sender of a request for a chat. Adds `x-model-mapped-to` to the response if the model is an alias."""
+CONTINUE_HEADER = "x-continue-on-disconnect"
+
+
+def caller_of(request: Request, body: ChatRequest) -> Caller:
+    """The sender of a request for a chat. Adds `x-model-mapped-to` to the response if the model is an alias.
+
+    Raises InvalidRequest if the chat cannot continue without its client, as the request demands.
+    """
     state: RequestState = request.scope["state"]
-    name = requested_model or state["settings"].default_model
+    name = body.model or state["settings"].default_model
     if (model := state["settings"].model_id(name)) != name:
         state["response_headers"] = {**state["response_headers"], "x-model-mapped-to": model}
     return Caller(
@@ -150,4 +157,20 @@ def caller_of(request: Request, requested_model: str | None) -> Caller:
         arrived=state["arrived"],
         body_bytes=state["body_bytes"],
         lease=state["lease"] or NO_LEASE,
+        connection=Connection(chat_continues=_continues(request, body, state["settings"])),
     )
+
+
+def _continues(request: Request, body: ChatRequest, settings: Settings) -> bool:
+    value = request.headers.get(CONTINUE_HEADER, "false").strip().lower()
+    if value not in ("true", "false"):
+        raise InvalidRequest(f"{CONTINUE_HEADER}: send true or false", param=CONTINUE_HEADER)
+    reasons = {
+        'the request has "store": false': body.store is False,
+        "this service stores no answers": not settings.stores_content,
+        "this service returns no stored chats": not settings.chat_log_api,
+    }
+    if value == "true" and (reason := next((each for each, applies in reasons.items() if applies), None)):
+        message = f"{CONTINUE_HEADER}: {reason}, so that the answer could not be fetched later; leave the header out"
+        raise InvalidRequest(message, param=CONTINUE_HEADER)
+    return value == "true"

@@ -10,17 +10,20 @@ from pydantic import AwareDatetime
 
 from app.api.auth import authenticate
 from app.api.openapi import COMPLETION, COMPLETIONS, failures
-from app.api.state import App
+from app.api.state import App, AppState
 from app.core.chat_query import ChatQuery
 from app.core.errors import InvalidRequest
 from app.core.outcomes import Outcome
-from app.schemas.stored_chat import completion_object, list_object, message_objects
+from app.schemas.stored_chat import completion_object, list_object, message_objects, running_object
 
 router = APIRouter(prefix="/v1/chat/completions", tags=["stored chats"])
 
 _MAX_LIMIT = 100
 _Limit = Annotated[int, Query(ge=1, le=_MAX_LIMIT)]
 _Order = Literal["asc", "desc"]
+
+
+_STATE = "`running` lists those of the worker that answers, with `limit` and `order` only"
 
 
 async def _client(request: Request) -> str | None:
@@ -46,8 +49,11 @@ async def list_completions(
     end_user: Annotated[str | None, Query(description="`safety_identifier` or `user` of the request")] = None,
     created_after: Annotated[AwareDatetime | None, Query(description="inclusive: Unix seconds or RFC 3339")] = None,
     created_before: Annotated[AwareDatetime | None, Query(description="exclusive")] = None,
+    state: Annotated[Literal["stored", "running"], Query(description=_STATE)] = "stored",
 ) -> Response:
-    """Lists the caller's stored chats: those of its key, or those without a key."""
+    """Lists the caller's chats: those of its key, or those without a key."""
+    if state == "running":
+        return _json(_running(app, client, newest_first=order == "desc", limit=limit))
     if any(name.startswith("metadata") for name in request.query_params):
         raise InvalidRequest("metadata: Groq refuses it, so that no chat has any; leave it out", param="metadata")
     stored, after_id = app["stored_chats"], None
@@ -96,6 +102,14 @@ async def list_messages(
     """Lists the messages of a stored chat's request; none if its content is not stored."""
     messages = list(message_objects(await app["stored_chats"].find(completion_id, client=client)))
     return _json(_page(messages if order == "asc" else messages[::-1], after, limit))
+
+
+def _running(app: AppState, client: str | None, *, newest_first: bool, limit: int) -> dict[str, Any]:
+    worker = app["settings"].worker_slot
+    chats = sorted(app["chats"].running, key=lambda chat: chat.id, reverse=newest_first)
+    mine = [running_object(chat, worker=worker) for chat in chats if chat.client == client]
+    workers = {"worker": worker, "workers": app["settings"].web_concurrency}
+    return list_object(mine[:limit], has_more=len(mine) > limit) | {"x_chat": workers}
 
 
 def _page(messages: Sequence[Mapping[str, Any]], after: str | None, limit: int) -> dict[str, Any]:

@@ -1,36 +1,95 @@
-"""`python -m app prune`: deletes old chats, while the service runs."""
+"""`python -m app prune`: deletes old chats, or those of an end user, while the service runs."""
 
+import argparse
 import asyncio
+import sqlite3
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings
 from app.core.printable import printable
-from app.db.engine import create_engine
+from app.core.storable import storable
+from app.db.engine import create_engine, database_identity
+from app.db.outbox_file import OutboxFile
 from app.db.repositories.chat_log import ChatLogRepository
 
 _BATCH_ROWS = 2_000
 """Rows of one transaction, which takes some hundredths of a second: commits of the service wait no longer."""
+_LEASE_POLL_S = 0.2
+_END_USERS = """
+SELECT id, CASE WHEN json_valid(CAST(payload AS TEXT)) THEN json_extract(CAST(payload AS TEXT), '$.end_user') END
+FROM chat_logs WHERE id > ? ORDER BY id LIMIT 200
+"""
+
+_DeleteBatch = Callable[[ChatLogRepository], Awaitable[int]]
 
 
-def prune(settings: Settings, older_than: timedelta) -> int:
-    """Delete in batches, with a pause after each as long as it took. It can be stopped and run again."""
-    moment = datetime.now(UTC) - older_than
+def prune(settings: Settings, options: argparse.Namespace) -> int:
+    """Deletes in batches, with a pause after each as long as it took. It can be stopped and run again."""
     try:
-        deleted = asyncio.run(delete_before(settings, moment))
-    except (OSError, SQLAlchemyError) as exc:
+        if options.end_user is None:
+            moment = datetime.now(UTC) - options.older_than
+            deleted, which = asyncio.run(delete_before(settings, moment)), f"from before {moment:%Y-%m-%d %H:%M} UTC"
+        else:
+            deleted, which = _delete_of(settings, options.end_user), f"of {printable(options.end_user)}"
+    except (OSError, SQLAlchemyError, sqlite3.Error) as exc:
         cause = printable(str(getattr(exc, "orig", None) or exc).partition("\n")[0])
         sys.stderr.write(f"cannot delete chats from {settings.database_name}: {cause}\n")
         return 1
-    print(f"deleted {deleted:,} chats from before {moment:%Y-%m-%d %H:%M} UTC")
+    print(f"deleted {deleted:,} chats {which}")
     return 0
 
 
 async def delete_before(settings: Settings, moment: datetime) -> int:
-    """Return the number of rows. Raises what the driver raises."""
+    """Returns the number of rows. Raises what the driver raises."""
+    return await _delete(settings, lambda rows: rows.delete_older(moment, limit=_BATCH_ROWS))
+
+
+def _delete_of(settings: Settings, end_user: str) -> int:
+    """Deletes from the outbox first: meanwhile no row moves from there to the database."""
+    end_user = storable(end_user)
+
+    def from_database() -> int:
+        return asyncio.run(_delete(settings, lambda rows: rows.delete_of(end_user, limit=_BATCH_ROWS)))
+
+    if settings.embedded_database is not None or not settings.outbox_dir.is_dir():
+        return from_database()
+    file = OutboxFile(settings.outbox_dir, database=database_identity(settings))
+    try:
+        while (lease := file.lease()) is None:
+            time.sleep(_LEASE_POLL_S)
+        with lease:
+            return _erase_from_outbox(file, end_user) + from_database()
+    finally:
+        file.close()
+
+
+def _erase_from_outbox(file: OutboxFile, end_user: str) -> int:
+    """Deletes the rows for any database, a page at a time, and overwrites them."""
+
+    def erase(rows: sqlite3.Connection, ids: Sequence[tuple[str]]) -> None:
+        rows.execute("PRAGMA secure_delete=ON")
+        rows.executemany("DELETE FROM chat_logs WHERE id = ?", ids)
+
+    last, deleted = "", 0
+    while page := file.run(partial(_end_users, after=last)):
+        last = page[-1][0]
+        ids = [(row_id,) for row_id, owner in page if owner == end_user]
+        file.run(partial(erase, ids=ids))
+        deleted += len(ids)
+    return deleted
+
+
+def _end_users(rows: sqlite3.Connection, *, after: str) -> list[tuple[str, str | None]]:
+    return rows.execute(_END_USERS, (after,)).fetchall()
+
+
+async def _delete(settings: Settings, delete_batch: _DeleteBatch) -> int:
     if settings.embedded_database and not settings.embedded_database.exists():
         raise FileNotFoundError("there is no such file")
     engine, deleted = create_engine(settings), 0
@@ -38,7 +97,7 @@ async def delete_before(settings: Settings, moment: datetime) -> int:
         rows = ChatLogRepository(engine)
         while True:
             began = time.monotonic()
-            count = await rows.delete_older(moment, limit=_BATCH_ROWS)
+            count = await delete_batch(rows)
             deleted += count
             if count < _BATCH_ROWS:
                 return deleted

@@ -4,12 +4,13 @@ import os
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
@@ -21,11 +22,18 @@ _POLL_S = 0.2
 log = structlog.get_logger(__name__)
 
 
+CHATS_PATH = "/chats"
+
+
 class MetricsServer:
-    """Listens on `METRICS_PORT` plus the worker's slot. A worker whose port is taken serves chats without metrics."""
+    """Listens on `METRICS_PORT` plus the worker's slot. A worker whose port is taken serves chats without metrics.
+
+    `/chats` has the `running_chats`, which are read in a thread.
+    """
 
     def __init__(self, registry: CollectorRegistry, settings: Settings) -> None:
-        self._registry = registry
+        self.running_chats: Iterable[Any] = ()
+        self._metrics = make_wsgi_app(registry)
         self._settings = settings
         self._server: _Server | None = None
 
@@ -52,10 +60,17 @@ class MetricsServer:
         except (OSError, OverflowError) as exc:
             log.error("metrics_server.failed", host=settings.metrics_host, port=port, error=str(exc))
             return
-        server.set_app(make_wsgi_app(self._registry))
+        server.set_app(self._respond)
         self._server = server
         threading.Thread(target=server.serve_forever, args=(_POLL_S,), name="metrics", daemon=True).start()
         log.info("metrics.served", host=settings.metrics_host, port=server.server_port, pid=os.getpid())
+
+    def _respond(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if environ["PATH_INFO"] != CHATS_PATH:
+            return self._metrics(environ, start_response)
+        body = msgspec.json.encode({"worker": self._settings.worker_slot, "chats": list(self.running_chats)})
+        start_response("200 OK", [("content-type", "application/json"), ("content-length", str(len(body)))])
+        return [body]
 
 
 class _Server(ThreadingMixIn, WSGIServer):

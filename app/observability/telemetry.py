@@ -1,7 +1,7 @@
 """The facade of all signals of one process: traces, metrics and log events."""
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -54,6 +54,10 @@ class Telemetry:
         self._database = "sqlite" if settings.embedded_database else "postgresql"
         self._chat_refusals = LineLimit("chat.refused", per_s=settings.log_refusals_per_s)
         self._key_refusals = LineLimit("key.refused", per_s=settings.log_refusals_per_s)
+
+    def serve_running_chats(self, chats: Iterable[Any]) -> None:
+        """Adds the running chats to the metrics port; they are read in a thread, and encoded as JSON."""
+        self._metrics_server.running_chats = chats
 
     def instrument(self, app: FastAPI) -> None:
         """Adds a SERVER span to each request of the app."""

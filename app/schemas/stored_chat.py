@@ -24,6 +24,20 @@ def completion_object(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def running_object(chat: Any, *, worker: int) -> dict[str, Any]:
+    """A running chat, without choices: its text is not shown before its end."""
+    facts = {name: getattr(chat, name) for name in chat.__slots__}
+    return {
+        "id": str(chat.id),
+        "object": "chat.completion",
+        "created": int(chat.created_at.timestamp()),
+        "model": chat.model_name,
+        "choices": [],
+        "usage": None,
+        "x_chat": {"state": "running", "worker": worker} | facts | {"id": str(chat.id)},
+    }
+
+
 def list_object(items: Sequence[Mapping[str, Any]], *, has_more: bool) -> dict[str, Any]:
     """OpenAI's list, of which the clients request the next page after the last id."""
     first, last = (items[0]["id"], items[-1]["id"]) if items else (None, None)

@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import anyio
 
@@ -28,6 +27,7 @@ from app.services.chat.ports import (
     Upstream,
     UpstreamStream,
 )
+from app.services.chat.running import RunningChats
 from app.services.chat.session import ChatSession
 from app.services.chat.timeouts import StreamTimeouts, server_draining
 from app.services.chat.timing import ChatTiming
@@ -59,17 +59,13 @@ class ChatService:
         self._drain = drain
         self._checks = checks
         self._admission = Admission(settings, drain=drain, store=store)
-        self._running: dict[UUID, ChatSession] = {}
+        self.running = RunningChats()
         self._background_tasks: set[asyncio.Task[None]] = set()
 
     @property
     def active(self) -> int:
         """The number of running chats, including those whose rows are being stored."""
         return self._admission.active
-
-    def is_running(self, chat_id: UUID) -> bool:
-        """Whether the chat runs on this worker, or its row is being stored."""
-        return chat_id in self._running
 
     def check_admission(self) -> None:
         """Raises Overloaded, RowsUnavailable or ServerStopping if a chat would be refused at once."""
@@ -138,7 +134,7 @@ class ChatService:
             self._admission.leave(row_bytes)
             raise
         session.lease.hold()
-        self._running[session.request_id] = session
+        self.running.add(session)
         session.traceparent = telemetry.traceparent
         return session, telemetry
 
@@ -191,7 +187,7 @@ class ChatService:
         telemetry.finished(record, error, commit_s=time.monotonic() - started, stored_in=stored_in, failure=failure)
 
     def _release(self, session: ChatSession) -> None:
-        self._running.pop(session.request_id, None)
+        self.running.remove(session)
         self._admission.leave(session.row_bytes)
         session.lease.release()
 

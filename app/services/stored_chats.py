@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Container, Mapping
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -36,9 +36,9 @@ class ChatRows(Protocol):
 class StoredChats:
     """One per process. A name of a chat is its id, `x-request-id`, or the id that the answer itself has."""
 
-    def __init__(self, settings: Settings, *, rows: ChatRows, is_running: Callable[[UUID], bool]) -> None:
+    def __init__(self, settings: Settings, *, rows: ChatRows, running: Container[UUID]) -> None:
         self._rows = rows
-        self._is_running = is_running
+        self._running = running
         self._timeout_s = settings.read_timeout_s
         self._longest_chat_s = settings.body_timeout_s + settings.chat_timeout_s + settings.commit_limit_s
 
@@ -62,7 +62,7 @@ class StoredChats:
         row = None if chat_id is None else await self._read(self._rows.find(chat_id, client=client))
         if row is not None:
             return row
-        if chat_id is not None and (self._is_running(chat_id) or self._may_run(chat_id)):
+        if chat_id is not None and (chat_id in self._running or self._may_run(chat_id)):
             raise ChatRunning(f"the chat {chat_id} is not stored yet; try again", retry_after=_RETRY_AFTER_S)
         raise ChatNotFound("you have no stored chat with this id; send an x-request-id or the id of an answer")
 

@@ -12,9 +12,9 @@ depends_on: str | Sequence[str] | None = None
 
 _INDEXES = (
     ("ix_chat_logs_client", ["client", "id"], None),
-    ("ix_chat_logs_client_model", ["client", "model_name", "id"], None),
-    ("ix_chat_logs_client_outcome", ["client", "outcome", "id"], "outcome <> 'completed'"),
-    ("ix_chat_logs_client_error", ["client", "error_code", "id"], "error_code IS NOT NULL"),
+    ("ix_chat_logs_model", ["model_name", "client", "id"], None),
+    ("ix_chat_logs_outcome", ["outcome", "client", "id"], "outcome <> 'completed'"),
+    ("ix_chat_logs_error", ["error_code", "client", "id"], "error_code IS NOT NULL"),
     ("ix_chat_logs_end_user", ["end_user", "id"], "end_user IS NOT NULL"),
     ("ix_chat_logs_upstream_response", ["upstream_response_id"], "upstream_response_id IS NOT NULL"),
 )

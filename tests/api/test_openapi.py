@@ -2,6 +2,8 @@
 
 from tests.support.service import DROP_IN, PATH, Service
 
+STORED = {f"{DROP_IN}/{{completion_id}}", f"{DROP_IN}/{{completion_id}}/messages"}
+
 
 def test_schema_describes_requests_responses_and_errors(service: Service) -> None:
     schema = service.http.get(f"{service.url}/openapi.json").raise_for_status().json()
@@ -23,6 +25,6 @@ def test_schema_has_a_security_scheme_only_with_api_keys(service: Service, compa
     secured = {
         path for path, operations in described["paths"].items() for each in operations.values() if "security" in each
     }
-    assert secured == {PATH, DROP_IN, "/v1/models", "/v1/models/{model}"}
+    assert secured == {PATH, DROP_IN, *STORED, "/v1/models", "/v1/models/{model}"}
     assert described["paths"][PATH]["post"]["security"] == [{name: []}]
     assert "securitySchemes" not in service.http.get(f"{service.url}/openapi.json").text

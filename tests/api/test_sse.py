@@ -9,6 +9,7 @@ from starlette.types import Message
 
 from app.api.sse import EventStream
 from app.core.errors import ClientStalled, Overloaded
+from app.services.chat.ports import Connection
 
 
 @pytest.fixture
@@ -33,8 +34,11 @@ class Client:
         await self.disconnected.wait()
         return {"type": "http.disconnect"}
 
-    async def read(self, blocks: AsyncGenerator[bytes], write_timeout_s: float = 5) -> None:
-        await EventStream(blocks, write_timeout_s=write_timeout_s)({"type": "http"}, self.receive, self.send)
+    async def read(
+        self, blocks: AsyncGenerator[bytes], write_timeout_s: float = 5, connection: Connection | None = None
+    ) -> None:
+        response = EventStream(blocks, connection or Connection(), write_timeout_s=write_timeout_s)
+        await response({"type": "http"}, self.receive, self.send)
 
 
 class Source:
@@ -106,3 +110,34 @@ async def test_write_timeout_raises_client_stalled_in_the_generator() -> None:
     await client.read(source.stream(), write_timeout_s=0.05)
     assert isinstance(source.ended, ClientStalled)
     assert client.received[-1]["body"] == b"one"
+
+
+async def test_chat_that_continues_is_read_to_its_end_without_its_client() -> None:
+    client, source, connection = Client(), Source(b"one", b"two", b"three"), Connection(chat_continues=True)
+
+    async def send(message: Message) -> None:
+        if message.get("body") == b"two":
+            client.disconnected.set()
+            await asyncio.sleep(0.02)
+        client.received.append(message)
+
+    client.send = send  # type: ignore[method-assign]
+    await client.read(source.stream(), connection=connection)
+    assert source.ended is None
+    assert client.received[-1]["body"] == b"two"
+    assert connection.lost_at is not None
+
+
+async def test_chat_that_continues_is_read_to_its_end_if_its_client_stalls() -> None:
+    client, source, connection = Client(), Source(b"one", b"two", b"three"), Connection(chat_continues=True)
+
+    async def send(message: Message) -> None:
+        if message.get("body") == b"two":
+            await asyncio.Event().wait()
+        client.received.append(message)
+
+    client.send = send  # type: ignore[method-assign]
+    await client.read(source.stream(), write_timeout_s=0.05, connection=connection)
+    assert source.ended is None
+    assert client.received[-1]["body"] == b"one"
+    assert connection.lost_at is not None

@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import msgspec
 import pytest
 
 from app.core.config import Settings
+from app.core.outcomes import Outcome
 from app.core.record import ChatRecord
 from app.db.engine import create_engine
 from app.db.migrate import upgrade
@@ -80,6 +83,41 @@ def test_chat_without_content_is_marked(tmp_path: Path, http: httpx2.Client) -> 
     assert "completed" in table
     assert "(without content)" in table
     assert "a secret" not in table
+
+
+def test_chats_are_selected_and_exported(database: Settings, tmp_path: Path) -> None:
+    failed = {"outcome": Outcome.UPSTREAM_ERROR, "error_code": "upstream_broken"}
+    old, now = datetime.now(UTC) - timedelta(hours=2), datetime.now(UTC)
+    ids = [UUID(int=(int(at.timestamp() * 1000) << 80) + number) for number, at in enumerate((old, now, now))]
+    rows = [
+        record(id=ids[0], created_at=old, client="a", **failed),
+        record(id=ids[1], created_at=now, client="b", error_code=None),
+        record(id=ids[2], created_at=now, client=None, model_name="small", end_user=None, **failed),
+    ]
+    asyncio.run(insert(database, [*rows, *(record(end_user="somebody", client="c") for _ in range(250))]))
+
+    def select(*arguments: str) -> list[str]:
+        env = {"DATABASE_URL": database.database_url.get_secret_value()}
+        code, output = run(["app", "chats", "--json", *arguments], cwd=tmp_path, env=env)
+        assert code == 0, output
+        return [json.loads(line)["id"] for line in output.splitlines()]
+
+    names = [str(each) for each in ids]
+    assert select("--outcome", "upstream_error") == [names[2], names[0]]
+    assert select("--outcome", "upstream_error", "--since", "1h") == [names[2]]
+    assert select("--error-code", "upstream_broken", "--client", "a") == [names[0]]
+    assert select("--client", "b") == [names[1]]
+    assert select("--model", "small") == [names[2]]
+    assert len(select("--end-user", "somebody")) == 250
+    assert len(select("--end-user", "somebody", "--limit", "3")) == 3
+    assert len(select()) == 10
+    assert select("--end-user", "nobody") == []
+
+
+def test_unknown_outcome_is_refused_with_the_known_ones(run_in_process: RunInProcess) -> None:
+    code, output = run_in_process("chats", "--outcome", "fine")
+    assert code == 2
+    assert "use one of client_disconnected, client_stalled, completed" in output
 
 
 def test_missing_database_is_reported_with_the_fix(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """`python -m app prune` deletes old chats."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -8,12 +10,15 @@ from uuid import UUID
 import pytest
 
 from app.core.config import Settings
-from app.db.engine import create_engine
+from app.core.record import ChatRecord
+from app.db.engine import create_engine, database_identity
 from app.db.repositories.chat_log import ChatLogRepository
 from tests.commands.conftest import RunInProcess
+from tests.db.keeping import leave, outbox_file
 from tests.support.database import query
 from tests.support.processes import run
 from tests.support.records import record
+from tests.support.shared import SharedResources
 
 MORE_THAN_A_BATCH = 2_500
 
@@ -68,3 +73,56 @@ def test_missing_database_is_reported(tmp_path: Path) -> None:
     code, output = run(["app", "prune", "--older-than", "90d"], cwd=tmp_path)
     assert (code, output.count("\n")) == (1, 1), output
     assert not list(tmp_path.iterdir())
+
+
+def test_end_user_s_chats_are_deleted_from_database_and_outbox(database: Settings, tmp_path: Path) -> None:
+    url = database.database_url.get_secret_value()
+    mine, theirs = ([record(end_user=user, prompt=f"of {user}") for _ in range(3)] for user in ("me\x1b", "you"))
+    asyncio.run(store(database, *mine, *theirs, record(end_user=None)))
+    folder = tmp_path / "data" / "outbox"
+    if not database.embedded_database:
+        waiting = [each.storable() for each in (record(end_user="me\x1b", prompt="a-word-of-mine"), theirs[0])]
+        leave(folder, waiting, database=database_identity(database))
+        with closing(outbox_file(folder, database="postgresql://old/chats")) as file:
+            file.append([record(end_user="me\x1b")], error="refused")
+            file.run(lambda rows: rows.execute("INSERT INTO chat_logs VALUES ('x', 'd', 0, x'ff', 0, NULL, 1)"))
+    code, output = prune(database, tmp_path, "--end-user", "me\x1b")
+    assert code == 0, output
+    assert output == f"deleted {3 if database.embedded_database else 5} chats of me\ufffd\n"
+    left = query(url, "SELECT end_user FROM chat_logs ORDER BY end_user")
+    assert sorted(str(row["end_user"]) for row in left) == ["None", "you", "you", "you"]
+    if not database.embedded_database:
+        with closing(outbox_file(folder, database=database_identity(database))) as file:
+            assert file.run(lambda rows: rows.execute("SELECT count(*) FROM chat_logs").fetchone()) == (2,)
+        assert b"a-word-of-mine" not in b"".join(each.read_bytes() for each in folder.iterdir())
+    assert "deleted 0 chats" in prune(database, tmp_path, "--end-user", "me\x1b")[1]
+
+
+def test_deletion_waits_until_no_row_moves_from_the_outbox(shared: SharedResources, tmp_path: Path) -> None:
+    database = Settings(_env_file=None, database_url=shared.migrated_database("postgres", tmp_path))
+    moving = record(end_user="me")
+    with closing(outbox_file(tmp_path / "data" / "outbox", database=database_identity(database))) as file:
+        file.append([moving])
+        lease = file.lease()
+        assert lease
+        with ThreadPoolExecutor(1) as threads:
+            pruning = threads.submit(prune, database, tmp_path, "--end-user", "me")
+            with pytest.raises(TimeoutError):
+                pruning.result(timeout=3)
+            asyncio.run(store(database, moving))
+            file.delete([str(moving.id)])
+            lease.close()
+            assert pruning.result() == (0, "deleted 1 chats of me\n")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--end-user", "me", "--older-than", "90d")])
+def test_one_selection_is_required(run_in_process: RunInProcess, arguments: tuple[str, ...]) -> None:
+    code, output = run_in_process("prune", *arguments)
+    assert code == 2
+    assert "--end-user" in output
+
+
+async def store(database: Settings, *rows: ChatRecord) -> None:
+    engine = create_engine(database)
+    await ChatLogRepository(engine).insert([row.storable() for row in rows])
+    await engine.dispose()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from app.core.record import ChatRecord, without_content
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
 from tests.support.records import record
+from tests.support.shared import SharedResources
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -24,7 +26,7 @@ START = datetime(2026, 11, 22, tzinfo=UTC)
 @pytest.fixture
 async def rows(database: Settings) -> AsyncIterator[ChatLogRepository]:
     engine = create_engine(database)
-    yield ChatLogRepository(engine, read_timeout_s=0.2)
+    yield ChatLogRepository(engine)
     await engine.dispose()
 
 
@@ -117,15 +119,18 @@ async def test_chat_is_found_by_the_id_of_its_answer_and_only_by_its_client(rows
     assert (found["id"], found["messages"]) == (mine.id, [{"role": "user", "content": "Hi"}])
 
 
-async def test_slow_read_is_stopped_by_the_database(rows: ChatLogRepository, database: Settings) -> None:
-    url = database.database_url.get_secret_value()
-    if database.embedded_database:
-        return  # it has no limit on statements
-    blocker = await asyncpg.connect(url.replace("+asyncpg", ""))
-    async with blocker.transaction():
-        await blocker.execute("LOCK TABLE chat_logs IN ACCESS EXCLUSIVE MODE")
-        async with asyncio.timeout(30):
-            with pytest.raises(DBAPIError, match="statement timeout"):
-                await rows.page(ChatQuery())
-    await blocker.close()
-    assert (await rows.page(ChatQuery())).rows == []
+def test_slow_read_is_stopped_by_postgresql(shared: SharedResources, tmp_path: Path) -> None:
+    url = shared.migrated_database("postgres", tmp_path)
+
+    async def read_a_locked_table() -> None:
+        engine = create_engine(Settings(_env_file=None, database_url=url))
+        blocker = await asyncpg.connect(url.replace("+asyncpg", ""))
+        async with blocker.transaction():
+            await blocker.execute("LOCK TABLE chat_logs IN ACCESS EXCLUSIVE MODE")
+            async with asyncio.timeout(30):
+                with pytest.raises(DBAPIError, match="statement timeout"):
+                    await ChatLogRepository(engine, read_timeout_s=0.5).page(ChatQuery())
+        await blocker.close()
+        await engine.dispose()
+
+    asyncio.run(read_a_locked_table())

@@ -52,6 +52,7 @@ class Reader:
             "outcome": [*(set(Outcome) - WITHOUT_ROW)],
             "model": ["answered"],
             "id": "",
+            "end_user": "",
         }
         return query(self.url, as_sent(sql, NOW - timedelta(hours=1), NOW, **defaults | chosen))
 
@@ -122,6 +123,13 @@ def test_query_uses_an_index_and_a_limit(each: Statement, reader: Reader) -> Non
 
 def test_chat_is_found_by_id_outside_the_time_range(reader: Reader) -> None:
     assert reader.find(f" {LAST_MONTH.id} ".upper())["prompt"] == "last month"
+
+
+def test_lists_are_filtered_by_end_user(reader: Reader) -> None:
+    latest = statement("Latest chats").sql
+    assert {row["end user"] for row in reader.query(latest, end_user=" user-1 ")} == {"user-1"}
+    assert reader.query(latest, end_user="nobody") == []
+    assert None in {row["end user"] for row in reader.query(latest)}
 
 
 def test_chat_is_found_by_trace_id_and_shown_in_full(reader: Reader) -> None:

@@ -38,6 +38,7 @@ BODY: dict[str, Any] = {
     "response_format": {"type": "json_schema", "json_schema": {"name": MARKER}},
     "stop": [MARKER],
     "user": MARKER,
+    "safety_identifier": MARKER,
     "metadata": {MARKER: MARKER},
     "reasoning_effort": MARKER,
     MARKER: MARKER,
@@ -117,6 +118,11 @@ class MarkedService:
         workers, env = self.workers, {"DATABASE_URL": self.workers.database_url}
         return {
             "the page": "".join(workers.http.get(f"{workers.url}/page/chats/{each}").text for each in ids),
+            "stored chats": "".join(
+                workers.http.get(f"{workers.url}{DROP_IN}{path}").text
+                for path in ("?limit=100", *(f"/{each}{part}" for each in ids for part in ("", "/messages")))
+            ),
+            "the running chats": workers.http.get(f"http://127.0.0.1:{workers.metrics_base}/chats").text,
             "the metrics": workers.http.get(f"http://127.0.0.1:{workers.metrics_base}/metrics").text,
             "make chats": run(["app", "chats"], cwd=self.folder, env=env)[1],
             "its JSON": run(["app", "chats", "--json"], cwd=self.folder, env=env)[1],

@@ -62,7 +62,7 @@ def test_stored_content_is_in_rows_and_the_outbox_and_in_no_signal(
     with marked_service(tmp_path, http, database, shared, setting="full", store={"store": True}) as service:
         ids = service.chats()
         found = service.readable(ids)
-        places = [service.database(), found["make chats"], found["its JSON"]]
+        places = [service.database(), found["make chats"], found["its JSON"], found["stored chats"]]
         if not database.embedded_database:
             with locked(service.workers.database_url):
                 assert service.chat().done

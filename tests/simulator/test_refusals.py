@@ -46,6 +46,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"top_logprobs": 2}, "`top_logprobs` is not supported with this model"),
     ({"logit_bias": {"1": 1}}, "`logit_bias` is not supported with this model"),
     ({"top_k": 5}, "property 'top_k' is unsupported"),
+    ({"safety_identifier": "somebody"}, "property 'safety_identifier' is unsupported"),
     ({"store": False}, "`store` is not supported with this model"),
     ({"store": True}, "`store` is not supported with this model"),
     ({"metadata": {"a": "b"}}, "`metadata` is not supported with this model"),

@@ -20,12 +20,12 @@ class ChatLog(Base):
     __tablename__ = "chat_logs"
     __table_args__ = (
         Index("ix_chat_logs_client", "client", "id"),
-        Index("ix_chat_logs_client_model", "client", "model_name", "id"),
+        Index("ix_chat_logs_model", "model_name", "client", "id"),
         *(
             Index(f"ix_chat_logs_{name}", *columns, postgresql_where=text(rows), sqlite_where=text(rows))
             for name, columns, rows in (
-                ("client_outcome", ("client", "outcome", "id"), "outcome <> 'completed'"),
-                ("client_error", ("client", "error_code", "id"), "error_code IS NOT NULL"),
+                ("outcome", ("outcome", "client", "id"), "outcome <> 'completed'"),
+                ("error", ("error_code", "client", "id"), "error_code IS NOT NULL"),
                 ("end_user", ("end_user", "id"), "end_user IS NOT NULL"),
                 ("upstream_response", ("upstream_response_id",), "upstream_response_id IS NOT NULL"),
             )

@@ -73,12 +73,11 @@ class ChatLogRepository:
         Each row has a column more, `has_content`.
         """
         columns = ChatLog.__table__.columns if query.whole else _SUMMARY
-        order = desc(ChatLog.id) if query.newest_first else ChatLog.id
-        statement = select(*columns, _WITH_CONTENT).where(*_conditions(query)).order_by(order).limit(query.limit + 1)
+        statement = select(*columns, _WITH_CONTENT).where(*_conditions(query)).order_by(*_order(query))
         rows: list[Mapping[str, Any]] = []
         page_bytes = 0
         async with self._reading() as session:
-            result = await session.stream(statement.execution_options(yield_per=_FETCH_ROWS))
+            result = await session.stream(statement.limit(query.limit + 1).execution_options(yield_per=_FETCH_ROWS))
             async for row in result.mappings():
                 if len(rows) == query.limit or page_bytes > _PAGE_BYTES:
                     return ChatPage(rows, has_more=True)
@@ -110,9 +109,16 @@ class ChatLogRepository:
 
     async def delete_older(self, moment: datetime, *, limit: int) -> int:
         """Deletes up to `limit` rows of chats before `moment`; returns their number."""
-        older = select(ChatLog.id).where(ChatLog.id < _first_id(moment)).order_by(ChatLog.id).limit(limit)
+        return await self._delete(ChatLog.id < _first_id(moment), limit)
+
+    async def delete_of(self, end_user: str, *, limit: int) -> int:
+        """Deletes up to `limit` rows of an end user's chats; returns their number."""
+        return await self._delete(ChatLog.end_user == storable(end_user), limit)
+
+    async def _delete(self, condition: ColumnElement[bool], limit: int) -> int:
+        rows = select(ChatLog.id).where(condition).order_by(ChatLog.id).limit(limit)
         async with self._sessions.begin() as session:
-            result = await session.execute(delete(ChatLog).where(ChatLog.id.in_(older)).returning(ChatLog.id))
+            result = await session.execute(delete(ChatLog).where(ChatLog.id.in_(rows)).returning(ChatLog.id))
             return len(result.all())
 
     @asynccontextmanager
@@ -155,6 +161,12 @@ def _conditions(query: ChatQuery) -> list[ColumnElement[bool]]:
     if query.after is not None:
         conditions.append(ChatLog.id < query.after if query.newest_first else ChatLog.id > query.after)
     return conditions
+
+
+def _order(query: ChatQuery) -> list[ColumnElement[Any]]:
+    """Chats of one client are in the order of the indexes, which PostgreSQL would not see of `client IS NULL` alone."""
+    columns = [ChatLog.id] if query.any_client else [ChatLog.client, ChatLog.id]
+    return [column.desc() if query.newest_first else column.asc() for column in columns]
 
 
 def _text_bytes(value: Any) -> int:

@@ -40,6 +40,22 @@ NO_LEASE: BodyLease = _NoLease()
 """For a request whose memory is not counted."""
 
 
+@dataclass(slots=True)
+class Connection:
+    """The client's connection: whether its chat continues without it, and when it was lost or accepted no more data.
+
+    `lost_at` is in seconds on `time.monotonic`'s clock; None while the client receives its answer.
+    """
+
+    chat_continues: bool = False
+    lost_at: float | None = None
+
+    def lose(self) -> None:
+        """The client disconnected, or accepts no data. Later calls change nothing."""
+        if self.lost_at is None:
+            self.lost_at = time.monotonic()
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who sent the request. `client` is the name of the API key, None without keys.
@@ -55,6 +71,7 @@ class Caller:
     route: str | None = None
     body_bytes: int = 0
     lease: BodyLease = NO_LEASE
+    connection: Connection = field(default_factory=Connection)
     arrived: float = field(default_factory=time.monotonic)
 
 

@@ -51,14 +51,29 @@ class ChatSession:
         self.traceparent: str | None = None
         self._request = request
         self._caller = caller
-        self._requested_model, self.model = models
+        self.requested_model, self.model = models
         self._answer = Block()
-        self._client_left: float | None = None
 
     @property
     def payload(self) -> dict[str, Any]:
         """The request to the provider: what the client sent, with the model's id."""
         return self._request.upstream_body | {"model": self.model} | ({"stream": True} if self.streamed else {})
+
+    @property
+    def client(self) -> str | None:
+        """The name of the caller's key."""
+        return self._caller.client
+
+    @property
+    def client_left_at(self) -> datetime | None:
+        """When the client disconnected or stalled; None if it has not."""
+        lost_at = self._caller.connection.lost_at
+        return None if lost_at is None else self.created_at + timedelta(seconds=lost_at - self.timing.arrived)
+
+    @property
+    def tokens(self) -> int:
+        """The chunks with progress so far, of which each has about one token."""
+        return self._answer.deltas
 
     @property
     def upstream_ended(self) -> bool:
@@ -101,14 +116,14 @@ class ChatSession:
     def fail(self, error: ServiceError, now: float) -> None:
         """The provider, the service, or a client that accepts no data ended the chat."""
         if isinstance(error, ClientStalled):
-            self._client_left = now
+            self._caller.connection.lose()
         if not self._is_complete:
             self.error = error
         self._finish(error.outcome, now)
 
     def disconnect(self, now: float) -> None:
         """The client closed the connection."""
-        self._client_left = now
+        self._caller.connection.lose()
         self._finish(Outcome.CLIENT_DISCONNECTED, now)
 
     def not_stored(self, failure: PersistenceFailed, record: ChatRecord) -> ChatRecord:
@@ -149,12 +164,12 @@ class ChatSession:
             created_at=self.created_at,
             client_request_id=caller.client_request_id,
             client=caller.client,
-            client_left_at=None if self._client_left is None else self._time(self._client_left),
+            client_left_at=self.client_left_at,
             prompt=self._request.prompt(),
             messages=body["messages"],
             params={name: value for name, value in body.items() if name not in _NOT_PARAMS}
             | ({} if self.streamed else {"stream": False}),
-            requested_model=self._requested_model,
+            requested_model=self.requested_model,
             model_name=self.model[:_MAX_INDEXED],
             response="".join(answer.text) or None,
             reasoning="".join(answer.reasoning) or None,
@@ -183,9 +198,6 @@ class ChatSession:
             traceparent=self.traceparent,
             details=self._details(usage),
         )
-
-    def _time(self, now: float) -> datetime:
-        return self.created_at + timedelta(seconds=now - self.timing.arrived)
 
     def _details(self, usage: Usage | None) -> Details:
         timing, answer = self.timing, self._answer

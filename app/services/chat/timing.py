@@ -15,6 +15,7 @@ class ChatTiming:
     `arrived`, `requested` (admission) and `admitted` are points in time; names with `_s` are durations.
     `attempts` has an entry for each request to the provider, as in `ChatRecord.attempt_log`.
     `silence_s` is the time since the provider's last chunk, as far as the chat waited for it.
+    `last_token_at` is the time of the last progress, or `arrived` before the first.
     `backpressure_s` is the time that the client took to accept blocks.
     """
 
@@ -32,7 +33,7 @@ class ChatTiming:
         self.backpressure_s = 0.0
         self.retry_wait_s = 0.0
         self.bytes = 0
-        self._last_token_at = arrived
+        self.last_token_at = arrived
         self._block_sent_at: float | None = None
         self._first_attempt_started: float | None = None
         self._last_attempt_ended: float | None = None
@@ -81,7 +82,7 @@ class ChatTiming:
         if block.chunks and self.first_chunk_at is None:
             self.first_chunk_at = now
         if block.deltas:
-            self._last_token_at = now
+            self.last_token_at = now
             if self.first_token_at is None:
                 self.first_token_at = now
         self.bytes += len(block.data)
@@ -109,9 +110,9 @@ class ChatTiming:
 
     def time_per_output_token_s(self, tokens: int) -> float | None:
         """The mean time between two of `tokens` tokens; None for fewer than two."""
-        if self.first_token_at is None or tokens < 2 or self._last_token_at == self.first_token_at:
+        if self.first_token_at is None or tokens < 2 or self.last_token_at == self.first_token_at:
             return None
-        return (self._last_token_at - self.first_token_at) / (tokens - 1)
+        return (self.last_token_at - self.first_token_at) / (tokens - 1)
 
 
 @overload

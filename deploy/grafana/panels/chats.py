@@ -22,7 +22,8 @@ def explore_trace() -> str:
     return "/explore?schemaVersion=1&panes=" + panes.replace(quote(clicked), clicked)
 
 
-SELECT_CHAT = "/d/chat-chats?var-id=${__value.raw}&${outcome:queryparam}&${model:queryparam}&${__url_time_range}"
+CHOSEN = "&".join(f"${{{name}:queryparam}}" for name in ("outcome", "model", "end_user"))
+SELECT_CHAT = "/d/chat-chats?var-id=${__value.raw}&" + CHOSEN + "&${__url_time_range}"
 COLUMNS = [
     override("time", unit="dateTimeAsLocal", custom__width=170),
     override("id", links=[link("Show this chat", SELECT_CHAT)], custom__width=120),
@@ -65,7 +66,7 @@ selected = row(
         14,
         table(
             "Chat record",
-            """All columns of the chat with the Id above: a chat id, trace id, client request id or Groq's request id.
+            """All columns of the chat with the Id above: a chat id, trace id, client request id or one of Groq's ids.
             Without an Id, the latest chat.""",
             sql(chats_sql.FACTS),
             columns=[
@@ -147,9 +148,10 @@ DASHBOARD = dashboard(
     lists,
     sums,
     variables=[
-        text_variable("id", "Id", "Chat id (x-request-id), trace id, client request id or Groq's request id."),
+        text_variable("id", "Id", "Chat id (x-request-id), trace id, client request id or one of Groq's ids."),
         list_variable("outcome", "Outcome", list(WITH_ROW)),
         sql_variable("model", "Model", chats_sql.MODELS),
+        text_variable("end_user", "End user", "safety_identifier or user of the request; all if empty."),
         sql_variable("trace", "Trace", chats_sql.SELECTED_TRACE, hidden=True),
     ],
 )

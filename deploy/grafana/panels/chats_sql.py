@@ -6,7 +6,8 @@ time range, by the primary key.
 
 from builders.outcome import FAILED, WITH_ROW
 
-IN_RANGE = "$__timeFilter(created_at) AND model_name IN (${model:sqlstring})"
+OF_USER = "trim(${end_user:sqlstring}) IN ('', coalesce(end_user, ''))"
+IN_RANGE = "$__timeFilter(created_at) AND model_name IN (${model:sqlstring}) AND " + OF_USER
 FILTERED = IN_RANGE + " AND outcome IN (${outcome:sqlstring})"
 FAILURES = IN_RANGE + " AND outcome IN ({})".format(", ".join(f"'{name}'" for name in FAILED if name in WITH_ROW))
 
@@ -20,8 +21,8 @@ def _filled(query: str, **parts: str) -> str:
     return query
 
 
-# The chat with this id; otherwise the latest chat of the time range with it as trace id, client request id or Groq's
-# request id; without an id the latest chat. CASE prevents the cast of a text that is not a UUID.
+# The chat with this id; otherwise the latest chat of the time range with it as trace id, client request id or one of
+# Groq's ids; without an id the latest chat. CASE prevents the cast of a text that is not a UUID.
 SELECTED = """
 SELECT * FROM (
   (SELECT * FROM chat_logs
@@ -29,7 +30,8 @@ SELECT * FROM (
                    THEN trim(${id:sqlstring})::uuid END)
   UNION ALL
   (SELECT * FROM chat_logs
-   WHERE $__timeFilter(created_at) AND trim(${id:sqlstring}) IN ('', trace_id, client_request_id, upstream_request_id)
+   WHERE $__timeFilter(created_at) AND trim(${id:sqlstring})
+         IN ('', trace_id, client_request_id, upstream_request_id, upstream_response_id)
    ORDER BY created_at DESC LIMIT 1)
 ) AS found LIMIT 1
 """
@@ -50,7 +52,8 @@ _LIST = """
 SELECT created_at AS "time", id::text AS id, outcome, error_code AS error, model_name AS model,
        left(prompt, 100) AS prompt, left(response, 100) AS response,
        ttft_ms / 1000 AS "first token", duration_ms / 1000 AS duration, attempts,
-       completion_tokens AS tokens, cost_usd AS cost, coalesce(client, '-') AS client, trace_id AS trace
+       completion_tokens AS tokens, cost_usd AS cost, coalesce(client, '-') AS client, end_user AS "end user",
+       trace_id AS trace
 FROM chat_logs WHERE CONDITIONS
 """
 LAST = _LIST.replace("CONDITIONS", FILTERED) + "ORDER BY created_at DESC LIMIT 100"

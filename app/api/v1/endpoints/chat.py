@@ -18,7 +18,6 @@ _RESPONSES = {200: {"description": RECEIPT, "content": EVENTS}, **failures()}
 async def stream_chat(body: StreamRequest, request: Request) -> EventStream:
     """Streams a chat completion in OpenAI's format."""
     state: AppState = request.scope["state"]
-    return EventStream(
-        state["chats"].answer(body, caller_of(request, body.model)),
-        write_timeout_s=state["settings"].client_write_timeout_s,
-    )
+    caller = caller_of(request, body)
+    answer = state["chats"].answer(body, caller)
+    return EventStream(answer, caller.connection, write_timeout_s=state["settings"].client_write_timeout_s)
