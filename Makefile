@@ -2,7 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST = $(BIN)/python -m pytest --numprocesses=auto --durations=10
+PYTEST = $(if $(COVERAGE),$(BIN)/coverage erase; )$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest --numprocesses=auto --durations=10
+REPORT = $(if $(COVERAGE),; code=$$?; $(BIN)/coverage combine --quiet && $(BIN)/coverage report; exit $$code)
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 COMMA := ,
@@ -47,11 +48,11 @@ stack: ## Start the service, PostgreSQL, Redis, Prometheus, Grafana and Jaeger i
 stack-down: ## Stop the containers; rows and metrics remain in their volumes
 	@docker compose down
 
-test: .venv/dev ## Run the tests, in four minutes on two cores; includes PostgreSQL and a simulated Groq
-	@$(PYTEST) -m "not long and not needs"
+test: .venv/dev ## Run the tests, in four minutes on two cores; includes PostgreSQL and a simulated Groq; COVERAGE=1
+	@$(PYTEST) -m "not long and not needs"$(REPORT)
 
-test-all: .venv/dev ## Run all tests: also long ones, and those that need a browser, Prometheus, nginx, Redis or Node; ENGINE=docker
-	@$(PYTEST)
+test-all: .venv/dev ## Run all tests: also long ones, and those that need a browser, Prometheus, nginx, Redis or Node; ENGINE=docker COVERAGE=1
+	@$(PYTEST)$(REPORT)
 
 test-repeat: .venv/dev ## Repeat `make test` in random order; TIMES=10 HOG=1 IGNORE_SIGINT=1
 	@$(BIN)/python -m tests.repeat $(if $(TIMES),--times $(TIMES)) $(if $(HOG),--hog $(HOG)) $(if $(IGNORE_SIGINT),--ignore-sigint)
@@ -110,7 +111,7 @@ lock: .venv/dev ## Lock the newest versions that pyproject.toml allows
 	@$(BIN)/$(COMPILE) --upgrade -c requirements.txt --group dev pyproject.toml -o requirements-dev.txt
 
 clean: ## Remove the environment and caches, but no data
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
 
 # uv installs the hashed locks in a second; pip, which is part of every Python, installs uv.
 .venv/uv: requirements-uv.txt

@@ -16,6 +16,7 @@ PROJECT = Path(__file__).parents[2]
 _PYTHON = [sys.executable, "-W", "error::ResourceWarning", "-m"]
 _READ_AT_IMPORT = {"OPENAI_LOG"}
 """Variables that libraries read while they are imported."""
+_INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "COVERAGE_PROCESS_CONFIG")
 _RESPONSE_S = 60
 _fork_servers: list["ForkServer"] = []
 
@@ -74,7 +75,7 @@ def interruptible() -> Iterator[None]:
 
 
 def _environment(env: Mapping[str, str]) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")}
+    inherited = {name: value for name, value in os.environ.items() if name in _INHERITED}
     return inherited | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", "METRICS_PORT": "0"} | dict(env)
 
 
