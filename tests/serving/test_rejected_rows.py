@@ -1,6 +1,5 @@
 """Rows that the database rejects for their data, and rows for which neither database nor disk has space."""
 
-import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -106,7 +105,7 @@ def test_without_database_and_disk_running_chats_fail_and_new_ones_are_refused(
         tmp_path, http, {**ENV, "GROQ_BASE_URL": groq.url}, database_url=outage_database, workers=1
     ) as workers:
         folder = tmp_path / "data" / "outbox"
-        shutil.rmtree(folder)
+        folder.rename(tmp_path / "outbox that is gone")  # atomic: the worker may create files in it now
         folder.touch()
         breakable_postgres.stop()
         try:
