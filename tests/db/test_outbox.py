@@ -125,7 +125,8 @@ async def test_a_disk_that_hangs_blocks_neither_the_event_loop_nor_the_writer(
                     await disk.append([record(prompt="third")])
                 except OutboxUnavailable:
                     await asyncio.sleep(0.01)
-    assert prompts_in(tmp_path) == ["first", "third"]  # nobody was told that the first one is stored
+    # The first is stored although its client was told otherwise; a third one that took too long is stored, too.
+    assert set(prompts_in(tmp_path)) == {"first", "third"}
 
 
 async def test_with_a_disk_that_hangs_the_database_still_takes_rows(

@@ -44,6 +44,13 @@ def strict_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture
+def small_bodies(groq: SimulatedGroq, tmp_path: Path) -> Iterator[Service]:
+    """A service that takes bodies of 100 kB in the default time."""
+    with service_before(groq, tmp_path, {"MAX_BODY_BYTES": "100000"}) as running:
+        yield running
+
+
+@pytest.fixture
 def strict(strict_process: Service, groq: SimulatedGroq) -> Iterator[Service]:
     """A service with short limits. After the test it must answer a chat, and have logged no exception."""
     groq.fail({"words": 1})
