@@ -36,6 +36,7 @@ def outcome_attributes(record: ChatRecord, error: ServiceError | None) -> Attrib
     details = record.details
     attributes: Attributes = {
         "chat.outcome": record.outcome,
+        "chat.client": record.client,
         "error.type": type(error).code if error else None,
         "gen_ai.response.id": record.upstream_response_id,
         "gen_ai.response.model": record.model_name,

@@ -45,7 +45,8 @@ class ChatSpans:
     """`chat {model}`, from admission until the row is durable or given up, and its children.
 
     `arrived` is on `time.monotonic`'s clock, `server` has Groq's address. The span is a child of the request's span and
-    sampled if that one is. `context` is known from the start, so that rows and commits can refer to it.
+    sampled if that one is; both are errors if the chat failed, also within a response with status 200. `context` is
+    known from the start, so that rows and commits can refer to it.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class ChatSpans:
         self._started_ns = time.time_ns()
         self._clock_ns = self._started_ns - time.monotonic_ns()
         self._arrived_ns = self._ns(arrived)
+        self._request = get_current_span()
         self._span = tracer.start_span(
             names.CHAT_SPAN.format(model=model),
             kind=SpanKind.CLIENT,
@@ -98,6 +100,9 @@ class ChatSpans:
         self._span.set_attributes(outcome_attributes(record, error))
         if record.outcome in names.FAILED:
             self._span.set_status(StatusCode.ERROR, record.outcome)
+            if self._request.is_recording():
+                self._request.set_status(StatusCode.ERROR, record.outcome)
+                self._request.set_attribute("error.type", type(error).code if error else record.outcome)
         self._span.end(self._at(record.duration_ms + commit_s * 1000))
 
     def _child(self, name: str, kind: SpanKind, attributes: Mapping[str, Any], start_ns: int, end_ns: int) -> None:

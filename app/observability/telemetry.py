@@ -119,7 +119,7 @@ class Telemetry:
             self.metrics.committed(len(records), took_s=took_s, failure=failure)
         with _never_raising():
             end_ns = began_ns + round(took_s * 1e9)
-            tracer, database = self.tracing.tracer, self._database
+            tracer, database = self.tracing.commit_tracer, self._database
             commit_span(tracer, records, database=database, start_ns=began_ns, end_ns=end_ns, failure=failure)
 
     def outbox_written(self, records: Sequence[ChatRecord], *, began_ns: int, failed: bool) -> None:
@@ -129,7 +129,7 @@ class Telemetry:
                 self.metrics.rows.outbox_failures.inc()
         with _never_raising():
             failure = "disk" if failed else None
-            tracer, end_ns = self.tracing.tracer, time.time_ns()
+            tracer, end_ns = self.tracing.commit_tracer, time.time_ns()
             commit_span(tracer, records, database=None, start_ns=began_ns, end_ns=end_ns, failure=failure)
 
     def row_rejected(self) -> None:

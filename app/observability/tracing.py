@@ -17,7 +17,7 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.propagate import set_global_textmap
 from opentelemetry.sdk.environment_variables import OTEL_BSP_MAX_QUEUE_SIZE
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import Span
@@ -39,20 +39,31 @@ log = structlog.get_logger(__name__)
 
 
 class Tracing:
-    """`tracer` makes spans; they are exported while `exporting` is entered. `on_dropped` is called with each loss."""
+    """`tracer` makes spans; they are exported while `exporting` is entered. `on_dropped` is called with each loss.
+
+    `commit_tracer` makes those of commits, in a service of their own: a search for the service finds its requests only.
+    """
 
     def __init__(self, settings: Settings, *, on_dropped: Callable[[int], None]) -> None:
         self._settings = settings
         self._on_dropped = on_dropped
         exported = _has_otlp_endpoint() or settings.trace_file is not None
-        self.provider = TracerProvider(
-            sampler=None if exported else ALWAYS_OFF,  # None: the one of OTEL_TRACES_SAMPLER
-            resource=_resource(settings),
-            shutdown_on_exit=False,  # it would wait for a collector that does not answer
-            # A commit has a link to each of its chats.
-            span_limits=SpanLimits(max_span_attribute_length=_MAX_ATTRIBUTE_LENGTH, max_links=settings.commit_max_rows),
+        resource = _resource(settings)
+        of_commits = resource.merge(Resource({"service.name": str(resource.attributes["service.name"]) + "-commits"}))
+        self._provider, self._commit_provider = (
+            TracerProvider(
+                sampler=None if exported else ALWAYS_OFF,  # None: the one of OTEL_TRACES_SAMPLER
+                resource=each,
+                shutdown_on_exit=False,  # it would wait for a collector that does not answer
+                # A commit has a link to each of its chats.
+                span_limits=SpanLimits(
+                    max_span_attribute_length=_MAX_ATTRIBUTE_LENGTH, max_links=settings.commit_max_rows
+                ),
+            )
+            for each in (resource, of_commits)
         )
-        self.tracer = self.provider.get_tracer("app")
+        self.tracer = self._provider.get_tracer("app")
+        self.commit_tracer = self._commit_provider.get_tracer("app")
 
     def instrument(self, app: FastAPI) -> None:
         """Adds one SERVER span to each request, and none for each message that is sent or received."""
@@ -60,12 +71,17 @@ class Tracing:
         set_global_textmap(TraceContextTextMapPropagator())  # a caller's trace is continued, its baggage is not read
         FastAPIInstrumentor.instrument_app(
             app,
-            tracer_provider=self.provider,
+            tracer_provider=self._provider,
             meter_provider=NoOpMeterProvider(),
             excluded_urls=_EXCLUDED_URLS,
             exclude_spans=["send", "receive"],
-            server_request_hook=_remove_query,
+            server_request_hook=_correct,
         )
+
+    def add_span_processor(self, processor: SpanProcessor) -> None:
+        """Hands all spans to the processor when they end."""
+        self._provider.add_span_processor(processor)
+        self._commit_provider.add_span_processor(processor)
 
     @asynccontextmanager
     async def exporting(self) -> AsyncIterator[None]:
@@ -78,12 +94,12 @@ class Tracing:
         if processor is None:
             yield
             return
-        self.provider.add_span_processor(processor)
+        self.add_span_processor(processor)
         try:
             yield
         finally:
             timeout_s = self._settings.trace_flush_timeout_s
-            await run_in_daemon(self.provider.shutdown, name="last spans", timeout_s=timeout_s)
+            await run_in_daemon(self._provider.shutdown, name="last spans", timeout_s=timeout_s)
 
     def _processor(self) -> BatchSpanProcessor | None:
         if _has_otlp_endpoint():
@@ -139,10 +155,12 @@ class _CountingProcessor(BatchSpanProcessor):
         super().on_end(span)
 
 
-def _remove_query(span: Span, _: dict[str, Any]) -> None:
-    """Some clients put keys into the query."""
+def _correct(span: Span, scope: dict[str, Any]) -> None:
+    """Removes the query, into which some clients put keys, and the port from the address; `server.port` has it."""
     if span.is_recording():
         span.set_attribute("url.query", "")
+        if server := scope.get("server"):
+            span.set_attribute("server.address", server[0])
 
 
 def _has_otlp_endpoint() -> bool:

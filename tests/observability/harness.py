@@ -26,7 +26,7 @@ class Harness:
         )
         self.telemetry = Telemetry(settings)
         self._exporter = InMemorySpanExporter()
-        self.telemetry.tracing.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self.telemetry.tracing.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.request = self.telemetry.tracing.tracer.start_span("POST")
 
     def chat(

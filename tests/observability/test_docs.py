@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from app.observability.metrics import Metrics
 from tests.observability.conftest import Observed
+from tests.observability.harness import Harness
 from tests.observability.test_traces import spans_of
 from tests.support.processes import PROJECT
 from tests.support.service import HELLO, SimulatedGroq
@@ -46,13 +47,15 @@ def of_registry(registry: CollectorRegistry) -> dict[str, tuple[str, list[str]]]
     return found
 
 
-def test_documented_attributes_are_those_of_a_span(observed: Observed, groq: SimulatedGroq) -> None:
-    """Over a chat that asks for everything, and one that fails."""
+def test_documented_attributes_are_those_of_a_span(observed: Observed, groq: SimulatedGroq, harness: Harness) -> None:
+    """Over a chat that asks for everything, one that fails, and one with a key."""
     asked = {"model": "openai/gpt-oss-120b", "temperature": 1, "top_p": 1, "seed": 1, "max_tokens": 60}
     completed = observed.chat(HELLO | asked)
     groq.fail({"after_tokens": 5, "ending": "truncate"})
     broken = observed.chat()
     found = {name for reply in (completed, broken) for name in spans_of(observed, reply.id)["chat"][0].attributes}
+    harness.chat(client="team-a")
+    found |= set(harness.spans["chat m"].attributes or {})
     assert set(first_cells("attribute")) == found
 
 

@@ -95,6 +95,8 @@ def test_only_failures_of_groq_or_the_service_are_errors(harness: Harness, outco
     assert chat.attributes["chat.outcome"] == outcome
     assert harness.value("chat_requests_total", model="m", outcome=outcome) == 1
     assert harness.value("chat_duration_seconds_count", model="m", outcome=outcome) == 1
+    harness.request.end()
+    assert harness.spans["POST"].status.status_code is expected
 
 
 def test_error_type_is_a_code_of_the_service_and_not_of_groq(harness: Harness) -> None:

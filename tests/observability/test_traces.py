@@ -23,6 +23,11 @@ def spans_of(observed: Observed, chat_id: str) -> dict[str, list[ReceivedSpan]]:
     return named
 
 
+def address(observed: Observed) -> tuple[str, int]:
+    host, port = observed.url.removeprefix("http://").split(":")
+    return host, int(port)
+
+
 def test_chat_has_a_server_span_a_chat_span_and_one_for_each_attempt(observed: Observed, groq: SimulatedGroq) -> None:
     groq.fail({"status": 503, "times": 1})
     theirs = f"00-{uuid4().hex}-{uuid4().hex[:16]}-01"
@@ -44,6 +49,7 @@ def test_chat_has_a_server_span_a_chat_span_and_one_for_each_attempt(observed: O
     assert server.name == f"POST {PATH}"
     assert server.attributes["http.route"] == PATH
     assert server.attributes["http.response.status_code"] == 200
+    assert (server.attributes["server.address"], server.attributes["server.port"]) == address(observed)
     assert chat.resource["service.name"] == "chat-under-test"
     assert not any(span.failed for span in (server, chat, *attempts))
 
@@ -112,6 +118,10 @@ def test_commit_is_a_trace_with_links_to_its_chats(observed: Observed) -> None:
     (commit,) = observed.collector.wait_for(lambda span: chat.span_id in span.links)
     assert (commit.name, commit.kind, commit.parent_id) == ("chat_logs.commit", "INTERNAL", "")
     assert commit.trace_id != chat.trace_id
+    assert (commit.resource["service.name"], chat.resource["service.name"]) == (
+        "chat-under-test-commits",
+        "chat-under-test",
+    )
     assert commit.attributes == {"chat_logs.rows": 1, "chat_logs.stored_in": "database", "db.system.name": "sqlite"}
 
 
@@ -134,10 +144,11 @@ def test_every_outcome_is_one_trace_and_only_failures_are_errors(
     reply = observed.chat()
     spans = spans_of(observed, reply.id)
     assert (len(spans["POST"]), len(spans["chat"])) == (1, 1)
-    (chat,) = spans["chat"]
+    (chat,), (server,) = spans["chat"], spans["POST"]
     assert (chat.attributes["chat.outcome"], chat.failed) == (outcome, failed)
     assert event in chat.events
     assert ("error.type" in chat.attributes) == (outcome != "completed")
+    assert (server.failed, "error.type" in server.attributes) == (failed, failed)  # also within a 200
 
 
 def test_client_disconnect_is_no_error(observed: Observed, groq: SimulatedGroq) -> None:
