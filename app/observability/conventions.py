@@ -34,6 +34,9 @@ FAILED = frozenset(
 )
 """Failures of Groq or of this service. A client that leaves, or a request that Groq refuses, is none."""
 
+WARNED = frozenset({Outcome.DRAINING, Outcome.REJECTED_OVERLOAD, Outcome.REJECTED_UNAVAILABLE})
+"""The service stopped or had no capacity: the client may repeat the request."""
+
 OTHER_MODEL = "other"
 TOKEN_TYPES = ("input", "output", "cached_input", "reasoning")
 GROQ_PHASES = ("queue", "prompt", "completion")

@@ -11,8 +11,9 @@ import structlog
 
 from app.core.attempt import Attempt
 from app.core.errors import InternalError, ServiceError
+from app.core.outcomes import Outcome
 from app.core.record import NO_MESSAGES, ChatRecord, StoredIn
-from app.observability.conventions import FAILED
+from app.observability.conventions import FAILED, WARNED
 from app.observability.log_format import without_messages
 
 _RECORD_FIELDS = (
@@ -64,15 +65,14 @@ def refusal_fields(error: ServiceError, *, request_id: UUID, route: str) -> dict
 def emit_chat(
     record: ChatRecord, fields: Mapping[str, Any], *, error: ServiceError | None, failure: ServiceError | None
 ) -> None:
-    """Emits `chat.finished`: an error for a bug or a row that was not stored (`failure`), a warning if Groq failed.
+    """Emits `chat.finished`, at the level of its outcome. `failure`: its row could not be stored.
 
     Where the content of a chat is not stored, a traceback has no messages: they may quote the content.
     """
     private = record.messages == NO_MESSAGES
     bug = error.__cause__ if isinstance(error, InternalError) else None
     if failure is None and bug is None:
-        emit = log.warning if record.outcome in FAILED else log.info
-        emit("chat.finished", **fields)
+        emit_outcome("chat.finished", fields, retried=record.attempts > 1)
         return
     more: dict[str, Any] = {}
     if bug is not None and private:
@@ -81,6 +81,17 @@ def emit_chat(
         # Without its traceback, as a database's message may quote the row.
         more |= {"error": str(failure.__cause__ or failure), "failed_with": error and error.reported_code}
     log.error("chat.finished", **fields, **more, exc_info=None if private else bug)
+
+
+def emit_outcome(event: str, fields: Mapping[str, Any], *, retried: bool = False) -> None:
+    """Emits a line at the level of its `outcome`; a chat that succeeded after a retry is a warning."""
+    outcome = fields["outcome"]
+    if outcome in FAILED:
+        log.error(event, **fields)
+    elif outcome in WARNED or (retried and outcome == Outcome.COMPLETED):
+        log.warning(event, **fields)
+    else:
+        log.info(event, **fields)
 
 
 class LineLimit:

@@ -37,10 +37,10 @@ def configure(settings: Settings, *, worker: str | None = None) -> None:
         processors = for_people(private=private)
     else:
         identity = {
-            "service": service_name(),
-            "version": __version__,
-            "environment": settings.app_env,
-            "worker": settings.worker_slot if worker is None else worker,
+            "service.name": service_name(),
+            "service.version": __version__,
+            "deployment.environment.name": settings.app_env,
+            "worker": str(settings.worker_slot) if worker is None else worker,
         }
         processors = for_machines(identity, private=private)
         _log_crashes()

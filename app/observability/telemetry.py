@@ -16,7 +16,7 @@ from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import ServiceError
 from app.core.record import ChatRecord, StoredIn
-from app.observability.log_events import LineLimit, chat_fields, emit_chat, refusal_fields
+from app.observability.log_events import LineLimit, chat_fields, emit_chat, emit_outcome, refusal_fields
 from app.observability.log_output import log_output
 from app.observability.metrics import Metrics
 from app.observability.metrics_server import MetricsServer
@@ -101,7 +101,7 @@ class Telemetry:
             self.metrics.chat_refused(error.outcome)
         with _never_raising():
             if has_key or self._chat_refusals.allows():
-                log.info("chat.refused", **refusal_fields(error, request_id=request_id, route=route))
+                emit_outcome("chat.refused", refusal_fields(error, request_id=request_id, route=route))
 
     def key_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:
         """A request for anything else came without a valid key."""

@@ -181,7 +181,8 @@ class LimitedProtocol(LingeringClose):
         self._refusal = error
         self._unparsed_bytes = 0
         if self._refusal_log_limit.allows():
-            log.info("connection.refused", error_code=error.code, http_status=error.status, client=self.client)
+            address = self.client[0] if self.client else None
+            log.info("connection.refused", error_code=error.code, http_status=error.status, client_address=address)
         self._stop_timer()
         if self._responding and self._running is not None and self._running.response_started:
             self.transport.close()

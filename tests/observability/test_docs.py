@@ -63,7 +63,7 @@ def test_documented_fields_are_those_of_a_line(observed: Observed) -> None:
     line = observed.finished_line(observed.chat().id)
     everywhere = re.search(r"Every line has (.*?) if it", TEXT, re.DOTALL)
     assert everywhere
-    of_every_line = set(re.findall(r"`(\w+)`", everywhere[1]))
+    of_every_line = set(re.findall(r"`([\w.]+)`", everywhere[1]))
     assert set(first_cells("field")) | of_every_line == set(line)
     assert not set(first_cells("field")) & of_every_line
 

@@ -68,7 +68,7 @@ def test_uncaught_exception_is_one_line(tmp_path: Path) -> None:
         "RuntimeError: in a task",
         "RuntimeError: at the top",
     ]
-    assert all((line["service"], line["worker"]) == ("groq-stream", 3) for line in [warning, *crashes])
+    assert all((line["service.name"], line["worker"]) == ("groq-stream", "3") for line in [warning, *crashes])
 
 
 def test_terminal_gets_colours(tmp_path: Path) -> None:

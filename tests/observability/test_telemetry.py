@@ -1,5 +1,6 @@
 """The facade: facts go in, signals come out, and nothing is raised."""
 
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -7,11 +8,12 @@ import pytest
 from opentelemetry.trace import StatusCode
 
 from app.core.attempt import Attempt, RateLimit
-from app.core.errors import InternalError, InvalidRequest, PersistenceFailed
-from app.core.outcomes import Outcome
+from app.core.errors import InternalError, InvalidRequest, PersistenceFailed, ServiceError
+from app.core.outcomes import REFUSALS, Outcome
 from app.core.record import StoredIn
 from app.db.errors import RowsRefused
 from tests.observability.harness import Harness
+from tests.observability.test_docs import table
 from tests.support.records import record
 
 
@@ -93,12 +95,29 @@ def test_unknown_model_is_other(harness: Harness) -> None:
     assert list(harness.spans) == ["chat other"]
 
 
-@pytest.mark.parametrize(
-    ("outcome", "level"),
-    [(Outcome.COMPLETED, "info"), (Outcome.CLIENT_DISCONNECTED, "info"), (Outcome.UPSTREAM_TIMEOUT, "warning")],
-)
-def test_level_of_a_chat_depends_on_its_outcome(
-    harness: Harness, lines: list[Any], outcome: Outcome, level: str
+def documented_levels() -> dict[str, str]:
+    """The level of each outcome, by the table in docs/observability.md."""
+    rows = [(level.strip("`"), re.findall(r"`(\w+)`", outcomes)) for level, outcomes, _ in table("level")]
+    return {outcome: level for level, outcomes in rows for outcome in outcomes}
+
+
+def test_every_outcome_has_a_documented_level() -> None:
+    assert set(documented_levels()) == set(Outcome)
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_level_of_a_chat_or_refusal_depends_on_its_outcome(
+    harness: Harness, lines: list[Any], outcome: Outcome
 ) -> None:
-    harness.chat(outcome=outcome)
-    assert [line["log_level"] for line in lines] == [level]
+    if outcome in REFUSALS:
+        refusal = type("Refusal", (ServiceError,), {"outcome": outcome})
+        harness.telemetry.chat_refused(refusal("no"), request_id=uuid4(), route="/chat", has_key=True)
+    else:
+        harness.chat(outcome=outcome, attempts=1)
+    assert [line["log_level"] for line in lines] == [documented_levels()[outcome]]
+
+
+def test_completed_chat_that_was_retried_is_a_warning(harness: Harness, lines: list[Any]) -> None:
+    harness.chat(outcome=Outcome.COMPLETED, attempts=2)
+    harness.chat(outcome=Outcome.CLIENT_DISCONNECTED, attempts=2)
+    assert [line["log_level"] for line in lines] == ["warning", "info"]

@@ -168,7 +168,7 @@ def test_log_lines_of_every_process_have_the_same_fields(workers: Workers) -> No
     workers.program.wait()
     lines = [json.loads(line) for line in workers.program.lines]
     assert not [line for line in lines if "HTTP/1.1" in line["event"]]  # no access log
-    fields = {"event", "level", "timestamp", "service", "version", "environment", "worker"}
+    fields = {"event", "level", "timestamp", "service.name", "service.version", "deployment.environment.name", "worker"}
     assert all(fields <= set(line) for line in lines)
     assert {line["worker"] for line in lines} == {"master", 0, 1}
     assert {line.get("logger") for line in lines} >= {"gunicorn.error"}
