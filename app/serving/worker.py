@@ -1,6 +1,7 @@
 """The worker and the logger for gunicorn. `deploy/gunicorn.conf.py` names both."""
 
 import asyncio
+import faulthandler
 import os
 import signal
 import sys
@@ -19,13 +20,17 @@ _MASTER_CHECK_S = 0.5
 
 
 class Worker(UvicornWorker):
-    """Runs Server, which drains. SIGQUIT, gunicorn's signal for a quick shutdown, ends the drain."""
+    """Runs Server, which drains. SIGQUIT, gunicorn's signal for a quick shutdown, ends the drain.
+
+    SIGUSR2 writes the tracebacks of all threads to stderr, also while the event loop is blocked.
+    """
 
     CONFIG_KWARGS = {**UvicornWorker.CONFIG_KWARGS, "loop": LOOP, "access_log": False, "server_header": False}  # noqa: RUF012
 
     def init_signals(self) -> None:
         super().init_signals()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the master handles reloads, also of a signal to the group
+        faulthandler.register(signal.SIGUSR2, chain=False)
 
     async def _serve(self) -> None:
         self.config.app = self.wsgi

@@ -125,6 +125,15 @@ def test_unfinished_upload_is_refused_when_the_drain_starts(workers: Workers) ->
     assert "timeout graceful shutdown exceeded" not in workers.program.output
 
 
+def test_sigusr2_writes_what_a_worker_executes(workers: Workers) -> None:
+    port = workers.ports[0]
+    pid = workers.pid(port)
+    workers.kill(port, signal.SIGUSR2)
+    assert workers.program.line(lambda line: "most recent call first" in line)
+    assert port in workers.ports
+    assert workers.pid(port) == pid
+
+
 def test_sighup_to_a_worker_is_ignored(workers: Workers, groq: SimulatedGroq) -> None:
     """`pkill -HUP gunicorn` reaches all processes; only the master reloads."""
     groq.fail({"silence_s": 0.7, "after_tokens": 5})
@@ -170,5 +179,5 @@ def test_log_lines_of_every_process_have_the_same_fields(workers: Workers) -> No
     assert not [line for line in lines if "HTTP/1.1" in line["event"]]  # no access log
     fields = {"event", "level", "timestamp", "service.name", "service.version", "deployment.environment.name", "worker"}
     assert all(fields <= set(line) for line in lines)
-    assert {line["worker"] for line in lines} == {"master", 0, 1}
+    assert {line["worker"] for line in lines} == {"master", "0", "1"}
     assert {line.get("logger") for line in lines} >= {"gunicorn.error"}
