@@ -38,11 +38,12 @@ prune: .venv/run ## Delete chats older than OLDER_THAN=90d, or of END_USER=id, w
 check-groq: .venv/run ## Compare Groq with docs/groq.md; needs a GROQ_API_KEY, sends six small requests
 	@$(BIN)/python -m app check-groq
 
-stack: ## Start the service, PostgreSQL, Redis, Prometheus, Grafana and Jaeger in Docker
+stack: ## Start the service, PostgreSQL, Redis, Prometheus, Alertmanager, Grafana and Jaeger in Docker
 	@docker compose up --build --wait --wait-timeout 300
 	@echo "The service  http://$$(docker compose port app 8000)"
 	@echo "Grafana      http://$$(docker compose port grafana 3000)"
 	@echo "Prometheus   http://$$(docker compose port prometheus 9090)"
+	@echo "Alertmanager http://$$(docker compose port alertmanager 9093)"
 	@echo "Jaeger       http://$$(docker compose port jaeger 16686)"
 
 stack-down: ## Stop the containers; rows and metrics remain in their volumes

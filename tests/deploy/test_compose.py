@@ -161,6 +161,15 @@ def test_prometheus_retains_the_longest_range_of_the_rules() -> None:
     assert "--enable-feature=exemplar-storage" in flags
 
 
+def test_prometheus_sends_alerts_to_alertmanager() -> None:
+    [alertmanagers] = read("deploy/prometheus/prometheus.yml")["alerting"]["alertmanagers"]
+    targets = {address(target) for each in alertmanagers["static_configs"] for target in each["targets"]}
+    assert targets == {("alertmanager", port) for port in published("alertmanager")} == scraped("alertmanager")
+    for name in ("prometheus", "alertmanager"):  # links in notifications
+        [url] = [flag.partition("=")[2] for flag in SERVICES[name]["command"] if "web.external-url" in flag]
+        assert url in {f"http://{port.rsplit(':', 1)[0]}" for port in SERVICES[name]["ports"]}
+
+
 def test_redis_url_of_the_stack_overrides_dot_env() -> None:
     """`localhost`, as in .env.example, is not reachable in the container."""
     assert address(environment("app")["REDIS_URL"]) == ("redis", 6379)
@@ -197,11 +206,11 @@ def test_grafanas_data_sources_are_services_of_the_stack() -> None:
     assert environment("grafana")["CHAT_READER_PASSWORD"] == environment("reader")["CHAT_READER_PASSWORD"]
 
 
-def test_load_profile_is_optional_and_uses_the_locked_locust() -> None:
+def test_load_profile_is_optional_and_uses_the_major_version_of_the_locked_locust() -> None:
     load = SERVICES["load"]
     assert load["profiles"] == ["load"]
-    [pinned] = re.findall(r"^locust==(\S+)", (PROJECT / "requirements-dev.txt").read_text(), re.MULTILINE)
-    assert load["image"] == f"locustio/locust:{pinned}"
+    [major] = re.findall(r"^locust==(\d+)", (PROJECT / "requirements-dev.txt").read_text(), re.MULTILINE)
+    assert load["image"].startswith(f"locustio/locust:{major}.")  # images follow the packages later
     options = dict(option.removeprefix("--").partition("=")[::2] for option in load["command"])
     assert address(options["host"]) in listeners()
     [folder] = [source for target, source in mounts("load").items() if target == "/srv/loadtests"]

@@ -81,6 +81,7 @@ def test_dashboards_are_up_to_date() -> None:
 
 def test_check_names_changed_and_unknown_dashboards(tmp_path: Path) -> None:
     copy = shutil.copytree(FOLDER, tmp_path / "grafana")
+    shutil.copytree(FOLDER.parent / "prometheus", tmp_path / "prometheus")  # the alerts have links
     altered = copy / "dashboards" / "groq.json"
     altered.write_text(altered.read_text().replace("Rate-limit headroom", "Changed"))
     (copy / "dashboards" / "unknown.json").write_text("{}")
@@ -120,7 +121,7 @@ def test_dashboard_is_valid_for_grafana(uid: str) -> None:
     ids = [each["id"] for each in page["panels"]]
     assert len(ids) == len(set(ids))
     names = {variable["name"] for variable in variables(page)}
-    for used in re.findall(r"\$\{?(\w+)", json.dumps(page["panels"])):
+    for used in re.findall(r"\$\{?([a-z_]\w*)", json.dumps(page["panels"])):
         assert used in names or used.startswith("__"), used
 
 
@@ -164,6 +165,7 @@ def test_exemplars_link_to_the_trace_and_the_row() -> None:
     destinations = provisioned()["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
     assert {destination["name"] for destination in destinations} == {"trace_id"}
     assert [destination.get("datasourceUid") for destination in destinations] == ["jaeger", None]
+    assert destinations[1]["url"].endswith("&$${__url_time_range}")  # the row may be older than the default range
     for title in ("Time to first token", "Time per output token"):
         assert any(target["exemplar"] for target in panel("chat-overview", title)["targets"])
 

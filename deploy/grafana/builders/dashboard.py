@@ -57,15 +57,23 @@ def dashboard(page: str, description: str, *rows: list[list[Json]], variables: S
 
 def label_variable(name: str, label: str, metric: str) -> Json:
     """A variable with the values of a label; *All* also selects series without the label."""
-    query = f"label_values({metric}, {name})"
+    return _label_values(name, metric, name) | {"label": label} | _choice(all_value=".*")
+
+
+def hidden_variable(name: str, metric: str, label: str) -> Json:
+    """The value of the label, for links."""
+    return _label_values(name, metric, label) | {"refresh": 2, "hide": 2, "options": []}
+
+
+def _label_values(name: str, metric: str, label: str) -> Json:
+    query = f"label_values({metric}, {label})"
     return {
         "type": "query",
         "name": name,
-        "label": label,
         "datasource": PROMETHEUS,
         "definition": query,
         "query": {"qryType": 1, "query": query, "refId": "Variable"},
-    } | _choice(all_value=".*")
+    }
 
 
 def sql_variable(name: str, label: str, text: str, *, hidden: bool = False) -> Json:

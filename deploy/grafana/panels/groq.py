@@ -78,9 +78,9 @@ health = row(
             levels=thresholds("red", (0.1, "orange"), (0.25, "green")),
         ),
         stat(
-            "Rejected API key",
+            "Rejected API key by machine",
             "Attempts that Groq answered with 401 or 403, in this time range. Set a valid GROQ_API_KEY.",
-            promql_now(f'sum(increase({ATTEMPTS}{{result="upstream_refused_key"}}[$__range]))'),
+            promql_now(f'sum by (host) (increase({ATTEMPTS}{{result="upstream_refused_key"}}[$__range]))', "{{host}}"),
             unit="short",
             decimals=0,
             levels=thresholds("green", (0.5, "red")),

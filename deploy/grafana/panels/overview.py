@@ -5,6 +5,7 @@ from builders.outcome import COLOURS, GROUP_COLOURS, GROUPS
 from builders.panel import bar_gauge, heatmap, link, percentiles, stat, timeseries
 from builders.query import promql, promql_heatmap, promql_now
 
+from panels.alerts import RUNBOOK
 from panels.slos import SERVICE_HEALTH
 
 MODEL = '{model=~"$model"}'
@@ -140,5 +141,5 @@ DASHBOARD = dashboard(
     traffic,
     latency,
     load,
-    variables=[label_variable("model", "Model", "chat_requests_total")],
+    variables=[label_variable("model", "Model", "chat_requests_total"), RUNBOOK],
 )

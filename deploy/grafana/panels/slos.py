@@ -5,6 +5,8 @@ from builders.outcome import FAILED
 from builders.panel import override, stat, table, thresholds, timeseries
 from builders.query import Json, promql, promql_now
 
+from panels import alerts
+
 BAD = "|".join(FAILED)
 NOT_YET = "No data yet. Recording rules need a minute with chats."
 COLOURED = {"type": "color-text"}
@@ -52,19 +54,6 @@ def slos() -> Json:
     )
 
 
-def firing() -> Json:
-    hidden = ("Time", "Value", "__name__", "alertstate", "sloth_severity", "sloth_service", "sloth_id")
-    shown = {"excludeByName": dict.fromkeys(hidden, True), "indexByName": {"severity": 0, "alertname": 1}}
-    return table(
-        "Firing alerts",
-        "Severity page: act now; ticket: act on the next working day. deploy/runbook.md has a section for each alert.",
-        promql_now('ALERTS{alertstate="firing"}', table=True),
-        transformations=[{"id": "organize", "options": shown}],
-        columns=[override("severity", custom__width=80)],
-        may_be_empty="No alerts are firing.",
-    )
-
-
 SERVICE_HEALTH = row(
     "Service health",
     line(
@@ -90,14 +79,7 @@ SERVICE_HEALTH = row(
             objective=0.95,
         ),
         slos(),
-        stat(
-            "Alerts",
-            "Number of firing alerts, listed below.",
-            promql_now('count(ALERTS{alertstate="firing"}) or vector(0)'),
-            unit="short",
-            levels=thresholds("green", (1, "red")),
-            width=3,
-        ),
+        alerts.number(),
         stat(
             "Active streams", "Running chats of all workers.", promql("sum(chat_active_streams)"), unit="short", width=3
         ),
@@ -116,6 +98,6 @@ SERVICE_HEALTH = row(
             limit=14.4,
             may_be_empty=NOT_YET,
         ),
-        firing(),
+        alerts.firing(),
     ),
 )

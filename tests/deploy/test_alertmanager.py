@@ -1,0 +1,77 @@
+"""Alertmanager's configuration: one cause is one notification."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.alertmanager import CONFIG, Alertmanager, alertmanager
+from tests.support.prometheus import parse, rules
+
+pytestmark = pytest.mark.needs("alertmanager")
+
+SEVERITIES = {rule.alert: rule.labels["severity"] for rule in rules() if rule.alert}
+
+
+def alert(name: str, **labels: str) -> dict[str, str]:
+    """The labels of a firing alert; the severity is that of the rules."""
+    return {"alertname": name, "severity": SEVERITIES[name]} | labels
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Alertmanager]:
+    with alertmanager(tmp_path) as running:
+        yield running
+
+
+def test_outage_of_the_database_is_one_notification(running: Alertmanager) -> None:
+    running.send(
+        alert("ChatStorageUnavailable"),
+        alert("ChatOutboxFills", host="a"),
+        alert("ChatOutboxFills", host="b"),
+        alert("ChatRowsWaiting", host="a"),
+        alert("ChatDatabasePoolExhausted", instance="a:9464"),
+        alert("ChatAvailabilityBurn", severity="page"),
+        alert("ChatAvailabilityBurn", severity="ticket"),
+    )
+    page = ("page", ["ChatOutboxFills", "ChatOutboxFills", "ChatStorageUnavailable"])
+    assert running.received("ChatOutboxFills") == [page]
+    running.send(alert("ChatCostHigh"))  # what came with the page would be sent before this
+    assert running.received("ChatCostHigh") == [page, ("ticket", ["ChatCostHigh"])]
+
+
+def test_failing_groq_is_one_notification(running: Alertmanager) -> None:
+    running.send(
+        alert("ChatAvailabilityBurn", severity="page"),
+        alert("ChatAvailabilityBurn", severity="ticket"),
+        alert("GroqRetriesExhausted"),
+        alert("GroqRateLimits", model="m"),
+    )
+    running.received("ChatAvailabilityBurn")
+    running.send(alert("ChatCostHigh"))
+    assert running.received("ChatCostHigh") == [("page", ["ChatAvailabilityBurn"]), ("ticket", ["ChatCostHigh"])]
+
+
+def test_different_tickets_are_different_notifications(running: Alertmanager) -> None:
+    running.send(alert("ChatRowsWaiting", host="a"), alert("ChatRowsWaiting", host="b"), alert("ChatSpansDropped"))
+    running.received("ChatSpansDropped")
+    assert ("ticket", ["ChatRowsWaiting", "ChatRowsWaiting"]) in running.received("ChatRowsWaiting")
+    assert ("ticket", ["ChatSpansDropped"]) in running.notifications
+
+
+def test_without_workers_only_the_watchdog_comes_beside(running: Alertmanager) -> None:
+    running.send(alert("ChatDown"), alert("ChatWorkersMissing", host="a"), alert("Watchdog"))
+    running.received("ChatDown")
+    running.send(alert("MonitoringTargetDown", job="jaeger"), alert("ChatSpansDropped", host="a"))
+    names = {name for _, alerts in running.received("MonitoringTargetDown") for name in alerts}
+    assert names == {"ChatDown", "Watchdog", "MonitoringTargetDown"}
+    assert {receiver for receiver, alerts in running.notifications if alerts == ["Watchdog"]} == {"watchdog"}
+
+
+def test_inhibited_alerts_exist() -> None:
+    for inhibition in parse(CONFIG)["inhibit_rules"]:
+        for matcher in (*inhibition["source_matchers"], *inhibition["target_matchers"]):
+            label, value = re.split(r" =~? ", matcher)
+            for one in value.split("|") if label == "alertname" and "(" not in value else [value]:
+                assert label != "alertname" or any(re.fullmatch(one, name) for name in SEVERITIES), one
