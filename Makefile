@@ -52,7 +52,7 @@ stack-down: ## Stop the containers; rows and metrics remain in their volumes
 test: .venv/dev ## Run the tests, in four minutes on two cores; includes PostgreSQL and a simulated Groq; COVERAGE=1
 	@$(PYTEST) -m "not long and not needs"$(REPORT)
 
-test-all: .venv/dev ## Run all tests: also long ones, and those that need a browser, Prometheus, nginx, Redis or Node; ENGINE=docker COVERAGE=1
+test-all: .venv/dev ## Run all tests: also long ones, and those that need a browser, Prometheus, Alertmanager, nginx, Redis or Node; ENGINE=docker COVERAGE=1
 	@$(PYTEST)$(REPORT)
 
 test-repeat: .venv/dev ## Repeat `make test` in random order; TIMES=10 HOG=1 IGNORE_SIGINT=1
