@@ -16,7 +16,7 @@ from tests.support.processes import PROJECT, program
 
 _QUESTION = "When is a request retried?"
 """The simulator answers it in characters that every machine has a font for."""
-_FAULT = "503 twice, then success"
+_FAULT = "503 twice"
 _LOOK = {"viewport": {"width": 1180, "height": 760}, "device_scale_factor": 1.5, "color_scheme": "light"}
 _TIMEOUT_MS = 20_000
 
@@ -41,10 +41,10 @@ def take(folder: Path, file: Path) -> None:
         chromium() as browser,
         opened(browser, running.url(), **_LOOK) as (page, _),
     ):
-        page.get_by_role("textbox").first.fill(_QUESTION)
+        page.get_by_label("Prompt").fill(_QUESTION)
         page.get_by_role("button", name=_FAULT).click()
-        expect(page.get_by_role("status")).to_have_text("completed", timeout=_TIMEOUT_MS)
-        expect(page.locator("#timeline")).to_contain_text("Attempt 3")
+        expect(page.locator("#details .badge")).to_have_text("completed", timeout=_TIMEOUT_MS)
+        expect(page.locator("#details .timeline")).to_contain_text("Attempt 3")
         page.screenshot(path=file, full_page=True)
     with Image.open(file) as picture:  # 256 colours take a third of the bytes
         picture.convert("RGB").quantize(dither=Image.Dither.NONE).save(file, optimize=True)

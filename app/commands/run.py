@@ -18,6 +18,8 @@ from app.serving.checks import cannot_listen, outbox_problems, port_problem, rea
 from app.serving.event_loop import LOOP
 from app.serving.server import Server
 
+_DEMO_TOKENS_PER_S = 100
+
 
 def run(settings: Settings) -> int:
     """Migrate the database, start a simulated Groq if there is no key, and serve until Ctrl-C."""
@@ -37,7 +39,12 @@ def run(settings: Settings) -> int:
         if settings.groq_api_key is None and settings.groq_simulator_url is None:
             from app.simulator.server import running_beside  # noqa: PLC0415 - only where it stands in for Groq
 
-            settings = settings.model_copy(update={"groq_simulator_url": stack.enter_context(running_beside())})
+            speed = settings.groq_simulator_tokens_per_s or _DEMO_TOKENS_PER_S
+            simulator = {
+                "groq_simulator_url": stack.enter_context(running_beside(speed)),
+                "groq_simulator_tokens_per_s": speed,
+            }
+            settings = settings.model_copy(update=simulator)
         app = create_app(settings)
         config = uvicorn.Config(app, loop=LOOP, log_config=None, access_log=False, server_header=False)
         server = Server(config, app, on_started=lambda: _print_banner(settings, listener))

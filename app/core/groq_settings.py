@@ -18,6 +18,8 @@ class GroqSettings(BaseSettings):
     groq_base_url: HttpUrl = "https://api.groq.com/openai/v1"
     groq_simulator_url: HttpUrl | None = None
     """A simulator that is used while `GROQ_API_KEY` is not set."""
+    groq_simulator_tokens_per_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """The speed of the simulator, which the page shows. `make run` starts its own at 100: one sees it stream."""
     groq_default_model: str = "openai/gpt-oss-20b"
     groq_model_aliases: Annotated[dict[str, str], *JsonObject] = Field(default=RETIRED_MODELS)
     """Names that clients may use for a model, and its id at Groq. Set `{}` for an enterprise account, which still has

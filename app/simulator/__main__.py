@@ -17,14 +17,17 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9100, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--free-tier", action="store_true", help="with the rate limits of Groq's free plan")
+    parser.add_argument("--tokens-per-s", type=float, help="the speed of all models (default: that of each at Groq)")
     options = parser.parse_args()
+    if options.tokens_per_s is not None and options.tokens_per_s <= 0:
+        parser.error("--tokens-per-s must be greater than 0")
     try:
         listener = socket.create_server((options.host, options.port))
     except OSError as exc:
         reason = os.strerror(exc.errno or 0)
         sys.stderr.write(f"port {options.port} cannot be used ({reason}): choose another with --port\n")
         return 1
-    app = create_simulator(FREE_PLAN if options.free_tier else None)
+    app = create_simulator(FREE_PLAN if options.free_tier else None, options.tokens_per_s)
     port = listener.getsockname()[1]
     url = f"http://{options.host}:{port}{API_PATH}"
     sys.stdout.write(f"a simulated Groq: GROQ_API_KEY=any GROQ_BASE_URL={url}\n")

@@ -3,8 +3,10 @@
 import json
 import random
 import re
+import tomllib
 from dataclasses import dataclass, field
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
 
 from app.simulator.faults import Fault
@@ -13,17 +15,8 @@ from app.simulator.models import PREFILL_TOKENS_PER_S, Model
 
 _TOKEN = re.compile(r"\s*\S+")
 _REASONING = "The user wants an answer. I should keep it short, name the facts, and say what I do not know."
-_SENTENCES = (
-    "This answer comes from a simulator of Groq, which needs no key and no network.",
-    "Each word is one event, sent at the speed of the requested model.",
-    "The service relays the bytes unchanged and decodes the few fields that its row needs.",
-    "The last event is [DONE]: it is sent when the row of this chat is durable.",
-    "Time to first token is the wait before an answer; time per output token is its speed.",
-    "Unicode is relayed too: naïve café, 東京タワー, здравствуй, مرحبا, 🚀.",
-    "A failed request is retried only before the first token, so that no text is sent twice.",
-    "If a client disconnects, the request to Groq is cancelled.",
-    "`make chats` shows the row of this chat, with the prompt, the answer and its cost.",
-)
+_TEXTS = tomllib.loads(Path(__file__).with_name("answers.toml").read_text(encoding="utf-8"))
+_LONGEST_KNOWN_QUESTION = 60
 
 
 @dataclass(slots=True)
@@ -68,7 +61,11 @@ def count_tokens(value: Any) -> int:
 
 
 def _prose(prompt: str, rng: random.Random) -> str:
-    sentences = rng.sample(_SENTENCES, k=rng.randint(5, len(_SENTENCES)))
+    words = set(re.findall(r"\w+", prompt.lower())) if len(prompt) <= _LONGEST_KNOWN_QUESTION else set()
+    for answer in _TEXTS["answer"]:
+        if words & set(answer["words"]):
+            return str(answer["text"]).strip()
+    sentences = rng.sample(_TEXTS["sentences"], k=rng.randint(5, len(_TEXTS["sentences"])))
     return f"You asked: “{prompt[:120]}”. " + " ".join(sentences)
 
 
@@ -80,7 +77,7 @@ def _words(text: str, length: int | None = None) -> list[str]:
 def _json_value(body: dict[str, Any], prompt: str, rng: random.Random) -> Any:
     wanted = body["response_format"]
     if wanted["type"] == "json_object":
-        return {"question": prompt[:120], "answer": rng.choice(_SENTENCES)}
+        return {"question": prompt[:120], "answer": rng.choice(_TEXTS["sentences"])}
     return value_for(wanted["json_schema"].get("schema", {}), rng)
 
 

@@ -11,6 +11,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -42,7 +43,8 @@ _LIMITS_BY_MODEL = TypeAdapter(dict[str, Limits])
 class Simulator:
     """One simulated Groq: its faults, rate limits and prompt cache, and what it has seen."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, tokens_per_s: float | None) -> None:
+        self._tokens_per_s = tokens_per_s
         self._faults = FaultPlan()
         self._default_limits = limits
         self._limits = self._full_buckets({})
@@ -70,6 +72,8 @@ class Simulator:
 
     async def _answer(self, body: dict[str, Any], headers: dict[str, str]) -> Response:
         model = MODELS[body["model"]]
+        if self._tokens_per_s is not None:
+            model = replace(model, tokens_per_s=self._tokens_per_s)
         fault = self._faults.next(model.name)
         await asyncio.sleep(fault.first_byte_delay_s)
         cached_tokens = self._cache.cached_tokens(body) if model.caches_prompts else 0
@@ -164,6 +168,9 @@ def _unprocessable(exc: ValidationError) -> JSONResponse:
     return JSONResponse({"error": problems}, 422)
 
 
-def create_simulator(limits: Limits | None = None) -> Starlette:
-    """Return the simulator as an application. Without limits, none is ever reached."""
-    return Starlette(routes=Simulator(limits or Limits()).routes())
+def create_simulator(limits: Limits | None = None, tokens_per_s: float | None = None) -> Starlette:
+    """Return the simulator as an application.
+
+    Without limits, none is ever reached. `tokens_per_s` replaces the speed of all models.
+    """
+    return Starlette(routes=Simulator(limits or Limits(), tokens_per_s).routes())

@@ -21,14 +21,14 @@ def server(app: Starlette, *, log_level: str | None = None) -> uvicorn.Server:
 
 
 @contextmanager
-def running_beside(host: str = "127.0.0.1") -> Iterator[str]:
+def running_beside(tokens_per_s: float) -> Iterator[str]:
     """Run a simulator in a thread of this process, on a free port, and yield its base URL."""
-    listener = socket.create_server((host, 0))
-    simulator = server(create_simulator())
+    listener = socket.create_server(("127.0.0.1", 0))
+    simulator = server(create_simulator(tokens_per_s=tokens_per_s))
     thread = threading.Thread(target=simulator.run, kwargs={"sockets": [listener]}, name="simulator", daemon=True)
     thread.start()
     try:
-        yield f"http://{host}:{listener.getsockname()[1]}{API_PATH}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}{API_PATH}"
     finally:
         simulator.should_exit = True
         thread.join(timeout=5)

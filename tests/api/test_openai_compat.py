@@ -131,7 +131,7 @@ def test_example_of_the_documentation_works(compat: Service, capsys: pytest.Capt
     names: dict[str, Any] = {}
     exec(code.replace("http://127.0.0.1:8000", compat.url).replace('"none"', repr(KEY)), names)
     names["client"].close()
-    assert capsys.readouterr().out.startswith("You asked: “Why is the sky blue?”.")
+    assert capsys.readouterr().out.startswith("Sunlight contains all colours.")
 
 
 def test_models_are_listed_and_retrieved_by_name_and_alias(compat: Service, openai: OpenAI) -> None:

@@ -1,11 +1,13 @@
 """The simulator speaks as Groq does."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from tests.support.processes import program
 from tests.support.service import SimulatedGroq
 
 AUTH = {"authorization": "Bearer any"}
@@ -154,3 +156,31 @@ def test_without_streaming_the_answer_is_one_object(groq: SimulatedGroq) -> None
 def test_the_same_request_has_the_same_answer(groq: SimulatedGroq) -> None:
     assert deltas(stream(groq)) == deltas(stream(groq))
     assert deltas(stream(groq, seed=1)) != deltas(stream(groq, seed=2))
+
+
+QUESTIONS = [
+    ("How do I find the trace of this chat?", "make trace"),
+    ("Where is the row?", "chat_logs"),
+    ("Which metrics are there?", "chat_requests_total"),
+    ("What can I break?", "make chaos"),
+    ("When is a request retried?", "attempt_log"),
+    ("What does [DONE] mean?", "receipt"),
+    ("Why is the sky blue?", "app/services/chat_service.py"),
+]
+
+
+@pytest.mark.parametrize(("question", "words"), QUESTIONS)
+def test_first_questions_have_an_answer_about_the_service(groq: SimulatedGroq, question: str, words: str) -> None:
+    whole = post(groq, messages=[{"role": "user", "content": question}]).json()
+    text = whole["choices"][0]["message"]["content"]
+    assert words in text
+    assert text.endswith(".")
+    assert 150 < whole["usage"]["completion_tokens"] < 400
+
+
+def test_the_speed_of_all_models_can_be_set(tmp_path: Path, http: httpx2.Client) -> None:
+    with program(["app.simulator", "--port", "0", "--tokens-per-s", "500"], cwd=tmp_path) as running:
+        groq = SimulatedGroq(running.url(), http)
+        for model in ("openai/gpt-oss-20b", "openai/gpt-oss-120b"):
+            usage = post(groq, model=model).json()["usage"]
+            assert usage["completion_time"] == pytest.approx(usage["completion_tokens"] / 500)

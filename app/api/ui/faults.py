@@ -15,8 +15,8 @@ Fault = Literal["unavailable", "limited", "cut", "silent"]
 _SCRIPTS: dict[Fault, dict[str, Any]] = {
     "unavailable": {"status": 503, "times": 2},
     "limited": {"status": 429, "retry_after_s": 2, "times": 1},
-    "cut": {"ending": "truncate", "after_tokens": 40, "words": 120, "times": 1},
-    "silent": {"silence_s": 2.5, "after_tokens": 40, "words": 120, "times": 1},
+    "cut": {"ending": "truncate", "after_tokens": 40, "times": 1},
+    "silent": {"silence_s": 2.5, "after_tokens": 40, "times": 1},
 }
 """In the format of the simulator's `PUT /faults`."""
 _TIMEOUT = aiohttp.ClientTimeout(total=5)

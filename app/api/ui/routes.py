@@ -51,6 +51,7 @@ async def about(app: App) -> dict[str, Any]:
         "models": [model.id for model in app["catalogue"].models()],
         "needs_key": settings.needs_key,
         "simulated": settings.is_simulated,
+        "tokens_per_s": settings.groq_simulator_tokens_per_s,
         "trace_file": settings.trace_file is not None,
         "trace_url": settings.page_trace_url,
         "row_url": settings.page_row_url,

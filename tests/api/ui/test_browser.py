@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from app.api.ui.faults import Fault
+from tests.api.ui.axe import violations
 from tests.support.browser import opened
 from tests.support.service import Service, SimulatedGroq
 
@@ -14,28 +15,28 @@ pytestmark = pytest.mark.needs("chromium")
 
 SLOW = {"tokens_per_s": 40, "words": 60}
 LABELS: dict[Fault, str] = {
-    "unavailable": "503 twice, then success",
-    "limited": "Rate limit",
+    "unavailable": "503 twice",
+    "limited": "Rate limit for 2 s",
     "cut": "Broken stream",
-    "silent": "Pause",
+    "silent": "Silence of 2.5 s",
 }
 
 
 def ask(page: Page, question: str = "Why is the sky blue?") -> None:
-    page.get_by_role("textbox").first.fill(question)
+    page.get_by_role("textbox", name="Prompt").fill(question)
     page.keyboard.press("Enter")
 
 
 def wait_for_outcome(page: Page, outcome: str) -> None:
-    expect(page.get_by_role("status")).to_have_text(outcome, timeout=10_000)
+    expect(page.locator("#details .badge")).to_have_text(outcome, timeout=10_000)
 
 
 def steps(page: Page) -> list[str]:
-    return page.locator("#timeline .name").all_inner_texts()
+    return page.locator("#details .timeline .name").all_inner_texts()
 
 
 def fact(page: Page, name: str) -> Locator:
-    return page.locator(".fact", has=page.locator("dt", has_text=re.compile(f"^{name}$"))).locator("dd")
+    return page.locator("#details .fact", has=page.locator("dt", has_text=re.compile(f"^{name}$"))).locator("dd")
 
 
 def shown_row(page: Page, service: Service) -> dict[str, Any]:
@@ -57,7 +58,9 @@ def test_a_chat_streams_and_its_row_is_shown(page: Page, demo: Service, groq: Si
     expect(fact(page, "Output rate")).to_have_text(re.compile(r"^(3|4)\d tokens/s$"))
     expect(fact(page, "Tokens")).to_have_text(f"{row['prompt_tokens']} in, {row['completion_tokens']} out")
     expect(fact(page, "Cost")).to_have_text(f"${row['cost_usd']:.6f}")
-    expect(page.locator("#rate-chart .line")).to_have_attribute("d", re.compile("^M0.0 "))
+    expect(page.locator("#details .rate-chart .line")).to_have_attribute("d", re.compile("^M0.0 "))
+    scale = page.locator("#details .rate-chart .grid:has(path)").all_text_contents()
+    assert [bool(re.fullmatch(r"[\d.]+/s", label)) for label in scale] == [True, True]
 
 
 def test_a_chat_has_links_to_its_trace_and_row(page: Page, demo: Service) -> None:
@@ -68,15 +71,15 @@ def test_a_chat_has_links_to_its_trace_and_row(page: Page, demo: Service) -> Non
     expect(link).to_have_attribute("href", f"http://127.0.0.1:16686/trace/{row['trace_id']}")
     link = page.get_by_role("link", name="Row")
     expect(link).to_have_attribute("href", f"http://127.0.0.1:3000/d/chat-chats?var-id={row['id']}")
-    page.get_by_text("Row in").click()
-    assert row["upstream_request_id"] in page.locator("#columns").inner_text()
+    page.locator("#details summary").click()
+    assert row["upstream_request_id"] in page.locator("#details .columns").inner_text()
 
 
 @pytest.mark.parametrize("stop", ["by the button", "by Escape"])
 def test_stop_ends_it_and_the_row_says_so(page: Page, demo: Service, groq: SimulatedGroq, stop: str) -> None:
     groq.fail(SLOW | {"words": 1000})
     ask(page)
-    expect(page.get_by_role("log")).to_contain_text("You asked")
+    expect(page.get_by_role("log")).to_contain_text("Sunlight")
     if stop == "by Escape":
         page.keyboard.press("Escape")
     else:
@@ -108,7 +111,7 @@ EXPECTED: dict[Fault, tuple[str, list[str], str]] = {
         ["Admitted", "Attempt 1", "First token", "Stream", "Ended", "Committed"],
         "row stored, no [DONE]",
     ),
-    "silent": ("completed", ["Admitted", "Attempt 1", "First token", "Stream", "Committed"], "140 tokens in "),
+    "silent": ("completed", ["Admitted", "Attempt 1", "First token", "Stream", "Silence", "Committed"], "Silence2."),
 }
 
 
@@ -118,7 +121,7 @@ def test_each_fault_button_affects_one_chat(page: Page, fault: Fault) -> None:
     page.get_by_role("button", name=LABELS[fault]).click()
     wait_for_outcome(page, outcome)
     assert steps(page) == expected
-    expect(page.locator("#timeline")).to_contain_text(note)
+    expect(page.locator("#details .timeline")).to_contain_text(note)
     if fault == "cut":
         expect(page.get_by_role("log")).to_contain_text("the connection to Groq broke off")
     ask(page, "And now?")
@@ -146,6 +149,9 @@ def test_a_conversation_is_sent_with_each_question_until_a_new_one_begins(
     assert roles == ["user", "assistant", "user"]
     page.get_by_role("button", name="New chat").click()
     expect(page.get_by_role("log")).to_have_text("")
+    expect(page.locator("#details .badge")).to_have_text("")
+    expect(fact(page, "Tokens")).not_to_contain_text("in, ")
+    assert steps(page) == []
     ask(page, "Third")
     wait_for_outcome(page, "running")
     wait_for_outcome(page, "completed")
@@ -159,7 +165,7 @@ def test_shift_enter_is_a_new_line_and_an_empty_prompt_is_not_sent(page: Page, g
     page.keyboard.type("one")
     page.keyboard.press("Shift+Enter")
     page.keyboard.type("two")
-    assert page.get_by_role("textbox").first.input_value() == "one\ntwo"
+    assert page.get_by_role("textbox", name="Prompt").input_value() == "one\ntwo"
     assert groq.seen()["requests"] == before
 
 
@@ -172,11 +178,17 @@ def test_every_control_has_a_name_and_is_reached_by_tab(page: Page) -> None:
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.innerText || document.activeElement.id"))
     assert reached[1:] == ["New chat", "Send", *LABELS.values()]
-    unnamed = page.evaluate(
-        "[...document.querySelectorAll('button, select, textarea, input')]"
-        ".filter(each => !each.labels?.length && !each.innerText.trim()).map(each => each.id)"
-    )
-    assert [each for each in unnamed if each != "stop"] == []
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violations(browser: Browser, demo: Service, width: int, scheme: Any) -> None:
+    viewport: Any = {"width": width, "height": 800}
+    with opened(browser, demo.url, viewport=viewport, color_scheme=scheme) as (page, _):
+        assert violations(page) == []
+        page.get_by_role("button", name=LABELS["unavailable"]).click()
+        wait_for_outcome(page, "completed")
+        assert violations(page) == []
 
 
 @pytest.mark.parametrize("width", [360, 820, 1400])

@@ -88,26 +88,33 @@ def test_a_disabled_page_has_no_endpoints(http: httpx2.Client, groq: SimulatedGr
 
 
 @pytest.mark.needs("chromium")
-def test_the_page_asks_for_a_key_after_a_401(browser: Browser, locked: Service) -> None:
+def test_a_prompt_waits_until_a_valid_key_is_entered(browser: Browser, locked: Service) -> None:
     with opened(browser, locked.url) as (page, _):
-        assert not page.get_by_role("group", name="Inject a fault into the next chat").is_visible()
-        page.get_by_role("textbox").first.fill("Hello")
+        assert not page.get_by_role("group", name="Send the prompt").is_visible()
+        key, prompt, badge = page.get_by_label("API key"), page.get_by_label("Prompt"), page.locator("#details .badge")
+        prompt.fill("Hello")
         page.keyboard.press("Enter")
-        expect(page.get_by_role("log")).to_contain_text("send a key of this service")
-        expect(page.get_by_label("API key")).to_be_focused()
+        expect(key).to_be_focused()
+        expect(page.locator("#key-message")).to_contain_text("Type a key")
+        page.keyboard.type("no-key")
+        page.keyboard.press("Enter")
+        expect(badge).to_have_text("refused")
+        expect(page.locator("#key-message")).to_contain_text("The service refused this key")
+        expect(key).to_be_focused()
+        expect(prompt).to_have_value("Hello")
         page.keyboard.type("my-key")
-        page.get_by_role("textbox").first.fill("Hello")
         page.keyboard.press("Enter")
-        expect(page.get_by_role("status")).to_have_text("completed")
-        assert locked.row(page.locator(".fact.id dd").inner_text())["client"] == "me"
+        expect(badge).to_have_text("completed")
+        assert locked.row(page.locator("#details .fact.id dd").inner_text())["client"] == "me"
+        assert page.get_by_role("article").count() == 2
 
 
 @pytest.mark.needs("chromium")
 def test_an_unreachable_service_is_reported(browser: Browser, demo: Service) -> None:
     with opened(browser, demo.url) as (page, _):
         page.route("**/api/v1/chat/stream", lambda route: route.abort())
-        page.get_by_role("textbox").first.fill("Hello")
+        page.get_by_label("Prompt").fill("Hello")
         page.keyboard.press("Enter")
         expect(page.get_by_role("log")).to_contain_text("The service cannot be reached.")
-        expect(page.get_by_role("status")).to_have_text("not sent")
+        expect(page.locator("#details .badge")).to_have_text("not sent")
         expect(page.get_by_role("button", name="Send")).to_be_enabled()

@@ -1,4 +1,6 @@
 /** The messages of a conversation, on the page and for the next request. The service stores no conversations. */
+import { element } from "./dom.js";
+
 export class Conversation {
   messages = [];
   #log;
@@ -18,13 +20,19 @@ export class Conversation {
   /** Adds a question and returns its empty answer. */
   ask(question) {
     this.#empty.hidden = true;
-    const messages = this.messages;
-    messages.push({ role: "user", content: question });
-    this.#log.append(messageElement("user", "You", question));
-    const element = messageElement("assistant", "Groq", "");
-    this.#log.append(element);
+    this.messages.push({ role: "user", content: question });
+    const asked = messageElement("user", "You", question);
+    const answer = messageElement("assistant", "Groq", "");
+    this.#log.append(asked, answer);
     this.#scrollToEnd();
-    return new Answer(element, messages, () => this.#scrollToEnd());
+    return new Answer(answer, this.messages, () => this.#scrollToEnd());
+  }
+
+  /** Removes the last question and its answer. */
+  withdraw() {
+    this.messages.pop();
+    for (const last of [...this.#log.children].slice(-2)) last.remove();
+    this.#empty.hidden = this.#log.childElementCount > 0;
   }
 
   #scrollToEnd() {
@@ -39,8 +47,8 @@ class Answer {
   #text = "";
   #reasoning = null;
 
-  constructor(element, messages, scrollToEnd) {
-    this.#element = element;
+  constructor(answer, messages, scrollToEnd) {
+    this.#element = answer;
     this.#messages = messages;
     this.#scrollToEnd = scrollToEnd;
   }
@@ -64,18 +72,18 @@ class Answer {
     if (error) this.#element.append(paragraph("error", error));
     this.#scrollToEnd();
   }
+
+  /** Adds a button below the answer. */
+  addButton(text, onClick) {
+    const button = element("button", { type: "button", className: "numbers" }, text);
+    button.addEventListener("click", onClick);
+    this.#element.append(button);
+    this.#scrollToEnd();
+  }
 }
 
-function messageElement(role, name, text) {
-  const article = document.createElement("article");
-  article.className = role;
-  article.append(paragraph("role", name), paragraph("text", text));
-  return article;
-}
+/** A message as an article: its author and its text. */
+export const messageElement = (role, name, text) =>
+  element("article", { className: role }, paragraph("role", name), paragraph("text", text));
 
-function paragraph(className, text) {
-  const element = document.createElement("p");
-  element.className = className;
-  element.textContent = text;
-  return element;
-}
+export const paragraph = (className, text) => element("p", { className }, text);

@@ -1,7 +1,8 @@
 /** The details of a chat: measured by this page while it runs, and from its row afterwards. */
-import { RateChart } from "./rate_chart.js";
-import { renderSteps, steps } from "./timeline.js";
-import { dollars, milliseconds, outcomeClass } from "./format.js";
+import { drawRate } from "./rate_chart.js";
+import { element } from "./dom.js";
+import { dollars, milliseconds, outcomeClass, outputRate, perSecond } from "./format.js";
+import { renderSteps, steps, summary } from "./timeline.js";
 
 const FACTS = {
   ttft: "Time to first token",
@@ -14,59 +15,68 @@ const FACTS = {
 };
 
 export class Panel {
-  #$;
-  #chart;
-  #elapsed = null;
-  #tokens = 0;
-  #firstMs = null;
+  #root;
+  #service;
+  #measurement = null;
 
-  constructor($) {
-    this.#$ = $;
-    this.#chart = new RateChart($("rate-chart"));
-    this.#facts({});
+  /** Fills `root` with the page's template. `service` has the links to traces and rows. */
+  constructor(root, service) {
+    root.append(document.getElementById("details-template").content.cloneNode(true));
+    this.#root = root;
+    this.#service = service;
+    this.clear();
   }
 
-  begin(elapsed) {
-    [this.#elapsed, this.#tokens, this.#firstMs] = [elapsed, 0, null];
-    this.#chart.clear();
+  clear() {
+    this.#measurement = null;
+    this.#badge("", "");
+    this.#facts({});
+    this.#forget();
+    drawRate(this.#$("rate-chart"), null);
+  }
+
+  /** Shows the measurements of a chat until it has a row. */
+  follow(measurement) {
+    this.#measurement = measurement;
     this.#badge("running", "neutral");
-    this.#$("timeline").replaceChildren();
-    this.#$("links").replaceChildren();
-    this.#$("row").hidden = true;
+    this.#forget();
     const frame = () => {
-      if (this.#elapsed !== elapsed) return;
-      this.#showMeasurements();
+      if (this.#measurement !== measurement || !measurement.running) return;
+      this.#showMeasurement();
       requestAnimationFrame(frame);
     };
-    requestAnimationFrame(frame);
+    frame();
   }
 
-  token(ms) {
-    this.#tokens += 1;
-    this.#firstMs ??= ms;
-    this.#chart.add(ms / 1000);
+  /** Shows a chat that has ended. `row` is null if it has none: it was refused, or its row is in the outbox. */
+  show(row, measurement = null) {
+    this.#measurement = measurement;
+    this.#$("rate").hidden = !measurement;
+    if (measurement) this.#showMeasurement();
+    this.#forget();
+    if (row) this.#showRow(row, measurement);
   }
 
-  #showMeasurements() {
-    const ms = this.#elapsed();
-    this.#chart.draw(ms / 1000);
+  /** Shows how a chat ended whose row is not known, in a word and a sentence. */
+  end(word, className, sentence = "") {
+    if (this.#measurement) this.#showMeasurement();
+    this.#badge(word, className);
+    this.#$("summary").textContent = sentence;
+  }
+
+  #showMeasurement() {
+    const { times, rate, elapsedMs, id } = this.#measurement;
+    drawRate(this.#$("rate-chart"), this.#measurement);
     this.#facts({
-      ttft: milliseconds(this.#firstMs),
-      rate: perSecond(this.#chart.mean),
-      duration: milliseconds(ms),
-      tokens: String(this.#tokens),
+      ttft: milliseconds(times[0]),
+      rate: perSecond(rate),
+      duration: milliseconds(elapsedMs),
+      tokens: String(times.length),
+      id: id ?? "–",
     });
   }
 
-  /** Ends the measurement. The row is read next. */
-  end(id) {
-    if (this.#elapsed) this.#showMeasurements();
-    this.#elapsed = null;
-    this.#facts({ ...this.#shown, id });
-  }
-
-  /** Replaces the measurements by those of the row. */
-  showRow(row, receiptMs, service) {
+  #showRow(row, measurement) {
     this.#badge(row.outcome, outcomeClass(row.outcome));
     this.#facts({
       ttft: milliseconds(row.ttft_ms),
@@ -77,72 +87,44 @@ export class Panel {
       attempts: String(row.attempts),
       id: row.id,
     });
-    renderSteps(this.#$("timeline"), steps(row, receiptMs));
-    this.#links(row, service);
+    this.#$("summary").textContent = summary(row, measurement);
+    renderSteps(this.#$("timeline"), steps(row, measurement));
+    this.#$("links").replaceChildren(...this.#links(row));
     const columns = Object.entries(row).filter(([name]) => name !== "attempt_log");
     this.#$("columns").replaceChildren(...columns.flatMap(([name, value]) => pair(name, value === null ? "–" : String(value))));
     this.#$("row").hidden = false;
   }
 
-  /** For a chat that was refused, or whose row is in the outbox. Without an id, the request reached no service. */
-  showNoRow(id) {
-    this.#badge(id ? "no row" : "not sent", "bad");
-    if (id) this.showMessage("The database has no row for this chat: it was refused, or its row is in the outbox.");
-  }
-
-  showMessage(text) {
-    this.#$("links").replaceChildren(text);
-  }
-
   /** Links to the trace and the row, by PAGE_TRACE_URL and PAGE_ROW_URL; for a trace file, the command that draws it. */
-  #links(row, service) {
+  #links(row) {
     const filled = (url) => url.replaceAll("{trace_id}", row.trace_id ?? "").replaceAll("{id}", row.id);
     const parts = [];
-    if (service.trace_url && row.trace_id) parts.push(link("Trace", filled(service.trace_url)));
-    else if (service.trace_file) parts.push(code("make trace"), " draws the trace. ");
-    if (service.row_url) parts.push(" ", link("Row", filled(service.row_url)));
-    this.#$("links").replaceChildren(...parts);
+    if (this.#service.trace_url && row.trace_id) parts.push(link("Trace", filled(this.#service.trace_url)));
+    else if (this.#service.trace_file) parts.push("Trace: ", element("code", {}, `make trace ID=${row.id}`));
+    if (this.#service.row_url) parts.push(" ", link("Row", filled(this.#service.row_url)));
+    return parts;
   }
 
-  #shown = {};
+  #forget() {
+    for (const name of ["summary", "timeline", "links"]) this.#$(name).replaceChildren();
+    this.#$("row").hidden = true;
+  }
 
   #facts(values) {
-    this.#shown = values;
-    this.#$("facts").replaceChildren(...Object.entries(FACTS).map(([key, name]) => fact(key, name, values[key] ?? "–")));
+    this.#$("facts").replaceChildren(
+      ...Object.entries(FACTS).map(([key, name]) => element("div", { className: `fact ${key}` }, ...pair(name, values[key] ?? "–"))),
+    );
   }
 
   #badge(text, className) {
-    const badge = this.#$("outcome");
-    badge.textContent = text;
-    badge.className = `badge ${className}`;
+    Object.assign(this.#$("badge"), { textContent: text, className: `badge ${className}` });
+  }
+
+  #$(className) {
+    return this.#root.querySelector(`.${className}`);
   }
 }
 
-/** Tokens per second between the first and the last token, as the service measured them; null with fewer than two. */
-function outputRate({ ttft_ms: ttft, duration_ms: duration, completion_tokens: tokens }) {
-  return ttft !== null && tokens > 1 && duration > ttft ? ((tokens - 1) / (duration - ttft)) * 1000 : null;
-}
+const pair = (name, value) => [element("dt", {}, name), element("dd", {}, value)];
 
-const perSecond = (rate) => (rate ? `${Math.round(rate)} tokens/s` : "–");
-
-function fact(key, name, value) {
-  const box = document.createElement("div");
-  box.className = `fact ${key}`;
-  box.append(...pair(name, value));
-  return box;
-}
-
-function pair(name, value) {
-  const [term, definition] = [document.createElement("dt"), document.createElement("dd")];
-  term.textContent = name;
-  definition.textContent = value;
-  return [term, definition];
-}
-
-function link(text, href) {
-  return Object.assign(document.createElement("a"), { textContent: text, href, target: "_blank", rel: "noreferrer" });
-}
-
-function code(text) {
-  return Object.assign(document.createElement("code"), { textContent: text });
-}
+const link = (text, href) => element("a", { href, target: "_blank", rel: "noreferrer" }, text);

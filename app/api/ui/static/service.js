@@ -21,21 +21,21 @@ async function send(path, options) {
 
 const headers = (key) => ({ "content-type": "application/json", ...(key && { authorization: `Bearer ${key}` }) });
 
-/** The models, whether Groq is simulated, whether a key is needed, and the links to traces and rows. */
-export const about = async () => (await send("/page/about")).json();
+/** Sends a request that is not a chat. Throws a Failure for an error of the service. */
+async function call(path, options) {
+  const response = await send(path, options);
+  if (!response.ok) throw new Failure(await errorMessage(response), { status: response.status });
+  return response;
+}
+
+/** The models, whether Groq is simulated and how fast, whether a key is needed, and the links to traces and rows. */
+export const about = async () => (await call("/page/about")).json();
 
 /** Injects a fault into the next chat. */
-export async function injectFault(fault, key) {
-  const response = await send(`/page/faults/${fault}`, { method: "PUT", headers: headers(key) });
-  if (!response.ok) throw new Failure(await errorMessage(response));
-}
+export const injectFault = (fault, key) => call(`/page/faults/${fault}`, { method: "PUT", headers: headers(key) });
 
 /** The row of a chat without its content; null if there is none. */
-export async function row(id, key) {
-  const response = await send(`/page/chats/${id}`, { headers: headers(key) });
-  if (!response.ok) throw new Failure(await errorMessage(response));
-  return response.json();
-}
+export const row = async (id, key) => (await call(`/page/chats/${id}`, { headers: headers(key) })).json();
 
 /**
  * Sends a chat. Yields {id} when its answer begins, {text, reasoning} for each event, and {done: true} for the receipt.

@@ -1,0 +1,161 @@
+/** The view Chat: sends prompts, shows their answers, and the details of one chat. */
+import { Conversation } from "./conversation.js";
+import { element } from "./dom.js";
+import { dollars, milliseconds, outputRate, perSecond } from "./format.js";
+import { Measurement } from "./measurement.js";
+import { Panel } from "./panel.js";
+import { Failure, chat, injectFault, row } from "./service.js";
+
+const FAULTS = {
+  unavailable: "503 twice",
+  limited: "Rate limit for 2 s",
+  cut: "Broken stream",
+  silent: "Silence of 2.5 s",
+};
+const QUESTIONS = ["How do I find the trace?", "Where is the row of this chat?", "When is a request retried?", "What can I break?"];
+const NO_ROW = "The database has no row for this chat: it was refused, or its row is in the outbox.";
+
+export class ChatView {
+  #$;
+  #key;
+  #conversation;
+  #panel;
+  #running = null;
+
+  constructor($, service, key) {
+    this.#$ = $;
+    this.#key = key;
+    this.#conversation = new Conversation($("log"), $("empty"));
+    this.#panel = new Panel($("details"), service);
+    $("model").replaceChildren(...service.models.map((name) => new Option(name, name, false, name === service.model)));
+    if (service.simulated) this.#addSimulatorButtons();
+    $("chat-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.send();
+    });
+    $("prompt").addEventListener("keydown", (event) => this.#onKeyDown(event));
+    $("stop").addEventListener("click", () => this.#running?.abort());
+    $("new-chat").addEventListener("click", () => this.#clear());
+  }
+
+  /** Sends the prompt, if there is one. */
+  send() {
+    this.#ask(this.#$("prompt").value.trim());
+  }
+
+  #addSimulatorButtons() {
+    for (const [fault, label] of Object.entries(FAULTS)) {
+      const send = () => this.#ask(this.#$("prompt").value.trim() || this.#$("prompt").placeholder, fault);
+      this.#$("faults").append(button(label, send));
+    }
+    for (const question of QUESTIONS) this.#$("questions").append(button(question, () => this.#ask(question)));
+    this.#$("faults").hidden = false;
+  }
+
+  #onKeyDown(event) {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      this.send();
+    }
+    if (event.key === "Escape") this.#running?.abort();
+  }
+
+  #clear() {
+    this.#running?.abort();
+    this.#conversation.clear();
+    this.#panel.clear();
+    this.#$("prompt").focus();
+  }
+
+  /** Sends a chat, with a fault injected at the simulated Groq, and shows its answer and its row. */
+  async #ask(question, fault = null) {
+    if (!question || this.#running || !this.#key.ready()) return;
+    const messages = this.#conversation.messages;
+    const answer = this.#conversation.ask(question);
+    const measurement = new Measurement();
+    this.#running = new AbortController();
+    this.#$("prompt").value = "";
+    this.#setBusy(true);
+    this.#panel.follow(measurement);
+    const failure = await this.#stream(answer, measurement, fault).catch((error) => error);
+    measurement.end();
+    this.#running = null;
+    this.#setBusy(false);
+    if (this.#conversation.messages !== messages) return; // a new chat was begun
+    if (failure?.status === 401) {
+      this.#refuse(question);
+      return;
+    }
+    answer.end(failure && endingOf(failure));
+    await this.#showRow(answer, measurement, failure);
+  }
+
+  async #stream(answer, measurement, fault) {
+    const [key, signal] = [this.#key.value, this.#running.signal];
+    if (fault) await injectFault(fault, key);
+    const request = { model: this.#$("model").value, messages: this.#conversation.messages };
+    try {
+      for await (const part of chat(request, { key, signal })) {
+        measurement.id ??= part.id;
+        if (part.done) measurement.receipt();
+        else measurement.event(Boolean(part.text || part.reasoning));
+        if (part.text || part.reasoning) answer.append(part);
+      }
+    } catch (error) {
+      measurement.id ??= error.id ?? null;
+      throw error;
+    }
+  }
+
+  /** The prompt returns to its field, and is sent again by Enter in the field of the key. */
+  #refuse(question) {
+    this.#conversation.withdraw();
+    this.#$("prompt").value ||= question;
+    this.#panel.clear();
+    this.#panel.end("refused", "bad", "The service refused the key; nothing was sent to Groq.");
+    this.#key.ask("The service refused this key. Correct it, then press Enter to send the prompt.");
+  }
+
+  /** Shows the row of a chat once it is stored: that of a stopped chat is, after the page has disconnected. */
+  async #showRow(answer, measurement, failure) {
+    this.#panel.end(failure ? "failed" : "ended", failure ? "bad" : "neutral");
+    for (const waitMs of measurement.id ? [0, 50, 100, 200, 400, 800, 1600] : []) {
+      await new Promise((resume) => setTimeout(resume, waitMs));
+      const found = await row(measurement.id, this.#key.value).catch(() => null);
+      if (!found) continue;
+      const show = () => this.#panel.show(found, measurement);
+      answer.addButton(numbers(found), () => {
+        show();
+        this.#$("details").scrollIntoView({ block: "start" });
+      });
+      if (!this.#running) show(); // else the details are those of the next chat
+      return;
+    }
+    if (!this.#running) this.#panel.end(measurement.id ? "no row" : "not sent", "bad", measurement.id ? NO_ROW : "");
+  }
+
+  #setBusy(busy) {
+    this.#$("log").ariaBusy = String(busy);
+    this.#$("send").disabled = busy;
+    this.#$("stop").hidden = !busy;
+    for (const each of this.#$("chat").querySelectorAll("#faults button, #questions button")) each.disabled = busy;
+  }
+}
+
+function button(text, onClick) {
+  const made = element("button", { type: "button" }, text);
+  made.addEventListener("click", onClick);
+  return made;
+}
+
+function endingOf(error) {
+  if (error.name === "AbortError") return "You stopped the chat.";
+  if (!(error instanceof Failure)) console.error(error);
+  return error instanceof Failure ? error.message : "This page has a bug; the browser's console shows it.";
+}
+
+/** The numbers of a chat in one line. */
+function numbers(row) {
+  const parts = [row.outcome, row.ttft_ms !== null && `first token ${milliseconds(row.ttft_ms)}`, perSecond(outputRate(row)), dollars(row.cost_usd)];
+  return parts.filter((part) => part && part !== "–").join(" · ");
+}
