@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import os
 import re
 import sys
 from datetime import timedelta
@@ -25,7 +26,13 @@ def main() -> int:
         problems += outbox_problems(settings) if settings and serves else []
         sys.stderr.write("\n".join([*problems, ""]))
         return 2
-    return _run(options, settings)
+    try:
+        code = _run(options, settings)
+        sys.stdout.flush()
+    except BrokenPipeError:  # as in `make chats | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        return 0
+    return code
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
@@ -63,14 +70,15 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             gc.disable()  # until the server runs: imports make objects that stay
             from app.commands.run import run  # noqa: PLC0415
 
-            code = run(settings)
+            code = run(settings, reload=options.command == "run" and options.reload)
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description="Groq's chat completions, streamed.")
     commands = parser.add_subparsers(dest="command", metavar="command")
-    commands.add_parser("run", help="serve, with an embedded database and a simulated Groq where none is set (default)")
+    run = commands.add_parser("run", help="serve, with its own database and simulated Groq where none is set (default)")
+    run.add_argument("--reload", action="store_true", help="restart when a file of the package changes")
     commands.add_parser("migrate", help="bring the database in DATABASE_URL up to date")
     prune = commands.add_parser("prune", help="delete old chats, or those of an end user")
     which = prune.add_mutually_exclusive_group(required=True)

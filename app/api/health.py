@@ -16,12 +16,16 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "Rows cannot be stored, or the server is stopping."}})
 async def readyz(app: App) -> JSONResponse:
-    """Readiness: rows can be stored, in the database or, while it is unavailable, on this machine's disk."""
+    """Readiness: rows can be stored, in the database or, while it is unavailable, on this machine's disk.
+
+    A database that was never migrated is a mistake of the deployment, and no outage that will pass.
+    """
     if app["drain"].started:
         return JSONResponse({"status": "draining"}, 503)
     store, settings = app["store"], app["settings"]
     database = "up" if store.database_healthy and await app["database_ping"].ok() else "down"
-    has_space = store.free_bytes >= settings.row_bytes(settings.max_body_bytes)
-    status = "ready" if has_space else "unavailable"
-    body = {"status": status, "database": database, "outbox_rows": store.outbox_rows}
-    return JSONResponse(body, 200 if has_space else 503)
+    if not store.database_migrated:
+        database = "not_migrated"
+    ready = store.database_migrated and store.free_bytes >= settings.row_bytes(settings.max_body_bytes)
+    body = {"status": "ready" if ready else "unavailable", "database": database, "outbox_rows": store.outbox_rows}
+    return JSONResponse(body, 200 if ready else 503)

@@ -41,6 +41,11 @@ class RecordStoreStatus(Protocol):
         ...
 
     @property
+    def database_migrated(self) -> bool:
+        """False while the database lacks the tables of this version, until it has had them once."""
+        ...
+
+    @property
     def outbox_rows(self) -> int:
         """The rows of this machine that wait for the database."""
         ...

@@ -1,10 +1,12 @@
 """Printed by `run` when the service listens: its address, and commands to try."""
 
+import os
 import shlex
 import socket
 import sys
 from ipaddress import ip_address
 
+from app import TITLE
 from app.core.config import Settings
 
 _BOLD, _DIM, _YELLOW, _PLAIN = "\033[1m", "\033[2m", "\033[33m", "\033[0m"
@@ -27,11 +29,21 @@ def _url(host: str, port: int) -> str:
     return f"http://{address}:{port}" if address.version == 4 else f"http://[{address}]:{port}"
 
 
+def _first_key() -> str | None:
+    """The first key of API_KEYS that is no digest. The settings have digests only."""
+    entries = [entry.strip().partition(":")[2].strip() for entry in os.environ.get("API_KEYS", "").split(",")]
+    return next((secret for secret in entries if not secret.lower().startswith(("sha256:", "sha-256:"))), None)
+
+
 def banner(settings: Settings, listener: socket.socket) -> str:
     """Return the text, with colours on a terminal."""
     url = _url(settings.host, listener.getsockname()[1])
     body = '{"messages": [{"role": "user", "content": "Why is the sky blue?"}]}'
+    is_terminal = sys.stdout.isatty()
     curl = [f"curl -N {url}/api/v1/chat/stream", "-H 'content-type: application/json'", f"-d {shlex.quote(body)}"]
+    if settings.needs_key:
+        key = (_first_key() if is_terminal else None) or "<key>"  # a log is no place for a secret
+        curl.insert(1, "-H " + shlex.quote(f"authorization: Bearer {key}"))
     groq = (
         f"{_YELLOW}a simulator stands in for Groq{_PLAIN} (there is no GROQ_API_KEY; set one to talk to Groq)"
         if settings.groq_api_key is None
@@ -39,7 +51,7 @@ def banner(settings: Settings, listener: socket.socket) -> str:
     )
     lines = [
         "",
-        f"  {_BOLD}Groq, streamed{_PLAIN}  {url}",
+        f"  {_BOLD}{TITLE}{_PLAIN}  {url}",
         f"  {_DIM}groq{_PLAIN}      {groq}",
         f"  {_DIM}database{_PLAIN}  {settings.database_name}",
         "",
@@ -54,7 +66,7 @@ def banner(settings: Settings, listener: socket.socket) -> str:
         "",
     ]
     text = "\n".join(lines)
-    if not sys.stdout.isatty():
+    if not is_terminal:
         for code in (_BOLD, _DIM, _YELLOW, _PLAIN):
             text = text.replace(code, "")
     return text

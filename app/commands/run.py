@@ -4,13 +4,16 @@ import signal
 import socket
 import sys
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import uvicorn
+from uvicorn.supervisors.statreload import StatReload
 
 from app.commands.banner import banner
 from app.commands.migrate import migrate
 from app.core.config import Settings
+from app.core.environment import read_settings
 from app.main import create_app
 from app.observability import logs
 from app.observability.trace_file import TRACE_FILE
@@ -19,16 +22,36 @@ from app.serving.event_loop import LOOP
 from app.serving.server import Server
 
 _DEMO_TOKENS_PER_S = 100
+_PACKAGE = Path(__file__).parents[1]
+_RELOAD_DRAIN_S = 1
 
 
-def run(settings: Settings) -> int:
-    """Migrate the database, start a simulated Groq if there is no key, and serve until Ctrl-C."""
-    settings = settings.model_copy(update=_for_one_machine(settings))
+def run(settings: Settings, *, reload: bool = False) -> int:
+    """Migrate the database, start a simulated Groq if there is no key, and serve until Ctrl-C.
+
+    With `reload` a child process serves, and is replaced when a file of the package changes.
+    """
     listener = _listen(settings)
     if listener is None:
         return 1
+    with listener:
+        if not reload:
+            return _serve(settings, listener)
+        logs.configure(settings)
+        config = uvicorn.Config("app.main:create_app", log_config=None, reload_dirs=[str(_PACKAGE)])
+        StatReload(config, target=_serve_in_child, sockets=[listener]).run()
+    return 0
+
+
+def _serve_in_child(sockets: list[socket.socket] | None) -> None:
+    """Serves without waiting long for running streams, as the developer waits for the reload."""
+    [listener] = sockets or []
+    sys.exit(_serve(read_settings().model_copy(update={"drain_timeout_s": _RELOAD_DRAIN_S}), listener))
+
+
+def _serve(settings: Settings, listener: socket.socket) -> int:
+    settings = settings.model_copy(update=_for_one_machine(settings))
     with ExitStack() as stack:
-        stack.enter_context(listener)
         if problems := outbox_problems(settings):
             sys.stderr.write("\n".join([*problems, ""]))
             return 1

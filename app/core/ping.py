@@ -21,6 +21,8 @@ class Ping:
         self._start = ping
         self._running: asyncio.Task[None] | None = None
         self._overdue = False
+        self.failure: BaseException | None = None
+        """What the last ping that ended has raised."""
 
     async def answers(self, *, within_s: float) -> bool:
         """Whether the backend answers in time. Callers during a ping share its result."""
@@ -44,8 +46,7 @@ class Ping:
 
     def _on_done(self, ping: asyncio.Task[None]) -> None:
         self._running, self._overdue = None, False
-        if not ping.cancelled():
-            ping.exception()  # marks it as retrieved
+        self.failure = None if ping.cancelled() else ping.exception()
 
 
 def cancel_until_done(task: asyncio.Task[None]) -> None:

@@ -1,4 +1,7 @@
-"""Tracks whether the database is available: until a commit fails, and again when a ping succeeds."""
+"""Tracks whether the database is available: until a commit fails, and again when a ping succeeds.
+
+At the start it also checks whether the database is migrated: without its tables no row is ever stored there.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -8,6 +11,7 @@ from typing import Any
 import structlog
 
 from app.core.ping import Ping
+from app.db.errors import NotMigrated
 
 _PING_INTERVAL_S = 0.5
 _MAX_PING_INTERVAL_S = 16
@@ -22,9 +26,19 @@ class Availability:
 
     def __init__(self, ping: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._ping = Ping(ping)
+        self._checking: asyncio.Task[None] | None = None
         self._recovering: asyncio.Task[None] | None = None
         self._failures_in_a_row = 0
         self.healthy = True
+        self.migrated = True
+        """False while the database answers without the tables of this version, until it has had them once.
+
+        An older version has to serve on while a newer one migrates the database: its rows go to the outbox.
+        """
+
+    def start(self) -> None:
+        """Checks the tables in the background: an unavailable database does not delay the start."""
+        self._checking = asyncio.create_task(self._check_tables(), name="check of tables")
 
     def on_success(self) -> None:
         """Called when a commit has succeeded."""
@@ -39,10 +53,21 @@ class Availability:
     async def aclose(self) -> None:
         """Stops pings."""
         self._ping.stop()
-        if self._recovering is not None:
-            self._recovering.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._recovering
+        for task in (self._checking, self._recovering):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    async def _check_tables(self) -> None:
+        while not await self._ping.answers(within_s=_PING_TIMEOUT_S):
+            failure = self._ping.failure
+            if isinstance(failure, NotMigrated):
+                if self.migrated:
+                    log.error("database.not_migrated", error=str(failure), fix="run `make migrate`")
+                self.migrated = False
+            await asyncio.sleep(_PING_INTERVAL_S)
+        self.migrated = True
 
     async def _recover(self) -> None:
         """Pings until the database answers, at an interval that doubles with each failure after a recovery."""

@@ -53,6 +53,15 @@ class Commits:
         """False from a failed commit until the database answers again."""
         return self._database.healthy
 
+    @property
+    def migrated(self) -> bool:
+        """False while the database lacks the tables of this version, until it has had them once."""
+        return self._database.migrated
+
+    def start(self) -> None:
+        """Starts the check of the tables."""
+        self._database.start()
+
     async def commit(self, records: Sequence[ChatRecord], *, live: bool = True) -> None:
         """Raises RowsRefused, or DatabaseUnavailable: the database may have stored the rows all the same.
 

@@ -41,6 +41,7 @@ class ChatLogWriter:
         if self._outbox is not None:
             await self._stack.enter_async_context(self._outbox)
         self._stack.push_async_callback(self._commits.aclose)
+        self._commits.start()
         if self._outbox is not None:
             await self._stack.enter_async_context(OutboxReplayer(self._outbox, self._commits))
         self._task = asyncio.create_task(self._run(), name="chat_logs writer")
@@ -59,6 +60,11 @@ class ChatLogWriter:
     def database_healthy(self) -> bool:
         """Whether rows go to the database first."""
         return self._commits.healthy
+
+    @property
+    def database_migrated(self) -> bool:
+        """False while the database lacks the tables of this version, until it has had them once."""
+        return self._commits.migrated
 
     @property
     def outbox_rows(self) -> int:

@@ -16,6 +16,11 @@ from app.observability.spans import trace_ids
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
+_OF_A_CHAT = (
+    "event", "level", "timestamp", "outcome", "error_code", "client", "model_name", "completion_tokens", "ttft_ms",
+    "duration_ms", "cost_usd", "request_id", "exc_info", "exception", "error", "failed_with",
+)  # fmt: skip
+"""What a line for people has of a chat; JSON has all fields."""
 _DIRECT_CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
 
 
@@ -81,18 +86,21 @@ def _to_json(_: Any, __: str, event: EventDict) -> str:
 
 
 def _to_printable(_: Any, __: str, event: EventDict) -> EventDict:
-    """Without unknown values and the time of the request, which the line has already."""
+    """Without unknown values; of a chat only what fits into a line."""
+    names = _OF_A_CHAT if event["event"] == "chat.finished" else event
     return {
-        key: value if key == "exc_info" else _shown(value)
-        for key, value in event.items()
-        if value is not None and key != "created_at"
+        name: event[name] if name == "exc_info" else _shown(event[name])
+        for name in names
+        if event.get(name) is not None
     }
 
 
 def _shown(value: Any) -> Any:
     if isinstance(value, str):
         return printable_lines(value)  # a library's message may have several lines
-    return value if isinstance(value, int | float) else printable(repr(value))
+    if isinstance(value, float):
+        return f"{value:.0f}" if value >= 10 else f"{value:.6f}".rstrip("0").rstrip(".")
+    return value if isinstance(value, int) else printable(repr(value))
 
 
 def _plain_traceback(output: TextIO, exc_info: ExcInfo) -> None:

@@ -18,7 +18,7 @@ class RunInProcess(Protocol):
 def run_in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunInProcess:
     """Runs a command that ends while it parses its arguments or settings, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GROQ_STREAM_ENV_FILE", "read")
+    monkeypatch.setenv("SETTINGS_ENV_FILE_READ", "read")
 
     def run(*arguments: str, **env: str) -> tuple[int, str]:
         for name, value in env.items():

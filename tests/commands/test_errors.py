@@ -171,7 +171,7 @@ def test_production_does_not_start_with_an_unwritable_outbox(tmp_path: Path, com
 @pytest.mark.parametrize("url", ["http://simulator:9100/openai/v1", "http://10.0.0.1", "http://127.0.0.1.example"])
 def test_production_requires_https_for_remote_upstreams(url: str) -> None:
     """Keys and prompts may be sent unencrypted within this machine only."""
-    env = {"api_keys": "me:a-secret", "groq_api_key": "k", "database_url": "postgresql://me@db/chats"}
+    env = {"api_keys": "me:a-secret", "groq_api_key": "k", "database_url": "postgresql://me@localhost/chats"}
     for base_url, expected in ((url, ["GROQ_BASE_URL"]), *((allowed, []) for allowed in ALLOWED_URLS)):
         settings = Settings(_env_file=None, app_env="production", groq_base_url=base_url, **env)  # type: ignore[arg-type]
         assert [sentence.partition(":")[0] for sentence in production_problems(settings)] == expected

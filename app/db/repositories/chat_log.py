@@ -129,10 +129,13 @@ class ChatLogRepository:
             yield session
 
     async def ping(self) -> None:
-        """Inserts no rows. Raises the driver's exception if the database is down, read-only, or lacks the table."""
+        """Inserts no rows. Raises NotMigrated, or another CommitError if the database is down or read-only."""
         none = select(*ChatLog.__table__.columns).where(false())
-        async with self._engine.begin() as connection:
-            await connection.execute(insert(ChatLog).from_select(_COLUMNS, none))
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(insert(ChatLog).from_select(_COLUMNS, none))
+        except Exception as exc:
+            raise commit_error(exc) from exc
 
 
 def _row(record: ChatRecord) -> dict[str, Any]:
