@@ -22,7 +22,7 @@ ENV PATH=/venv/bin:$PATH \
     APP_ENV=production \
     HOST=0.0.0.0 \
     METRICS_HOST=0.0.0.0 \
-    OUTBOX_DIR=/var/lib/groq-stream/outbox
+    OUTBOX_DIR=/var/lib/outbox
 WORKDIR /srv
 COPY --from=build /venv /venv
 COPY --from=build /build/alembic.ini ./
@@ -30,11 +30,11 @@ COPY --from=build /build/migrations migrations
 COPY --from=build /build/app app
 COPY --from=build /build/deploy deploy
 # Writable by the user and by group 0: platforms that assign a random user (OpenShift) assign group 0.
-RUN mkdir -p /var/lib/groq-stream/outbox \
-    && chown 10001:0 /var/lib/groq-stream/outbox \
-    && chmod 770 /var/lib/groq-stream/outbox
+RUN mkdir -p /var/lib/outbox \
+    && chown 10001:0 /var/lib/outbox \
+    && chmod 770 /var/lib/outbox
 USER 10001:10001
-VOLUME /var/lib/groq-stream/outbox
+VOLUME /var/lib/outbox
 EXPOSE 8000 9464
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s --retries=3 \
     CMD ["python", "-IS", "-c", "import http.client as h, os; \

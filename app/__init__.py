@@ -28,3 +28,9 @@ Packages, from the outermost layer to the innermost; each imports only those bel
 """
 
 __version__ = "0.1.0"
+
+NAME = "groq-stream"
+"""The name of the service in signals."""
+
+TITLE = "Groq, streamed"
+"""Its name for people."""

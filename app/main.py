@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
-from app import __version__
+from app import TITLE, __version__
 from app.api import cors, errors, health, openai_compat, openapi, stored_chats, swagger
 from app.api.auth import ApiKeys
 from app.api.bodies import BodyReader
@@ -95,7 +95,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             )
 
     app = FastAPI(
-        title="Groq, streamed",
+        title=TITLE,
         version=__version__,
         lifespan=lifespan,
         openapi_url="/openapi.json" if settings.shows_docs else None,

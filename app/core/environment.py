@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from app.core.config import Settings
 
 _ENV_FILE = ".env"
-_ENV_FILE_WAS_READ = "GROQ_STREAM_ENV_FILE"
+_ENV_FILE_WAS_READ = "SETTINGS_ENV_FILE_READ"
 _RENAMED = {
     "CHAT_GAP_TIMEOUT_S": "INTER_TOKEN_TIMEOUT_S",
     "CLIENT_STALL_TIMEOUT_S": "CLIENT_WRITE_TIMEOUT_S",

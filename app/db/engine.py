@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 from sqlalchemy import URL, QueuePool, event, make_url
@@ -14,7 +15,7 @@ _POOL_SIZE = 3  # the writer, the outbox replayer, and a health check
 
 def create_engine(settings: Settings, *, pool_size: int = _POOL_SIZE) -> AsyncEngine:
     """Creates an engine for `DATABASE_URL`; it connects when it is first used."""
-    url = _for_asyncpg(make_url(settings.database_url.get_secret_value()))
+    url, tls = _for_asyncpg(make_url(settings.database_url.get_secret_value()))
     file = settings.embedded_database
     # A commit that takes too long is cancelled. SQLite's thread continues, and could acquire a lock that is never
     # released: its wait for the lock has to end before.
@@ -25,7 +26,7 @@ def create_engine(settings: Settings, *, pool_size: int = _POOL_SIZE) -> AsyncEn
         max_overflow=0,
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,
-        connect_args={"timeout": timeout_s},
+        connect_args={"timeout": timeout_s, **tls},
         hide_parameters=True,  # prompts and answers stay out of error messages
     )
     if file is not None:
@@ -48,11 +49,14 @@ def database_identity(settings: Settings) -> str:
     return str(URL.create("postgresql", host=host, port=url.port or 5432, database=url.database, query=hosts))
 
 
-def _for_asyncpg(url: URL) -> URL:
-    """Converts a URL for libpq, as managed databases give it: asyncpg has `ssl` for `sslmode`, no `channel_binding`."""
-    if sslmode := url.query.get("sslmode"):
-        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": sslmode})
-    return url.difference_update_query(["channel_binding"])
+def _for_asyncpg(url: URL) -> tuple[URL, dict[str, str]]:
+    """Converts a URL for libpq, as managed databases give it, to one for asyncpg and arguments of its `connect`.
+
+    asyncpg reads `sslmode`, `sslrootcert` and the like from a DSN only. It has no `channel_binding`.
+    """
+    tls = {name: value for name, value in url.query.items() if name.startswith("ssl") and name != "ssl"}
+    url = url.difference_update_query([*tls, "channel_binding"])
+    return url, {"dsn": f"postgresql://?{urlencode(tls)}"} if tls else {}
 
 
 def _make_durable(connection: Any, _record: Any) -> None:

@@ -7,6 +7,7 @@ A request can add no label value. Models are those of the settings, those of Gro
 import os
 from collections.abc import Iterable
 
+from app import NAME
 from app.core.errors import InternalError, UpstreamError
 from app.core.outcomes import Outcome
 from app.core.record import StoredIn
@@ -62,4 +63,4 @@ ATTEMPT_RESULTS = (
 
 def service_name() -> str:
     """The service's name on traces and log lines, from OpenTelemetry's variable."""
-    return os.environ.get("OTEL_SERVICE_NAME") or "groq-stream"
+    return os.environ.get("OTEL_SERVICE_NAME") or NAME

@@ -7,7 +7,8 @@ import sqlite3
 import sys
 import time
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ValidationError
 
@@ -64,7 +65,8 @@ def read_and_check(*, serves: bool = True) -> tuple[Settings | None, list[str]]:
 
 
 def _problems(settings: Settings) -> list[str]:
-    return production_problems(settings) + redis_problems(settings) + proxy_problems(settings)
+    problems = production_problems(settings) + _certificate_problems(settings)
+    return problems + redis_problems(settings) + proxy_problems(settings)
 
 
 def production_problems(settings: Settings) -> list[str]:
@@ -77,6 +79,9 @@ def production_problems(settings: Settings) -> list[str]:
         "GROQ_API_KEY: set it; the simulator is only for development": settings.groq_api_key is None,
         "GROQ_BASE_URL: use https://; the key and all prompts are secrets": _is_unencrypted(settings.groq_base_url),
         "DATABASE_URL: set it to a PostgreSQL; the embedded database is only for development": embedded,
+        "DATABASE_URL: add ?sslmode=verify-full and &sslrootcert=/path/of/ca.crt; prompts and answers are secrets": (
+            _is_unverified(settings)
+        ),
     }
     return [sentence for sentence, missing in sentences.items() if missing]
 
@@ -84,12 +89,38 @@ def production_problems(settings: Settings) -> list[str]:
 def _is_unencrypted(url: str) -> bool:
     """Whether requests to this URL can be read on the network. Requests to this machine cannot."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
+    return parts.scheme != "https" and not _is_this_machine(parts.hostname or "")
+
+
+def _is_unverified(settings: Settings) -> bool:
+    """Whether another machine could pass for the PostgreSQL, or read what it is sent."""
+    url = urlsplit(settings.database_url.get_secret_value())
+    hosts = parse_qs(url.query).get("host", [url.hostname or ""])
+    is_local = all(_is_this_machine(each.partition(":")[0]) for host in hosts for each in host.split(","))
+    return settings.embedded_database is None and not is_local and not _tls(settings)["sslmode"].startswith("verify-")
+
+
+def _is_this_machine(host: str) -> bool:
     try:
-        is_local = ip_address(host).is_loopback
+        return ip_address(host).is_loopback
     except ValueError:
-        is_local = host == "localhost"
-    return parts.scheme != "https" and not is_local
+        return host == "localhost" or host.startswith("/")  # a Unix socket
+
+
+def _certificate_problems(settings: Settings) -> list[str]:
+    """Whether the certificate is missing with which that of the PostgreSQL is verified."""
+    tls = _tls(settings)
+    if not tls["sslmode"].startswith("verify-") or os.access(tls["sslrootcert"], os.R_OK):
+        return []
+    return [f"DATABASE_URL: {tls['sslrootcert']} is no certificate; add &sslrootcert=/path/of/ca.crt"]
+
+
+def _tls(settings: Settings) -> dict[str, str]:
+    """The mode and the certificate, from where asyncpg takes them."""
+    query = parse_qs(urlsplit(settings.database_url.get_secret_value()).query)
+    mode = [*query.get("sslmode", []), *query.get("ssl", []), os.environ.get("PGSSLMODE", "")]
+    root = [*query.get("sslrootcert", []), os.environ.get("PGSSLROOTCERT") or "~/.postgresql/root.crt"]
+    return {"sslmode": mode[0], "sslrootcert": str(Path(root[0]).expanduser())}
 
 
 def groq_problems(settings: Settings) -> list[str]:

@@ -13,11 +13,12 @@ from typing import Any
 
 import httpx2
 
+from app import NAME
 from tests.support.processes import PROJECT
 
 ENGINE = shlex.split(os.environ.get("ENGINE", ""))
-IMAGE = "groq-stream"
-OUTBOX = "/var/lib/groq-stream/outbox"
+IMAGE = NAME
+OUTBOX = "/var/lib/outbox"
 _SHELLS = ("/usr/bin/dash", "/usr/bin/bash")
 _START_S = 60
 

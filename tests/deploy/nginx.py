@@ -1,4 +1,4 @@
-"""A real nginx with deploy/nginx/groq-stream.conf; the test changes only addresses and paths."""
+"""A real nginx with deploy/nginx/site.conf; the test changes only addresses and paths."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from tests.support.ports import free_port
 from tests.support.processes import PROJECT
 from tests.support.tools import tool
 
-SITE = PROJECT / "deploy" / "nginx" / "groq-stream.conf"
+SITE = PROJECT / "deploy" / "nginx" / "site.conf"
 _MAIN = """
 {user}
 daemon off;
@@ -84,7 +84,7 @@ def nginx(folder: Path, upstream: str, *, with_page: bool = False) -> Iterator[N
     site = SITE.read_text()
     site = _replaced(site, "server 127.0.0.1:8000;", f"server {urlsplit(upstream).netloc};")
     site = _replaced(site, "listen 80 ", f"listen 127.0.0.1:{port} ")
-    site = _replaced(site, "access_log /var/log/nginx/groq-stream.log", f"access_log {folder}/access.log")
+    site = _replaced(site, "access_log /var/log/nginx/chat.log", f"access_log {folder}/access.log")
     if with_page:
         site, count = re.subn(r"# +(location ~ .*\n) +location ~ .*\n", r"\1", site)
         assert count == 1

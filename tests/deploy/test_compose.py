@@ -130,7 +130,7 @@ def test_mounted_folders_exist(name: str) -> None:
 
 def test_outbox_is_on_a_named_volume() -> None:
     """The rest of the file system is read-only."""
-    assert mounts("app")["/var/lib/groq-stream/outbox"] == "outbox"
+    assert mounts("app")["/var/lib/outbox"] == "outbox"
     assert "outbox" in read("docker-compose.yml")["volumes"]
 
 

@@ -111,9 +111,7 @@ def test_unwritable_volume_is_reported_at_the_start(image: str, env: dict[str, s
     assert image
     done = once(confined(tmp_path, ANY, None), env)
     assert done.returncode != 0
-    assert "OUTBOX_DIR: no rows can be written to /var/lib/groq-stream/outbox (Permission denied)" in (
-        done.stdout + done.stderr
-    )
+    assert "OUTBOX_DIR: no rows can be written to /var/lib/outbox (Permission denied)" in (done.stdout + done.stderr)
 
 
 def test_image_refuses_unsafe_production_settings(image: str, tmp_path: Path) -> None:
@@ -138,7 +136,7 @@ def test_image_configuration_matches_the_settings(image: str) -> None:
     assert config["User"] == OWN
     assert config["StopSignal"] in ("SIGTERM", "15")
     assert "APP_ENV=production" in config["Env"]
-    assert list(config["Volumes"]) == ["/var/lib/groq-stream/outbox"]
+    assert list(config["Volumes"]) == ["/var/lib/outbox"]
     assert set(config["ExposedPorts"]) == {
         f"{Settings.model_fields[name].default}/tcp" for name in ("port", "metrics_port")
     }

@@ -5,6 +5,7 @@ import re
 import pytest
 from starlette.routing import Route
 
+from app import NAME
 from app.api.health import router
 from app.core.config import Settings
 from tests.deploy.k8s import BASE, PRODUCTION, base, build, container, environment, only, pod, read, secrets, selects
@@ -144,7 +145,7 @@ def test_production_overlay_has_one_version_and_one_namespace() -> None:
     version = re.search(r'^version = "(.+)"$', (PROJECT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version
     images = {kind: only(kind, built)["spec"]["template"]["spec"]["containers"][0]["image"] for kind in KINDS}
-    assert set(images.values()) == {f"groq-stream:{version[1]}"}
+    assert set(images.values()) == {f"{NAME}:{version[1]}"}
     namespace = only("Namespace", built)
     assert {each["metadata"].get("namespace", "") for each in built} == {namespace["metadata"]["name"], ""}
     assert [each["kind"] for each in built if "namespace" not in each["metadata"]] == ["Namespace"]

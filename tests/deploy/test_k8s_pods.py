@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from app import NAME
 from tests.deploy.k8s import container, environment, pod, secrets
 from tests.support.ports import free_port, free_ports
 from tests.support.processes import PROJECT, run
@@ -103,7 +104,7 @@ def test_manifests_are_valid() -> None:
             "base/statefulset.yaml",
             "podManagementPolicy:",
             "podManagmentPolicy:",
-            "StatefulSet groq-stream: spec: Addit",
+            f"StatefulSet {NAME}: spec: Addit",
         ),
         (
             "base/statefulset.yaml",
@@ -121,7 +122,7 @@ def test_manifests_are_valid() -> None:
             "monitoring/podmonitor.yaml",
             "targetLabel: job",
             "target_label: job",
-            "PodMonitor groq-stream: spec.podMetricsE",
+            f"PodMonitor {NAME}: spec.podMetricsE",
         ),
         ("base/migrate.yaml", "kind: Job", "kind: [Job", "base/migrate.yaml: while parsing a flow"),
         (

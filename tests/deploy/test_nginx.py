@@ -1,4 +1,4 @@
-"""nginx with deploy/nginx/groq-stream.conf passes tokens, errors and disconnects without delay."""
+"""nginx with deploy/nginx/site.conf passes tokens, errors and disconnects without delay."""
 
 import dataclasses
 import json

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app import NAME
 from tests.support.processes import PROJECT, run
 
 LINES = """
@@ -68,7 +69,7 @@ def test_uncaught_exception_is_one_line(tmp_path: Path) -> None:
         "RuntimeError: in a task",
         "RuntimeError: at the top",
     ]
-    assert all((line["service.name"], line["worker"]) == ("groq-stream", "3") for line in [warning, *crashes])
+    assert all((line["service.name"], line["worker"]) == (NAME, "3") for line in [warning, *crashes])
 
 
 def test_terminal_gets_colours(tmp_path: Path) -> None:

@@ -40,5 +40,5 @@ def _reserve(port: int) -> None:
 @cache
 def _reservations() -> int:
     """A file with a byte for each port. A lock ends with its process."""
-    path = Path(tempfile.gettempdir()) / f"groq-stream-test-ports-{os.getuid()}"
+    path = Path(tempfile.gettempdir()) / f"chat-test-ports-{os.getuid()}"
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -23,7 +23,7 @@ from tests.support import postgres as postgres_server
 from tests.support.database import execute
 from tests.support.postgres import Postgres
 
-_PREFIX = "groq-stream-tests-"
+_PREFIX = "chat-tests-"
 _RUN_LOCK = "run.lock"
 _TEMPLATE = "migrated"
 # Its data need not survive the run. Tests of durability start other servers.
