@@ -7,15 +7,16 @@ REPORT = $(if $(COVERAGE),; code=$$?; $(BIN)/coverage combine --quiet && $(BIN)/
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 COMMA := ,
+PYTHONS := $(shell sed -n 's/.*Python :: \(3\.[0-9]*\)".*/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve chats live trace migrate prune check-groq stack stack-down test test-all test-repeat loadtest chaos leak-test bench seed pictures fuzz image lint format dashboards lock clean
+.PHONY: help run serve chats live trace migrate prune check-groq stack stack-down test test-all test-repeat loadtest chaos leak-test bench seed pictures fuzz image lint rename format dashboards lock lock-check audit pin release-notes clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: .venv/run ## Serve on 127.0.0.1:8000; without GROQ_API_KEY with a simulated Groq
-	@exec $(BIN)/python -m app
+run: .venv/run ## Serve on 127.0.0.1:8000, without GROQ_API_KEY with a simulated Groq; RELOAD=1 restarts on changes of the code
+	@exec $(BIN)/python -m app run $(if $(RELOAD),--reload)
 
 serve: .venv/run ## Serve with gunicorn and WEB_CONCURRENCY workers, as in production; needs a GROQ_API_KEY
 	@exec $(BIN)/python -m gunicorn --config deploy/gunicorn.conf.py
@@ -33,7 +34,8 @@ migrate: .venv/run ## Migrate the database in DATABASE_URL to the latest schema
 	@$(BIN)/python -m app migrate
 
 prune: .venv/run ## Delete chats older than OLDER_THAN=90d, or of END_USER=id, while the service runs
-	@$(BIN)/python -m app prune $(if $(END_USER),--end-user "$(END_USER)",--older-than $(OLDER_THAN))
+	@$(if $(OLDER_THAN)$(END_USER),,echo "say what to delete: make prune OLDER_THAN=90d, or END_USER=id" >&2; exit 2)
+	@$(BIN)/python -m app prune $(if $(END_USER),--end-user "$(END_USER)",--older-than "$(OLDER_THAN)")
 
 check-groq: .venv/run ## Compare Groq with docs/groq.md; needs a GROQ_API_KEY, sends six small requests
 	@$(BIN)/python -m app check-groq
@@ -87,7 +89,7 @@ image: .venv/dev ## Build and test the image; ENGINE=podman instead of Docker
 lint: .venv/dev ## Check style, types, security, dashboards, Dockerfile, compose, workflows and Kubernetes manifests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/bandit --quiet --recursive app migrations deploy
+	@$(BIN)/bandit --quiet --recursive app migrations deploy tools
 	@$(BIN)/mypy
 	@cd deploy/grafana && ../../$(BIN)/mypy --cache-dir ../../.mypy_cache/grafana --config-file ../../pyproject.toml build.py
 	@$(BIN)/python deploy/grafana/build.py --check
@@ -98,6 +100,9 @@ lint: .venv/dev ## Check style, types, security, dashboards, Dockerfile, compose
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@if docker compose version >/dev/null 2>&1; then docker compose config --quiet; fi
+
+rename: ## Give the project its own name: NAME=my-chat TITLE="My chat" REPOSITORY=owner/my-chat
+	@$(PYTHON) tools/rename.py "$(NAME)" --title "$(TITLE)" --repository "$(REPOSITORY)"
 
 format: .venv/dev ## Format the code
 	@$(BIN)/ruff check --fix .
@@ -110,6 +115,22 @@ lock: .venv/dev ## Lock the newest versions that pyproject.toml allows
 	@echo uv | $(BIN)/$(COMPILE) --upgrade - -o requirements-uv.txt
 	@$(BIN)/$(COMPILE) --upgrade pyproject.toml -o requirements.txt
 	@$(BIN)/$(COMPILE) --upgrade -c requirements.txt --group dev pyproject.toml -o requirements-dev.txt
+
+lock-check: .venv/uv ## Check that the locks install, from wheels only, on every supported Python
+	@for version in $(PYTHONS); do for lock in requirements.txt requirements-dev.txt; do \
+		$(BIN)/uv pip install --quiet --dry-run --target .venv/lock-check --python-version $$version --only-binary :all: --require-hashes -r $$lock \
+			&& echo "$$lock installs on $$version" || exit 1; done; done
+
+audit: .venv/dev ## Fail if a locked package has a known vulnerability, or could not be looked up; needs the internet
+	@$(BIN)/python tools/audit.py
+
+pin: ## Pin the base image of the Dockerfile to its current digest; needs Docker
+	@image=$$(sed -n 's/^FROM \(python:[^@ ]*\).*/\1/p' Dockerfile | head -1) \
+		&& digest=$$(docker buildx imagetools inspect "$$image" --format '{{.Manifest.Digest}}') \
+		&& sed -i "s|^FROM $$image[^ ]*|FROM $$image@$$digest|" Dockerfile && grep '^FROM' Dockerfile
+
+release-notes: ## Check that the files name VERSION=1.2.3, and print its section of CHANGELOG.md
+	@$(PYTHON) tools/release.py "$(VERSION)"
 
 clean: ## Remove the environment and caches, but no data
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage*

@@ -11,6 +11,10 @@ from tests.support.prometheus import parse
 
 FILES = sorted((PROJECT / ".github" / "workflows").glob("*.y*ml"))
 JOBS: dict[str, dict[str, Any]] = {name: job for file in FILES for name, job in parse(file)["jobs"].items()}
+RELEASE = {
+    "release-image": {"contents": "read", "packages": "write"},
+    "release-publish": {"contents": "write", "packages": "write", "id-token": "write"},
+}
 PINNED = re.compile(r"[\w-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 
 
@@ -38,11 +42,12 @@ def test_image_uses_a_supported_python_and_is_tested() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_workflow_has_read_permission_only(file: Any) -> None:
+def test_only_jobs_of_a_release_may_write(file: Any) -> None:
     workflow = parse(file)
     assert workflow["permissions"] == {"contents": "read"}
     assert "concurrency" in workflow
-    assert all("permissions" not in job and job["timeout-minutes"] <= 60 for job in workflow["jobs"].values())
+    assert all(job["timeout-minutes"] <= 60 for job in workflow["jobs"].values())
+    assert all(job.get("permissions") == RELEASE.get(name) for name, job in workflow["jobs"].items())
     assert "secrets." not in file.read_text()
     assert "pull_request_target" not in file.read_text()
 
@@ -58,3 +63,21 @@ def test_checkout_does_not_persist_credentials() -> None:
     checkouts = [step for job in JOBS.values() for step in job["steps"] if "checkout@" in step.get("uses", "")]
     assert len(checkouts) == len(JOBS)
     assert all(step["with"] == {"persist-credentials": False} for step in checkouts)
+
+
+def test_release_is_made_of_tested_images_only_and_by_a_tag() -> None:
+    [release] = [file for file in FILES if file.name == "release.yml"]
+    assert parse(release)["on"] == {"push": {"tags": ["v[0-9]+.[0-9]+.[0-9]+"]}}
+    assert JOBS["release-image"]["needs"] == "release-tests"
+    assert JOBS["release-publish"]["needs"] == "release-image"
+    assert ".ci/run" in [step.get("run") for step in JOBS["release-tests"]["steps"]]
+    assert "make image ENGINE=docker" in [step.get("run") for step in JOBS["release-image"]["steps"]]
+    images = JOBS["release-image"]["strategy"]["matrix"]["include"]
+    assert [each["architecture"] for each in images] == ["amd64", "arm64"]
+
+
+def test_bot_updates_every_kind_of_pinned_dependency() -> None:
+    updates = parse(PROJECT / ".github" / "dependabot.yml")["updates"]
+    kinds = {each["package-ecosystem"]: each["directory"] for each in updates}
+    assert kinds.keys() == {"pip", "npm", "docker", "docker-compose", "github-actions"}
+    assert (PROJECT / kinds["npm"].strip("/") / "package-lock.json").is_file()

@@ -1,6 +1,6 @@
-"""JSON schemas of the Prometheus Operator's resources, which kubernetes-validate does not have.
+"""JSON schemas of the Prometheus Operator's and the Gateway API's resources, which kubernetes-validate does not have.
 
-They allow only the fields that are used here. Before you use another field, add it from the operator's API reference.
+They allow only the fields that are used here. Before you use another field, add it from the API reference.
 """
 
 from typing import Any
@@ -40,7 +40,23 @@ RULES = [
 ]
 GROUP = closed("name rules", name=TEXT, interval=DURATION, rules=many({"oneOf": RULES}))
 
+PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+PATH = closed("type value", type={"enum": ["Exact", "PathPrefix"]}, value={"type": "string", "pattern": "^/"})
+ROUTE = closed(
+    "backendRefs",
+    matches=many(closed("path", path=PATH)),
+    timeouts=closed("request", request=DURATION),
+    backendRefs=many(closed("name port", name=TEXT, port=PORT)),
+)
+HTTP_ROUTE = closed(
+    "parentRefs rules",
+    parentRefs=many(closed("name", name=TEXT, namespace=TEXT)),
+    hostnames=many(TEXT),
+    rules=many(ROUTE),
+)
+
 SCHEMAS = {
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"): resource(HTTP_ROUTE),
     ("monitoring.coreos.com/v1", "PodMonitor"): resource(POD_MONITOR),
     ("monitoring.coreos.com/v1", "PrometheusRule"): resource(closed("groups", groups=many(GROUP))),
 }

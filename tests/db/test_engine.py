@@ -7,8 +7,8 @@ from app.db.engine import create_engine
 
 QUERIES = [
     ("", {}),
-    ("?sslmode=require", {"ssl": "require"}),
-    ("?sslmode=disable&channel_binding=require", {"ssl": "disable"}),
+    ("?ssl=require", {"ssl": "require"}),
+    ("?sslmode=require&sslrootcert=ca.crt&channel_binding=require&timeout=9", {"timeout": "9"}),
 ]
 
 

@@ -7,6 +7,7 @@ import pytest
 from tests.support.ports import free_port, free_ports
 from tests.support.processes import PROJECT, program, run
 
+PRODUCTION = {"APP_ENV": "production", "API_KEYS": "me:secret", "GROQ_API_KEY": "k"}
 GUNICORN = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py")]
 
 
@@ -18,6 +19,14 @@ GUNICORN = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py")
         ({"GROQ_API_KEY": "k", "API_KEYS": "nameless"}, "API_KEYS: use name:secret"),
         ({"GROQ_API_KEY": "k", "SPOOL_DIR": "/data"}, "SPOOL_DIR: its name is OUTBOX_DIR now; see CHANGELOG.md"),
         ({"GROQ_API_KEY": "k", "APP_ENV": "production", "API_KEYS": "me:secret"}, "DATABASE_URL: set it to a Post"),
+        (
+            PRODUCTION | {"DATABASE_URL": "postgresql://me@db/chats?sslmode=require"},
+            "DATABASE_URL: add ?sslmode=",
+        ),
+        (
+            PRODUCTION | {"DATABASE_URL": "postgresql://me@db/chats?sslmode=verify-full&sslrootcert=/nowhere/ca.crt"},
+            "DATABASE_URL: /nowhere/ca.crt is no certificate",
+        ),
         ({"GROQ_API_KEY": "k", "OUTBOX_MAX_BYTES": "9"}, "OUTBOX_MAX_BYTES: the largest chat may need 17825792"),
     ],
 )
