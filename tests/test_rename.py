@@ -48,8 +48,8 @@ def test_renamed_project_passes_the_checks_and_streams(copy: Path, http: httpx2.
     with program(["app"], cwd=copy, env=FREE_PORT) as running:
         url = running.url()
         assert "My chat" in running.output
-        assert running.line(lambda line: '"service":"my-chat"' in line)
         assert chat(http, url).done
+        assert running.line(lambda line: '"service":"my-chat"' in line)
     again = make_rename(copy, "NAME=another")
     assert again.returncode != 0
     assert "renamed before" in again.stderr

@@ -16,6 +16,7 @@ from tests.support.processes import PROJECT, run
 from tests.support.service import SimulatedGroq
 from tests.support.serving import serving
 from tests.support.shared import SharedResources
+from tests.support.waiting import wait_until
 
 GUNICORN = PROJECT / "deploy" / "gunicorn.conf.py"
 CHECK = ["deploy/k8s/check.py"]
@@ -55,7 +56,8 @@ def test_pods_may_start_before_the_migration_with_the_manifests_settings(
     del given["PORT"], given["METRICS_PORT"], given["WEB_CONCURRENCY"]
     count = int(environment()["WEB_CONCURRENCY"])
     with serving(tmp_path, http, given, database_url=url, workers=count, fresh=True) as running:
-        assert [http.get(running.url + path).status_code for path in probes] == [200, 200, 200]
+        wait_until(lambda: http.get(running.url + probes[1]).status_code == 503, "it is ready without tables")
+        assert [http.get(running.url + path).status_code for path in probes] == [200, 503, 200]
         assert running.ports == [running.metrics_base]  # the only port of the PodMonitor
         assert running.chat().status == 401
         reply = running.chat(headers={"authorization": "Bearer a-secret"})
@@ -65,6 +67,7 @@ def test_pods_may_start_before_the_migration_with_the_manifests_settings(
         assert job["command"][:2] == ["python", "-m"]
         assert run(job["command"][2:], cwd=tmp_path, env={"DATABASE_URL": url})[0] == 0
         assert running.row_in_time(reply.id, seconds=30)["client"] == "me"
+        assert http.get(running.url + probes[1]).status_code == 200
 
 
 @pytest.mark.parametrize("missing", sorted(secrets()))

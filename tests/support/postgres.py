@@ -96,10 +96,10 @@ def running(folder: Path) -> Iterator[Postgres]:
         server.stop()
 
 
-def created(folder: Path, settings: Mapping[str, str] | None = None) -> Postgres:
-    """A server that is not started. PostgreSQL refuses to run as root: root runs it as `nobody`."""
+def created(folder: Path, settings: Mapping[str, str] | None = None, *, binaries: Path | None = None) -> Postgres:
+    """A server that is not started, of the wheel by default. PostgreSQL refuses to run as root: it runs as `nobody`."""
     user = "nobody" if os.geteuid() == 0 else None
-    server = Postgres(folder / "data", free_port(), _binaries(folder, user), user, settings or {})
+    server = Postgres(folder / "data", free_port(), binaries or _binaries(folder, user), user, settings or {})
     server.folder.mkdir()
     if user:
         shutil.chown(server.folder, user)
