@@ -49,7 +49,7 @@ def test_renamed_project_passes_the_checks_and_streams(copy: Path, http: httpx2.
         url = running.url()
         assert "My chat" in running.output
         assert chat(http, url).done
-        assert running.line(lambda line: '"service":"my-chat"' in line)
+        assert running.line(lambda line: '"service.name":"my-chat"' in line)
     again = make_rename(copy, "NAME=another")
     assert again.returncode != 0
     assert "renamed before" in again.stderr

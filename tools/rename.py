@@ -35,7 +35,7 @@ def main() -> None:
 def rename(name: str, title: str, repository: str) -> list[Path]:
     """Returns the changed files."""
     # In this order: each pattern is part of the one before it.
-    replaced = {"OWNER/groq-stream-fastapi": repository or f"OWNER/{name}"}
+    replaced = dict.fromkeys(["OWNER/groq-stream-fastapi", "example/groq-stream"], repository or f"OWNER/{name}")
     replaced |= {"groq-stream-fastapi": name, "groq-stream": name, "Groq, streamed": title}
     pattern = re.compile("|".join(replaced))
     changed = []
