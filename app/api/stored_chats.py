@@ -21,8 +21,6 @@ router = APIRouter(prefix="/v1/chat/completions", tags=["stored chats"])
 _MAX_LIMIT = 100
 _Limit = Annotated[int, Query(ge=1, le=_MAX_LIMIT)]
 _Order = Literal["asc", "desc"]
-
-
 _STATE = "`running` lists those of the worker that answers, with `limit` and `order` only"
 
 
@@ -100,7 +98,8 @@ async def list_messages(
     order: _Order = "asc",
 ) -> Response:
     """Lists the messages of a stored chat's request; none if its content is not stored."""
-    messages = list(message_objects(await app["stored_chats"].find(completion_id, client=client)))
+    row = await app["stored_chats"].find(completion_id, client=client, messages=True)
+    messages = list(message_objects(row))
     return _json(_page(messages if order == "asc" else messages[::-1], after, limit))
 
 

@@ -9,7 +9,7 @@ _CONTENT = ("id", "messages", "params", "response", "reasoning", "refusal", "too
 
 def completion_object(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as OpenAI's stored completion. Its id is that of the answer, or of the chat if there was no answer."""
-    params = row.get("params")
+    params, attempts = row.get("params"), row["attempt_log"] or []
     return {
         "id": row["upstream_response_id"] or str(row["id"]),
         "object": "chat.completion",
@@ -20,6 +20,8 @@ def completion_object(row: Mapping[str, Any]) -> dict[str, Any]:
         "x_chat": {"state": "stored", "id": str(row["id"])}
         | {name: value for name, value in row.items() if name not in _CONTENT}
         | {"content_stored": row["has_content"]}
+        # Why a connection to the provider failed is for operators.
+        | {"attempt_log": [{name: fact for name, fact in each.items() if name != "cause"} for each in attempts]}
         | ({} if params is None else {"params": params}),
     }
 

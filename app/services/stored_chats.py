@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Container, Mapping
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+import structlog
+
 from app.core.chat_query import ChatPage, ChatQuery
 from app.core.config import Settings
 from app.core.errors import ChatNotFound, ChatRunning, RowsUnavailable
@@ -15,6 +17,8 @@ _CLOCK_SKEW_S = 5
 """How far the clock of another machine may be ahead of this one's."""
 
 _Result = TypeVar("_Result")
+
+log = structlog.get_logger(__name__)
 
 
 class ChatRows(Protocol):
@@ -28,8 +32,8 @@ class ChatRows(Protocol):
         """The id of the client's chat with this id of its answer."""
         ...
 
-    async def find(self, chat_id: UUID, *, client: str | None) -> Mapping[str, Any] | None:
-        """The whole row of the client's chat."""
+    async def find(self, chat_id: UUID, *, client: str | None, messages: bool) -> Mapping[str, Any] | None:
+        """The row of the client's chat, with its messages or without."""
         ...
 
 
@@ -53,13 +57,13 @@ class StoredChats:
         except ValueError:
             return await self._read(self._rows.find_id(name, client=client))
 
-    async def find(self, name: str, *, client: str | None) -> Mapping[str, Any]:
-        """The whole row of one of the client's chats.
+    async def find(self, name: str, *, client: str | None, messages: bool = False) -> Mapping[str, Any]:
+        """The row of one of the client's chats, with its messages or without.
 
         Raises ChatNotFound; ChatRunning while a chat with this id runs, or may run on another worker; RowsUnavailable.
         """
         chat_id = await self.id_of(name, client=client)
-        row = None if chat_id is None else await self._read(self._rows.find(chat_id, client=client))
+        row = None if chat_id is None else await self._read(self._rows.find(chat_id, client=client, messages=messages))
         if row is not None:
             return row
         if chat_id is not None and (chat_id in self._running or self._may_run(chat_id)):
@@ -76,5 +80,6 @@ class StoredChats:
             async with asyncio.timeout(self._timeout_s):
                 return await reading
         except Exception as exc:
-            message = f"stored chats could not be read within {self._timeout_s:g} s; ask for fewer, or try again"
+            log.warning("stored_chats.read_failed", error=f"{type(exc).__name__}: {exc}".partition("\n")[0])
+            message = f"stored chats could not be read within {self._timeout_s:g} s; try again"
             raise RowsUnavailable(message, retry_after=_RETRY_AFTER_S) from exc

@@ -59,6 +59,7 @@ async def _connected(url: str, ending: Ending, name: str) -> AsyncIterator[async
     reader, writer = await asyncio.open_connection(sock=connection, limit=_BUFFER)
     body = json.dumps(ending.body(name)).encode()
     head = [f"POST {PATH} HTTP/1.1", f"host: {address.netloc}", "content-type: application/json"]
+    head += [f"{header}: {value}" for header, value in ending.headers.items()]
     head += [f"x-request-id: {name}", f"content-length: {len(body)}", "", ""]
     try:
         writer.write("\r\n".join(head).encode() + body[: -1 if ending.behaviour is Behaviour.LEAVES_SENDING else None])

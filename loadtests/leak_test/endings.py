@@ -70,6 +70,7 @@ class Ending:
     fault: dict[str, Any] = field(default_factory=dict)
     kin: str = "openai/gpt-oss-20b"
     asks: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -91,6 +92,7 @@ _OPENED_LATE = "groq/compound"  # it sends no opening chunk: nothing precedes th
 _THINKS = "openai/gpt-oss-120b"
 _LONG = {"words": 24_000, "tokens_per_s": 8000}  # it fills every buffer on the way, and outlasts its client
 _LASTING = {"words": 200, "tokens_per_s": 100}
+_CONTINUE = {"x-continue-on-disconnect": "true"}
 
 
 def _ending(outcome: Outcome, name: str, share: int, fault: dict[str, Any] | None = None, **more: Any) -> Ending:
@@ -109,7 +111,9 @@ READING = _left("leaves reading", 100, _LASTING, behaviour=Behaviour.LEAVES_READ
 BLOCKED = _left("leaves blocked", 50, _LONG, behaviour=Behaviour.LEAVES_BLOCKED)
 
 ENDINGS = [
-    _completed("plain", 195),
+    _completed("plain", 160),
+    _completed("continues", 30, _LASTING, behaviour=Behaviour.LEAVES_READING, headers=_CONTINUE),
+    _completed("continues stalled", 5, _LONG, behaviour=Behaviour.STALLS, headers=_CONTINUE),
     _completed("tools", 50, asks={"tools": [_TOOL]}),
     _completed("reasoning", 50, kin=_THINKS),
     _completed("compound", 20, kin=_OPENED_LATE),

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.openai_client import HI, KEY, MODEL, REASONING, TOOLS
 from tests.support.processes import PROJECT
-from tests.support.service import Service, SimulatedGroq
+from tests.support.service import DROP_IN, Service, SimulatedGroq
 from tests.support.tools import do_without, tool
 
 pytestmark = pytest.mark.needs("node")
@@ -78,6 +78,17 @@ def test_stored_chats_are_listed_and_retrieved(node: Node) -> None:
         assert stored["x_chat"]["outcome"] == "completed"
     assert [each["content"] for each in node({"messages": ids[0]})["answer"]] == ["Hello"]
     assert node({"retrieve": "chatcmpl-none"})["error"]["kind"] == "NotFoundError"
+
+
+def test_chat_that_continues_is_retrieved_with_retries(node: Node, compat: Service, groq: SimulatedGroq) -> None:
+    groq.fail({"tokens_per_s": 30})
+    headers = {"authorization": f"Bearer {KEY}", "x-continue-on-disconnect": "true"}
+    body = BODY | {"stream": True, "max_tokens": 60}
+    with compat.http.stream("POST", f"{compat.url}{DROP_IN}", json=body, headers=headers) as response:
+        next(response.iter_raw())
+    assert node({"retrieve": response.headers["x-request-id"]})["error"]["kind"] == "ConflictError"
+    stored = node({"retrieve": response.headers["x-request-id"]}, retries=20)["answer"]
+    assert (stored["x_chat"]["outcome"], stored["usage"]["completion_tokens"]) == ("completed", 60)
 
 
 def test_models_are_listed_and_retrieved_by_a_name_with_a_slash(node: Node) -> None:

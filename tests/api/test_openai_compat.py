@@ -108,9 +108,23 @@ def test_unknown_parameters_are_forwarded(openai: OpenAI, groq: SimulatedGroq) -
     assert groq.seen()["last_request"]["body"] == {"model": MODEL, "messages": HI, "stream": True, **groqs}
 
 
-def test_store_is_not_forwarded(openai: OpenAI, groq: SimulatedGroq) -> None:
-    openai.chat.completions.create(model=MODEL, messages=HI, store=False)
-    assert "store" not in groq.seen()["last_request"]["body"]
+def test_fields_for_the_service_are_not_forwarded(openai: OpenAI, groq: SimulatedGroq) -> None:
+    openai.chat.completions.create(model=MODEL, messages=HI, store=False, safety_identifier="somebody", user="me")
+    assert groq.seen()["last_request"]["body"] == {"model": MODEL, "messages": HI, "user": "me"}
+
+
+def test_end_user_is_the_safety_identifier_or_the_user(compat: Service, openai: OpenAI) -> None:
+    for sent, stored in (
+        ({"safety_identifier": "one", "user": "two"}, "one"),
+        ({"user": "two\x00"}, "two\ufffd"),
+        ({"safety_identifier": ""}, None),
+        ({}, None),
+    ):
+        answer = openai.chat.completions.create(model=MODEL, messages=HI, extra_body=sent)
+        assert compat.row(str(answer._request_id))["end_user"] == stored
+    for name in ("safety_identifier", "user"):
+        with pytest.raises(BadRequestError, match=f"{name}: String should have at most 512 characters"):
+            openai.chat.completions.create(model=MODEL, messages=HI, extra_body={name: "x" * 513})
 
 
 def test_parameter_unknown_to_groq_is_refused_by_groq(openai: OpenAI) -> None:

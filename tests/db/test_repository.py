@@ -45,7 +45,7 @@ async def test_what_is_written_is_what_is_read(rows: ChatLogRepository) -> None:
     """Every column, with its type: the id, the time zone, JSON, money."""
     written = record()
     await rows.insert([written])
-    read = await rows.find(written.id, client=written.client)
+    read = await rows.find(written.id, client=written.client, messages=True)
     kept = {name: value for name, value in dataclasses.asdict(written).items() if name not in NO_COLUMNS}
     assert read == kept | {"messages": as_objects(written.messages), "has_content": True}
 

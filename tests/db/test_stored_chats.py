@@ -112,9 +112,9 @@ async def test_chat_is_found_by_the_id_of_its_answer_and_only_by_its_client(rows
     assert await rows.find_id("chatcmpl-1", client="another") == theirs.id
     assert await rows.find_id("chatcmpl-2", client="me") is None
     assert await rows.find_id("chatcmpl-\x00", client="me") is None
-    assert await rows.find(theirs.id, client="me") is None
-    assert await rows.find(mine.id, client=None) is None
-    found = await rows.find(mine.id, client="me")
+    assert await rows.find(theirs.id, client="me", messages=True) is None
+    assert await rows.find(mine.id, client=None, messages=True) is None
+    found = await rows.find(mine.id, client="me", messages=True)
     assert found
     assert (found["id"], found["messages"]) == (mine.id, [{"role": "user", "content": "Hi"}])
 

@@ -17,7 +17,7 @@ from tests.support.service import Service, SimulatedGroq
 def test_unlisted_column_is_in_no_signal(content: str, stored: str | None, groq: SimulatedGroq, tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path}/chats.db"
     upgrade(Settings(_env_file=None, database_url=url))
-    query(url, "ALTER TABLE chat_logs ADD COLUMN end_user TEXT")
+    query(url, "ALTER TABLE chat_logs ADD COLUMN nickname TEXT")
     port, traces = free_port(), tmp_path / "traces.jsonl"
     env = {
         "DATABASE_URL": url,
@@ -31,7 +31,7 @@ def test_unlisted_column_is_in_no_signal(content: str, stored: str | None, groq:
     with program(["tests.serving.unlisted_column"], cwd=tmp_path, env=env) as running:
         service = Service(running.url(), running, url, groq.http)
         reply = service.chat()
-        assert service.row(reply.id)["end_user"] == stored
+        assert service.row(reply.id)["nickname"] == stored
         assert service.finished_line(reply.id)["outcome"] == "completed"
         page = groq.http.get(f"{service.url}/page/chats/{reply.id}")
         metrics = groq.http.get(f"http://127.0.0.1:{port}/metrics")

@@ -8,7 +8,7 @@ from sqlalchemy.orm import mapped_column
 
 from app.core import record
 
-MARKER = "sentinel-of-an-end-user"
+MARKER = "sentinel-of-a-nickname"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class _Details(record.Details):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ChatRecord(record.ChatRecord):
-    end_user: str | None = MARKER
+    nickname: str | None = MARKER
     details: record.Details = _Details()
 
 
@@ -28,7 +28,7 @@ if __name__ == "__main__":
     record.Details = _Details  # type: ignore[misc]
     from app.db.models import ChatLog
 
-    ChatLog.end_user = mapped_column(Text)
+    ChatLog.nickname = mapped_column(Text)
     from app.__main__ import main
 
     sys.exit(main())

@@ -27,6 +27,11 @@ _EXCERPTS = {"prompt": func.substr(ChatLog.prompt, 1, _EXCERPT).label("prompt")}
 _LONG = {"messages", "params"}
 _SUMMARY = tuple(_EXCERPTS.get(each.key, each) for each in ChatLog.__table__.columns if each.key not in _LONG)
 _WITH_CONTENT = ChatLog.messages.is_not(None).label("has_content")
+_LIMITS = text(
+    "SELECT set_config('statement_timeout', :milliseconds, true),"
+    " set_config('plan_cache_mode', 'force_custom_plan', true)"
+)
+"""Of one transaction. A plan that is made without the values cannot know that an outcome is rare."""
 _FETCH_ROWS = 10
 _PAGE_BYTES = 2**22
 """4 MiB of text: a page with longer answers has fewer chats."""
@@ -35,14 +40,15 @@ _PAGE_BYTES = 2**22
 class ChatLogRepository:
     """Each call takes a connection from the pool and returns it: none is held while a stream runs.
 
-    PostgreSQL stops a statement that reads for longer than `read_timeout_s`.
+    PostgreSQL stops a statement that reads for longer than `read_timeout_s`; 0 is no limit.
     """
 
-    def __init__(self, engine: AsyncEngine, *, read_timeout_s: float | None = None) -> None:
+    def __init__(self, engine: AsyncEngine, *, read_timeout_s: float = 0) -> None:
         self._engine = engine
-        self._read_timeout_s = read_timeout_s if engine.dialect.name == "postgresql" else None
+        self._read_timeout_s = read_timeout_s
+        self._is_postgres = engine.dialect.name == "postgresql"
         self._sessions = create_session_factory(engine)
-        dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
+        dialect = postgresql if self._is_postgres else sqlite
         self._insert: Insert = dialect.insert(ChatLog).on_conflict_do_nothing(index_elements=["id"])
         # asyncpg sends all rows of a batch in one round trip, which is one transaction. SQLite would commit each row.
         self._writing = engine.execution_options(isolation_level="AUTOCOMMIT") if dialect is postgresql else engine
@@ -92,9 +98,10 @@ class ChatLogRepository:
         async with self._reading() as session:
             return await session.scalar(statement)
 
-    async def find(self, chat_id: UUID, *, client: str | None) -> Mapping[str, Any] | None:
-        """Returns all columns and `has_content` of the client's chat; None if there is no such row."""
-        statement = select(*ChatLog.__table__.columns, _WITH_CONTENT)
+    async def find(self, chat_id: UUID, *, client: str | None, messages: bool) -> Mapping[str, Any] | None:
+        """Returns the client's chat, with `messages`, which may be long, or without; None if there is no such row."""
+        columns = (each for each in ChatLog.__table__.columns if messages or each.key != "messages")
+        statement = select(*columns, _WITH_CONTENT)
         async with self._reading() as session:
             result = await session.execute(statement.where(ChatLog.id == chat_id, ChatLog.client == client))
             row = result.mappings().one_or_none()
@@ -124,8 +131,8 @@ class ChatLogRepository:
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncSession]:
         async with self._sessions() as session:
-            if self._read_timeout_s is not None:
-                await session.execute(text(f"SET LOCAL statement_timeout = {self._read_timeout_s * 1000:.0f}"))
+            if self._is_postgres:
+                await session.execute(_LIMITS, {"milliseconds": f"{self._read_timeout_s * 1000:.0f}"})
             yield session
 
     async def ping(self) -> None:
