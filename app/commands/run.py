@@ -38,7 +38,7 @@ def run(settings: Settings, *, reload: bool = False) -> int:
         if not reload:
             return _serve(settings, listener)
         logs.configure(settings)
-        config = uvicorn.Config("app.main:create_app", log_config=None, reload_dirs=[str(_PACKAGE)])
+        config = uvicorn.Config("app.main:create_app", log_config=None, reload=True, reload_dirs=[str(_PACKAGE)])
         StatReload(config, target=_serve_in_child, sockets=[listener]).run()
     return 0
 

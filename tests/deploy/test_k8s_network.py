@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from app.core.config import Settings
-from tests.deploy.k8s import base, environment, only, pod, selects
+from tests.deploy.k8s import FOLDER, base, environment, only, pod, read, selects
 
 SERVER = pod("StatefulSet")["metadata"]["labels"]
 MIGRATION = pod("Job")["metadata"]["labels"]
@@ -67,3 +67,14 @@ def test_ingress_timeouts_and_limits_exceed_those_of_the_service() -> None:
     assert community["proxy-body-size"] == official["client-max-body-size"]
     assert int(community["proxy-body-size"].removesuffix("m")) * 2**20 > settings.max_body_bytes
     assert community["proxy-next-upstream"] == official["proxy-next-upstream"] == "error timeout"
+
+
+def test_route_of_a_gateway_has_the_paths_of_the_ingress_and_time_for_the_longest_chat() -> None:
+    [route] = read(FOLDER / "gateway" / "httproute.yaml")
+    [rule] = route["spec"]["rules"]
+    [ingress] = only("Ingress", base())["spec"]["rules"]
+    assert [match["path"]["value"] for match in rule["matches"]] == [each["path"] for each in ingress["http"]["paths"]]
+    [backend] = rule["backendRefs"]
+    [service] = [each for each in base() if each["kind"] == "Service" and each["metadata"]["name"] == backend["name"]]
+    assert backend["port"] in [port["port"] for port in service["spec"]["ports"]]
+    assert int(rule["timeouts"]["request"].removesuffix("s")) > Settings(_env_file=None).chat_timeout_s
