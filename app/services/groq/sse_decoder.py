@@ -97,8 +97,7 @@ def _decode_text_events(data: bytes, block: Block) -> int:
     JSON text has no raw line ends: an empty line is always the boundary of an event.
     """
     end = data.rfind(b"\n\n")
-    is_text = end > 0 and data.startswith(_JSON_START) and data[end - 1] != ord("\n")  # not `\n\n\n`, an empty event
-    if not is_text:
+    if end < 0 or not data.startswith(_JSON_START):
         return 0
     try:
         chunks = _decode_text_chunks(b"[" + data[6:end].replace(b"\n\ndata: {", b",{") + b"]")
