@@ -5,6 +5,7 @@ Only an error object, or more choices than a request may ask for, ends an answer
 """
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -118,7 +119,8 @@ def _add_other(name: str, value: Any, block: Block) -> None:
     try:
         block.other_bytes += len(msgspec.json.encode(value))
     except (RecursionError, ValueError):  # too deep, or half a surrogate pair
-        block.other_bytes += len(str(value)) if isinstance(value, str) else len(block.data)
+        with suppress(RecursionError):  # such a value is not stored
+            block.other_bytes += len(repr(value))
     if name == "refusal" and isinstance(value, str):
         block.refusal.append(value)
     elif name == "tool_calls" and _are_storable_calls(value):
