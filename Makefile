@@ -10,7 +10,7 @@ COMMA := ,
 PYTHONS := $(shell sed -n 's/.*Python :: \(3\.[0-9]*\)".*/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve chats live trace migrate prune check-groq stack stack-down test test-all test-repeat loadtest chaos leak-test bench seed pictures fuzz image lint rename format dashboards lock lock-check audit pin release-notes clean
+.PHONY: help run serve chats live trace migrate prune check-groq stack stack-down test test-all test-repeat mutation-test loadtest chaos leak-test bench seed pictures fuzz image lint rename format dashboards lock lock-check audit pin release-notes clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,11 @@ test-all: .venv/dev ## Run all tests: also long ones, and those that need a brow
 
 test-repeat: .venv/dev ## Repeat `make test` in random order; TIMES=10 HOG=1 IGNORE_SIGINT=1
 	@$(BIN)/python -m tests.repeat $(if $(TIMES),--times $(TIMES)) $(if $(HOG),--hog $(HOG)) $(if $(IGNORE_SIGINT),--ignore-sigint)
+
+mutation-test: .venv/dev ## List changes of code that no test notices, within an hour; SAMPLE=300 SEED=0 MODULES=app/db/writer.py
+	@VIRTUAL_ENV=.venv $(BIN)/uv run --quiet --no-project --python $(BIN)/python --with mutmut==3.8.1 \
+		--with libcst==1.9.0 python -m tests.mutation \
+		$(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(MODULES)
 
 loadtest: .venv/dev ## Run locust and check the SLOs; USERS=100 DURATION=60s SHAPE=spike|overload FAULTS=cuts WEB=1 HOST=http://...
 	@$(BIN)/python -m loadtests.locust $(if $(USERS),--users "$(USERS)") $(if $(DURATION),--duration "$(DURATION)") \
