@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,7 +15,7 @@ from app.core.record import ChatRecord, StoredIn
 from app.schemas.chat import ChatRequest
 from app.services.chat.block import Block
 from app.services.chat.drain import Drain
-from app.services.chat.ports import Caller
+from app.services.chat.ports import Caller, RequestCheck
 from app.services.chat.usage import Usage
 from app.services.chat_service import ChatService
 from tests.support.bodies import parsed
@@ -139,7 +139,9 @@ class FakeMeter:
 class ServiceUnderTest:
     """A chat service between the fakes."""
 
-    def __init__(self, *answer: Block | Exception | asyncio.Event, **settings: Any) -> None:
+    def __init__(
+        self, *answer: Block | Exception | asyncio.Event, checks: Sequence[RequestCheck] = (), **settings: Any
+    ) -> None:
         self.upstream = FakeUpstream(list(answer))
         self.store = FakeStore()
         self.telemetry = FakeTelemetry()
@@ -154,6 +156,7 @@ class ServiceUnderTest:
             telemetry=self.telemetry,
             quota=self.meter,
             drain=self.drain,
+            checks=checks,
         )
 
     def stream(self, chat_id: UUID | None = None, request: ChatRequest = REQUEST) -> AsyncGenerator[bytes]:

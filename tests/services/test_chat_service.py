@@ -105,6 +105,7 @@ async def test_a_bug_is_reported_to_telemetry_and_its_details_are_not_sent() -> 
     *_, last = await sut.run()
     assert b"secret detail" not in last
     assert b"internal_error" in last
+    assert b"in the log under this request's id" in last
     _, error = sut.telemetry.finished_chats[0]
     assert isinstance(error, ServiceError)
     assert isinstance(error.__cause__, RuntimeError)

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from app.core.config import Settings
-from app.core.errors import Overloaded, RowsUnavailable, ServerStopping
-from app.services.chat.admission import Admission
+from app.core.errors import InvalidRequest, ModelNotFound, Overloaded, RowsUnavailable, ServerStopping
+from app.schemas.chat import ChatRequest
+from app.services.chat.admission import Admission, resolve_model
 from app.services.chat.drain import Drain
 from tests.services.fakes import FakeStore
+from tests.support.bodies import parsed
 
 ROW = 100
 
@@ -125,3 +127,80 @@ async def test_a_stopping_server_admits_no_waiting_caller() -> None:
     with pytest.raises(ServerStopping):
         await waiting
     assert limits.admission.active == 1
+
+
+async def test_a_row_that_does_not_fit_takes_neither_slot_nor_space() -> None:
+    limits = Limits()
+    limits.store.free_bytes = ROW - 1
+    with pytest.raises(RowsUnavailable) as refused:
+        await limits.enter()
+    assert (refused.value.retry_after, limits.store.free_bytes, limits.admission.active) == (1, ROW - 1, 0)
+    limits.store.free_bytes = ROW
+    await limits.enter()
+    assert (limits.store.free_bytes, limits.admission.active) == (0, 1)
+
+
+async def test_a_drain_ends_the_wait_for_a_slot() -> None:
+    limits = Limits(queue_timeout_s=60)
+    await limits.enter(2)
+    (waiting,) = await limits.waiting(1)
+    limits.drain.start(grace_s=1)
+    with pytest.raises(ServerStopping):
+        await asyncio.wait_for(waiting, 5)
+    assert limits.admission.active == 2
+
+
+async def test_a_check_refuses_what_entering_would_refuse() -> None:
+    limits = Limits(max_queued_chats=1)
+    limits.admission.check()
+    await limits.enter(2)
+    limits.admission.check()  # it might wait
+    (waiting,) = await limits.waiting(1)
+    with pytest.raises(Overloaded):
+        limits.admission.check()
+    limits.leave()
+    await waiting
+    limits.admission.check()
+    limits.store.free_bytes = -1
+    with pytest.raises(RowsUnavailable):
+        limits.admission.check()
+    limits.drain.start(60)
+    with pytest.raises(ServerStopping):
+        limits.admission.check()
+
+
+async def test_it_is_idle_when_the_last_chat_has_left() -> None:
+    limits = Limits()
+    await asyncio.wait_for(limits.admission.wait_idle(), 1)
+    await limits.enter(2)
+    idle = asyncio.create_task(limits.admission.wait_idle())
+    limits.leave()
+    await asyncio.sleep(0)
+    assert not idle.done()
+    limits.leave()
+    await asyncio.wait_for(idle, 1)
+
+
+def request(**fields: Any) -> ChatRequest:
+    return parsed({"messages": [{"role": "user", "content": "Hi"}] * 3, **fields}, ChatRequest)
+
+
+def test_the_model_is_that_of_the_request_or_the_default() -> None:
+    settings = Settings(_env_file=None, groq_default_model="default", groq_model_aliases={"short": "long"})
+    assert resolve_model(request(), settings) == ("default", "default")
+    assert resolve_model(request(model="other"), settings) == ("other", "other")
+    assert resolve_model(request(model="short"), settings) == ("short", "long")
+
+
+def test_a_model_that_is_not_served_is_not_found() -> None:
+    settings = Settings(_env_file=None, groq_default_model="one", allowed_models="one")
+    with pytest.raises(ModelNotFound, match="`two`") as refused:
+        resolve_model(request(model="two"), settings)
+    assert refused.value.param == "model"
+
+
+def test_the_number_of_messages_is_limited() -> None:
+    assert resolve_model(request(), Settings(_env_file=None, max_messages=3))
+    with pytest.raises(InvalidRequest, match="3 are more than 2") as refused:
+        resolve_model(request(), Settings(_env_file=None, max_messages=2))
+    assert refused.value.param == "messages"

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+from contextlib import aclosing
 
 import pytest
 
 from app.core.errors import UpstreamTimeout
 from app.core.outcomes import Outcome
-from app.services.chat.block import KEEPALIVE, Block
+from app.services.chat.block import DONE, KEEPALIVE, Block
 from tests.services.fakes import END, WORD, ServiceUnderTest
 
 COMMENT = Block(data=b": from Groq\n\n")
@@ -81,3 +82,48 @@ async def test_answer_over_the_limit_ends_the_chat() -> None:
     assert message(last) == "the answer is longer than 20 bytes"
     assert (sut.record.outcome, sut.record.response) == (Outcome.UPSTREAM_ERROR, "word" * 6)
     assert sut.upstream.closed
+
+
+async def test_the_chat_timeout_ends_a_stream_whose_blocks_are_always_ready() -> None:
+    sut = ServiceUnderTest(*[WORD] * 9, END, chat_timeout_s=5)
+    async with aclosing(sut.stream()) as blocks:
+        await anext(blocks)
+        await asyncio.sleep(5)
+        assert message(await anext(blocks)) == "the chat took longer than 5 s"
+    assert sut.record.response == "word"
+
+
+async def test_the_time_that_a_client_takes_is_no_silence_of_the_model() -> None:
+    sut = ServiceUnderTest(WORD, WORD, END, inter_token_timeout_s=1)
+    async with aclosing(sut.stream()) as blocks:
+        await anext(blocks)
+        await asyncio.sleep(5)
+        assert [block async for block in blocks] == [WORD.data, DONE]
+    assert sut.record.details.backpressure_ms == pytest.approx(5000, abs=1)
+
+
+async def test_silences_between_tokens_are_not_added_up() -> None:
+    silences = [asyncio.Event() for _ in range(4)]
+    sut = ServiceUnderTest(*[event for silence in silences for event in (silence, WORD)], END, inter_token_timeout_s=1)
+    for number, silence in enumerate(silences, 1):
+        asyncio.get_running_loop().call_later(0.8 * number, silence.set)
+    assert (await sut.run())[-1] == DONE
+    assert sut.record.details.longest_silence_ms == pytest.approx(800, abs=1)
+
+
+async def test_the_timeout_of_the_chat_includes_the_wait_for_the_first_block() -> None:
+    resume = asyncio.Event()
+    sut = ServiceUnderTest(WORD, asyncio.Event(), chat_timeout_s=5, stream_keepalive_s=60)
+    open_at_once = sut.upstream.open
+
+    async def open_late(*args: object, **kwargs: object) -> object:
+        await resume.wait()
+        return await open_at_once(*args, **kwargs)  # type: ignore[arg-type]
+
+    sut.upstream.open = open_late  # type: ignore[method-assign,assignment]
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    loop.call_later(4, resume.set)
+    *_, last = await sut.run()
+    assert message(last) == "the chat took longer than 5 s"
+    assert loop.time() - began == pytest.approx(5, abs=0.1)

@@ -5,7 +5,7 @@ import pytest
 from app.core.attempt import Attempt
 from app.core.errors import UpstreamUnavailable
 from app.services.chat.block import Block
-from app.services.chat.timing import ChatTiming
+from app.services.chat.timing import ChatTiming, milliseconds
 
 OPENING = Block(data=b"opening", chunks=1)
 WORDS = Block(data=b"words", chunks=2, deltas=2)
@@ -66,3 +66,51 @@ def test_time_per_output_token_is_measured_between_first_and_last() -> None:
     timing.add_block(WORDS, 102.0, waited_s=1.0)
     assert timing.time_per_output_token_s(5) == 0.25
     assert timing.time_per_output_token_s(1) is None
+
+
+def test_a_silence_that_ends_with_the_answer_is_a_stall() -> None:
+    timing = ChatTiming(arrived=100.0, requested=100.0, admitted=100.0)
+    timing.add_block(WORDS, 101.0, waited_s=1.0)
+    timing.add_block(Block(data=b": comment"), 102.0, waited_s=1.0)
+    assert (timing.silence_s, timing.stalls) == (1.0, [])
+    timing.add_block(Block(ended=True), 102.5, waited_s=0.5)
+    assert (timing.silence_s, timing.longest_silence_s, timing.stalls) == (0.0, 1.5, [(1.0, 1.5)])
+
+
+def test_a_silence_under_a_second_is_no_stall() -> None:
+    timing = ChatTiming(arrived=100.0, requested=100.0, admitted=100.0)
+    timing.add_block(WORDS, 101.0, waited_s=1.0)
+    timing.add_block(WORDS, 101.75, waited_s=0.75)
+    assert (timing.longest_silence_s, timing.stalls) == (0.75, [])
+    timing.add_block(WORDS, 102.75, waited_s=1.0)
+    assert timing.stalls == [(1.75, 1.0)]
+
+
+def test_the_waits_between_all_attempts_are_added_up() -> None:
+    timing = ChatTiming(arrived=100.0, requested=100.0, admitted=100.0)
+    for started in (100.0, 101.5, 104.0):
+        timing.add_attempt(Attempt(model="m", started=started, ended=started + 1))
+    assert timing.retry_wait_s == 2.0
+    assert [each["started_ms"] for each in timing.attempts] == [0.0, 1500.0, 4000.0]
+
+
+def test_overhead_is_never_negative() -> None:
+    timing = ChatTiming(arrived=100.0, requested=100.0, admitted=100.0)
+    timing.add_block(WORDS, 101.0, waited_s=2.0)
+    assert timing.overhead_s() == 0.0
+
+
+def test_backpressure_of_several_blocks_is_added_up() -> None:
+    timing = ChatTiming(arrived=100.0, requested=100.0, admitted=100.0)
+    timing.on_block_accepted(100.5)
+    for at in (101.0, 102.0):
+        timing.add_block(WORDS, at, waited_s=0.5)
+        timing.on_block_accepted(at + 0.25)
+        timing.on_block_accepted(at + 0.5)
+    assert timing.backpressure_s == 0.5
+    assert timing.bytes == 10
+
+
+def test_milliseconds_have_microsecond_precision() -> None:
+    assert milliseconds(1.23456789) == 1234.568
+    assert milliseconds(None) is None

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 
-from app.core.errors import UpstreamBroken, UpstreamRateLimited, UpstreamRejected
+from app.core.errors import ServiceError, UpstreamBroken, UpstreamRateLimited, UpstreamRejected
 from tests.fuzz.sse import CUTS, STREAMS, check_any_chunking
 from tests.services.groq.shapes import STREAM, chunk, decode
 
@@ -51,6 +51,7 @@ def test_an_event_that_is_not_json_ends_the_stream(data: bytes) -> None:
     block, _ = decode(STREAM + b"data: " + data + b"\n\n" + STREAM)
     assert block.data == STREAM
     assert isinstance(block.error, UpstreamBroken)
+    assert isinstance(block.error.__cause__, ValueError)  # where it is invalid, for the log
 
 
 def test_the_reason_of_an_early_stop_is_read() -> None:
@@ -72,3 +73,24 @@ def test_an_event_with_two_objects_is_not_json() -> None:
     block, _ = decode(word.removesuffix(b"\n\n") + b"," + word.removeprefix(b"data: "))
     assert isinstance(block.error, UpstreamBroken)
     assert block.data == b""
+
+
+def test_an_unfinished_event_may_have_as_many_bytes_as_the_limit() -> None:
+    assert decode(b"data: " + b"x" * 94, end=False, max_event_bytes=100)[0].error is None
+    assert decode(b"data: " + b"x" * 95, end=False, max_event_bytes=100)[0].error
+    assert decode(b"data: ", b"x" * 94, end=False, max_event_bytes=100)[0].error is None
+
+
+@pytest.mark.parametrize(
+    "data", [b"0", b"[1]", b'"text"', b"{}", b'{"message":"\\ud83d"}', b"[" * 2000 + b"]" * 2000], ids=range(6)
+)
+def test_an_error_event_with_any_content_is_an_error(data: bytes) -> None:
+    block, _ = decode(STREAM + b"event: error\ndata: " + data + b"\n\n")
+    assert isinstance(block.error, ServiceError)
+    assert block.data == STREAM
+
+
+def test_the_text_of_an_error_event_is_its_message() -> None:
+    block, _ = decode(b'event: error\ndata: "out of memory"\n\n')
+    assert block.error
+    assert "out of memory" in block.error.message
