@@ -3,10 +3,12 @@
 import asyncio
 import shutil
 import threading
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.core.errors import PersistenceFailed
 from app.core.record import StoredIn
@@ -111,7 +113,7 @@ async def test_a_disk_that_hangs_blocks_neither_the_event_loop_nor_the_writer(
         hung.wait(30)
         append(*args, **kwargs)  # type: ignore[arg-type]
 
-    async with outbox(tmp_path, timeout_s=0.1) as disk:
+    async with outbox(tmp_path, timeout_s=1) as disk:
         monkeypatch.setattr(OutboxFile, "append", hang)
         with pytest.raises(OutboxUnavailable, match="not answered"):
             await asyncio.wait_for(disk.append([record(prompt="first")]), 5)
@@ -143,3 +145,58 @@ async def test_with_a_disk_that_hangs_the_database_still_takes_rows(
         rows.error = None
         assert await asyncio.wait_for(log.add(record()), 5) is StoredIn.DATABASE
         hung.set()
+
+
+async def test_reserved_space_is_that_of_the_outbox(tmp_path: Path) -> None:
+    async with keeping(GatedRows(), tmp_path) as log:
+        free = log.free_bytes
+        log.reserve(1000)
+        assert log.free_bytes == free - 1000
+        log.reserve(-1000)
+        assert log.free_bytes == free
+    async with keeping(GatedRows(), None) as log:
+        log.reserve(1000)
+        assert log.free_bytes > 10**18
+
+
+async def test_a_refused_row_that_the_outbox_does_not_take_has_no_receipt(tmp_path: Path) -> None:
+    no_folder, watch = tmp_path / "file", Watch()
+    no_folder.touch()
+    async with keeping(GatedRows(), no_folder, watch=watch) as log:
+        with pytest.raises(PersistenceFailed):
+            await asyncio.wait_for(log.add(record(prompt="poison")), 5)
+    assert watch.rejected == 0
+
+
+async def test_a_call_that_waits_behind_one_that_hangs_is_not_made_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung, append = threading.Event(), OutboxFile.append
+
+    def hang(*args: object, **kwargs: object) -> None:
+        hung.wait(30)
+        append(*args, **kwargs)  # type: ignore[arg-type]
+
+    async with outbox(tmp_path, timeout_s=1) as disk:
+        monkeypatch.setattr(OutboxFile, "append", hang)
+        calls = [disk.append([record(prompt=prompt)]) for prompt in ("first", "second")]
+        failures = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(each) for each in failures] == [OutboxUnavailable] * 2
+        hung.set()
+        async with asyncio.timeout(10):
+            while not is_available(disk):
+                await asyncio.sleep(0.01)
+                with suppress(OutboxUnavailable):
+                    await disk.refresh_usage()
+    assert prompts_in(tmp_path) == ["first"]
+
+
+async def test_a_row_that_cannot_be_encoded_is_logged_and_has_no_receipt(tmp_path: Path) -> None:
+    rows = GatedRows()
+    rows.error = DatabaseUnavailable("away")
+    async with keeping(rows, tmp_path) as log:
+        with capture_logs() as lines, pytest.raises(PersistenceFailed):
+            await asyncio.wait_for(log.add(record(params={"x": object()})), 5)
+    assert [(line["rows"], line["exc_info"]) for line in lines if line["event"] == "chat_log.writer_failed"] == [
+        (1, True)
+    ]
