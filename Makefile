@@ -82,7 +82,7 @@ bench: .venv/dev ## Compare the cost with nginx and with disabled telemetry, int
 seed: .venv/dev ## Insert ROWS=100000 generated chats of the last year into DATABASE_URL
 	@$(BIN)/python -m loadtests.seed $(if $(ROWS),--rows $(ROWS))
 
-pictures: .venv/dev ## Update the README's screenshot; needs Chromium
+pictures: .venv/dev ## Take the pictures in README and docs; needs Chromium
 	@$(BIN)/python -m loadtests.pictures
 
 fuzz: .venv/dev ## Send CASES=20000 random inputs to the service, which it starts itself

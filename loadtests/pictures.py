@@ -1,52 +1,153 @@
-"""`python -m loadtests.pictures`: takes the README's picture of the page at `/`, in Chromium.
+"""`python -m loadtests.pictures`: takes the pictures in README and docs, in Chromium, of pages that the service serves.
 
-The service runs as `make run` starts it. The chat on the picture has two failed attempts.
+It runs as `make run` starts it, with a simulated Groq.
+
+    chat.gif    a chat whose stream breaks, and one that recovers from two failed attempts
+    chat.png    the view Chat at the end of the second
+    chats.png   the view Chats, after half a minute of traffic with faults
+    trace.png   what `make trace` prints of the second chat
 """
 
+import html
+import io
 import sys
 import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
+from typing import Any
 
+import httpx2
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import chromium, opened
-from tests.support.processes import PROJECT, program
+from tests.support.processes import PROJECT, program, run
+from tests.support.service import PATH, http_client
 
+_FOLDER = PROJECT / "docs" / "pictures"
+_LOOK: dict[str, Any] = {"viewport": {"width": 1180, "height": 780}, "color_scheme": "light"}
+_SHARP = {**_LOOK, "device_scale_factor": 1.5}
+_FRAME_S = 0.12
+_COLOURS = 64
 _QUESTION = "When is a request retried?"
 """The simulator answers it in characters that every machine has a font for."""
-_FAULT = "503 twice"
-_LOOK = {"viewport": {"width": 1180, "height": 760}, "device_scale_factor": 1.5, "color_scheme": "light"}
-_TIMEOUT_MS = 20_000
+_QUESTIONS = (_QUESTION, "How do I find the trace?", "Where is the row?", "What can I break?", "What does [DONE] mean?")
+_MODELS = ("openai/gpt-oss-20b", "openai/gpt-oss-20b", "openai/gpt-oss-120b", "qwen/qwen3.6-27b")
+_FAULTS = (*(None,) * 12, "unavailable", "limited", "cut", "silent")
+_CHATS = 120
+_AT_ONCE = 10
 
 
 def main() -> int:
-    file = PROJECT / "docs" / "pictures" / "page.png"
     with tempfile.TemporaryDirectory(prefix="pictures-", ignore_cleanup_errors=True) as folder:
         try:
-            take(Path(folder), file)
+            take(Path(folder))
         except (pytest.skip.Exception, pytest.fail.Exception) as missing:  # Chromium is not installed
             print(missing.msg)
             return 1
-    print(f"{file}: {file.stat().st_size / 1000:.0f} kB")
+    for file in sorted(_FOLDER.iterdir()):
+        print(f"{file.relative_to(PROJECT)}: {file.stat().st_size / 1000:.0f} kB")
     return 0
 
 
-def take(folder: Path, file: Path) -> None:
-    """Writes the picture to `file`; the service keeps its database and its log in `folder`."""
-    env = {"DATABASE_URL": f"sqlite+aiosqlite:///{folder}/page.db", "PORT": "0"}
+def take(folder: Path) -> None:
+    """Takes all pictures; the service has its database, its traces and its log in `folder`."""
+    env = {"DATABASE_URL": f"sqlite+aiosqlite:///{folder}/chats.db", "PORT": "0"}
     with (
-        program(["app"], cwd=folder, env=env, show=(folder / "page.log").write_text) as running,
+        program(["app"], cwd=folder, env=env, show=(folder / "service.log").write_text) as running,
         chromium() as browser,
-        opened(browser, running.url(), **_LOOK) as (page, _),
     ):
-        page.get_by_label("Prompt").fill(_QUESTION)
-        page.get_by_role("button", name=_FAULT).click()
-        expect(page.locator("#details .badge")).to_have_text("completed", timeout=_TIMEOUT_MS)
-        expect(page.locator("#details .timeline")).to_contain_text("Attempt 3")
-        page.screenshot(path=file, full_page=True)
-    with Image.open(file) as picture:  # 256 colours take a third of the bytes
+        url = running.url()
+        _take_chats(browser, url)
+        _take_chat(browser, url)
+        _, trace = run(["app", "trace"], cwd=folder, env=env)
+        _take_trace(browser, trace)
+
+
+def _take_chats(browser: Browser, url: str) -> None:
+    with http_client() as http, ThreadPoolExecutor(_AT_ONCE) as clients:
+        list(clients.map(lambda number: _chat(http, url, Random(number)), range(_CHATS)))
+    with opened(browser, f"{url}/#chats", **_SHARP) as (page, _):
+        expect(page.locator("#chats-table tbody tr")).to_have_count(100)
+        _save(page, "chats.png")
+
+
+def _chat(http: httpx2.Client, url: str, rng: Random) -> None:
+    """One of a caller's chats: some fail, and some callers leave before the end."""
+    if fault := rng.choice(_FAULTS):
+        http.put(f"{url}/page/faults/{fault}").raise_for_status()
+    body = {"model": rng.choice(_MODELS), "messages": [{"role": "user", "content": rng.choice(_QUESTIONS)}]}
+    leaves_after = rng.choice((None,) * 9 + (20,))
+    with http.stream("POST", url + PATH, json=body) as response:
+        for number, _ in enumerate(response.iter_raw()):
+            if number == leaves_after:
+                return
+
+
+def _take_chat(browser: Browser, url: str) -> None:
+    frames: list[tuple[float, Image.Image]] = []
+    with opened(browser, url, **_LOOK) as (page, _):
+        _film(page, frames, lambda: _send(page, "Broken stream"), "upstream_error", still_s=2)
+        _film(page, frames, lambda: _send(page, "503 twice"), "completed", still_s=0)
+    _save_film(frames)
+    with opened(browser, url, **_SHARP) as (page, _):
+        _send(page, "503 twice")
+        expect(page.locator("#details .badge")).to_have_text("completed", timeout=20_000)
+        _save(page, "chat.png")
+
+
+def _send(page: Page, fault: str) -> None:
+    page.get_by_role("textbox", name="Prompt").fill(_QUESTION)
+    page.get_by_role("button", name=fault).click()
+
+
+def _film(
+    page: Page, frames: list[tuple[float, Image.Image]], send: Callable[[], None], outcome: str, *, still_s: float
+) -> None:
+    """Adds frames with their times, at most one every _FRAME_S, until `still_s` after the outcome is shown."""
+    send()
+    shown = False
+    while not shown:
+        due = time.monotonic() + _FRAME_S
+        shown = page.locator("#details .badge").inner_text() == outcome
+        frames.append((time.monotonic(), Image.open(io.BytesIO(page.screenshot())).convert("RGB")))
+        time.sleep(max(0, due - time.monotonic()))
+    frames.append((time.monotonic(), frames[-1][1]))
+    time.sleep(still_s)
+
+
+def _save_film(frames: list[tuple[float, Image.Image]]) -> None:
+    """All frames have the colours of the last one, so that most pixels do not change."""
+    times = [at for at, _ in frames]
+    milliseconds = [round((after - at) * 1000) for at, after in zip(times, [*times[1:], times[-1] + 4], strict=True)]
+    colours = frames[-1][1].quantize(_COLOURS, dither=Image.Dither.NONE)
+    first, *others = (frame.quantize(palette=colours, dither=Image.Dither.NONE) for _, frame in frames)
+    first.save(_FOLDER / "chat.gif", save_all=True, append_images=others, duration=milliseconds, loop=0, optimize=True)
+
+
+def _take_trace(browser: Browser, text: str) -> None:
+    """The terminal is a page with the command's output."""
+    page = browser.new_page(viewport={"width": 1180, "height": 400}, device_scale_factor=1.5)
+    style = (
+        "background: #14151a; color: #eceef3; font: 14px/1.45 monospace; margin: 0; padding: 1em; width: max-content"
+    )
+    page.set_content(f'<body style="margin: 0"><pre style="{style}">$ make trace\n{html.escape(text)}</pre>')
+    page.locator("pre").screenshot(path=_FOLDER / "trace.png")
+    _shrink(_FOLDER / "trace.png")
+
+
+def _save(page: Page, name: str) -> None:
+    page.screenshot(path=_FOLDER / name)
+    _shrink(_FOLDER / name)
+
+
+def _shrink(file: Path) -> None:
+    """256 colours take a third of the bytes."""
+    with Image.open(file) as picture:
         picture.convert("RGB").quantize(dither=Image.Dither.NONE).save(file, optimize=True)
 
 

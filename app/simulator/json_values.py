@@ -9,7 +9,11 @@ _FORMATS = {
     "date": "2026-11-26",
     "date-time": "2026-11-26T12:00:00Z",
     "time": "12:00:00Z",
+    "duration": "PT5M",
     "email": "ada@example.org",
+    "hostname": "example.org",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
     "uri": "https://example.org/",
     "uuid": "8f14e45f-ceea-467f-a9f5-1b2c3d4e5f60",
 }
@@ -38,11 +42,14 @@ def _value(schema: Schema, root: Schema, rng: random.Random, depth: int) -> Any:
             for name, each in properties.items()
             if name in required or depth < _MAX_DEPTH
         }
-        return value | {name: "…" for name in required if name not in properties}
+        others = schema.get("additionalProperties", {})
+        return value | {name: _value(others, root, rng, depth + 1) for name in required if name not in properties}
     if kind == "array":
-        length = max(schema.get("minItems", 0), 1 if depth < _MAX_DEPTH else 0)
+        first = schema.get("prefixItems") or []
+        length = max(schema.get("minItems", 0), len(first) or (1 if depth < _MAX_DEPTH else 0))
         length = min(length, schema.get("maxItems", length))
-        return [_value(schema.get("items", {}), root, rng, depth + 1) for _ in range(length)]
+        items = [*first, *[schema.get("items", {})] * length][:length]
+        return [_value(each, root, rng, depth + 1) for each in items]
     return _scalar(kind, schema)
 
 

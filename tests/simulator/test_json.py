@@ -62,6 +62,10 @@ SCHEMAS = st.recursive(
             lambda item: {"type": "array", "items": item[0], "minItems": item[1], "maxItems": item[1] + 1}
         ),
         st.lists(each, min_size=1, max_size=3).map(lambda each: {"anyOf": each}),
+        st.lists(each, min_size=1, max_size=3).map(
+            lambda items: {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
+        ),
+        each.map(lambda value: {"type": "object", "required": ["any name"], "additionalProperties": value}),
     ),
     max_leaves=8,
 )

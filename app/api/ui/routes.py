@@ -52,6 +52,8 @@ async def about(app: App) -> dict[str, Any]:
         "needs_key": settings.needs_key,
         "simulated": settings.is_simulated,
         "tokens_per_s": settings.groq_simulator_tokens_per_s,
+        "lists_chats": settings.chat_log_api,
+        "can_continue": settings.chat_log_api and settings.stores_content,
         "trace_file": settings.trace_file is not None,
         "trace_url": settings.page_trace_url,
         "row_url": settings.page_row_url,

@@ -95,6 +95,25 @@ def test_stop_ends_it_and_the_row_says_so(page: Page, demo: Service, groq: Simul
     expect(page.get_by_role("button", name="Send")).to_be_enabled()
 
 
+def test_a_reload_in_the_middle_of_an_answer_shows_the_whole_answer(
+    browser: Browser, demo: Service, groq: SimulatedGroq
+) -> None:
+    groq.fail(SLOW)
+    with opened(browser, demo.url) as (page, _):
+        log = page.get_by_role("log", name="Conversation")
+        page.get_by_label("Finish it if I leave").check()
+        ask(page)
+        expect(log).to_contain_text("Sunlight")
+        page.reload()
+        expect(log).to_contain_text("Why is the sky blue?")
+        wait_for_outcome(page, "completed")
+        row = shown_row(page, demo)
+        assert row["response"] in log.inner_text()
+        assert row["client_left_at"] is not None
+        page.reload()
+        expect(log).to_have_text("")
+
+
 EXPECTED: dict[Fault, tuple[str, list[str], str]] = {
     "unavailable": (
         "completed",
@@ -174,10 +193,10 @@ def test_every_control_has_a_name_and_is_reached_by_tab(page: Page) -> None:
     expect(page.get_by_role("log", name="Conversation")).to_be_visible()
     expect(page.get_by_role("textbox", name="Prompt")).to_be_focused()
     reached = []
-    for _ in range(7):
+    for _ in range(8):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.innerText || document.activeElement.id"))
-    assert reached[1:] == ["New chat", "Send", *LABELS.values()]
+    assert reached[1:] == ["continue", "New chat", "Send", *LABELS.values()]
 
 
 @pytest.mark.parametrize("width", [360, 1400])

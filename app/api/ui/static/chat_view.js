@@ -1,10 +1,11 @@
 /** The view Chat: sends prompts, shows their answers, and the details of one chat. */
 import { Conversation } from "./conversation.js";
-import { element } from "./dom.js";
+import { button } from "./dom.js";
 import { dollars, milliseconds, outputRate, perSecond } from "./format.js";
 import { Measurement } from "./measurement.js";
 import { Panel } from "./panel.js";
-import { Failure, chat, injectFault, row } from "./service.js";
+import { forget, remember, remembered } from "./resume.js";
+import { Failure, chat, injectFault, readWhenStored, row } from "./service.js";
 
 const FAULTS = {
   unavailable: "503 twice",
@@ -13,6 +14,7 @@ const FAULTS = {
   silent: "Silence of 2.5 s",
 };
 const QUESTIONS = ["How do I find the trace?", "Where is the row of this chat?", "When is a request retried?", "What can I break?"];
+const CONTINUES = "The page does not read on. The answer is finished without it, and then is in the view Chats.";
 const NO_ROW = "The database has no row for this chat: it was refused, or its row is in the outbox.";
 
 export class ChatView {
@@ -29,6 +31,7 @@ export class ChatView {
     this.#panel = new Panel($("details"), service);
     $("model").replaceChildren(...service.models.map((name) => new Option(name, name, false, name === service.model)));
     if (service.simulated) this.#addSimulatorButtons();
+    $("continue-label").hidden = !service.can_continue;
     $("chat-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.send();
@@ -38,9 +41,31 @@ export class ChatView {
     $("new-chat").addEventListener("click", () => this.#clear());
   }
 
-  /** Sends the prompt, if there is one. */
+  /** Sends the prompt; without one, shows the answer of the chat that ran when the page was left. */
   send() {
-    this.#ask(this.#$("prompt").value.trim());
+    const question = this.#$("prompt").value.trim();
+    if (question) this.#ask(question);
+    else this.resume();
+  }
+
+  /** Shows the answer of the chat that ran when the page was left, once its row is stored. */
+  async resume() {
+    const left = remembered();
+    if (!left || this.#running || !this.#key.ready()) return;
+    const answer = this.#conversation.restore(left.messages);
+    const signal = this.#begin();
+    this.#panel.end("running", "neutral", "The page was left. Its answer is shown when the row is stored.");
+    const stored = await readWhenStored(left.id, this.#key.value, signal).catch((error) => error);
+    this.#end();
+    forget();
+    if (stored.row) {
+      answer.append({ text: stored.answer.content ?? "", reasoning: stored.answer.reasoning });
+      answer.end();
+      this.#panel.show(stored.row);
+    } else {
+      answer.end(endingOf(stored));
+      this.#panel.end("failed", "bad");
+    }
   }
 
   #addSimulatorButtons() {
@@ -73,30 +98,33 @@ export class ChatView {
     const messages = this.#conversation.messages;
     const answer = this.#conversation.ask(question);
     const measurement = new Measurement();
-    this.#running = new AbortController();
+    const signal = this.#begin();
     this.#$("prompt").value = "";
-    this.#setBusy(true);
     this.#panel.follow(measurement);
-    const failure = await this.#stream(answer, measurement, fault).catch((error) => error);
+    const failure = await this.#stream(answer, measurement, { fault, signal }).catch((error) => error);
     measurement.end();
-    this.#running = null;
-    this.#setBusy(false);
+    this.#end();
+    if (!failure?.disconnected) forget(); // a page that is being left is disconnected
     if (this.#conversation.messages !== messages) return; // a new chat was begun
     if (failure?.status === 401) {
       this.#refuse(question);
       return;
     }
-    answer.end(failure && endingOf(failure));
-    await this.#showRow(answer, measurement, failure);
+    const continues = failure?.name === "AbortError" && this.#$("continue").checked;
+    answer.end(failure && (continues ? CONTINUES : endingOf(failure)));
+    if (continues) this.#panel.end("left", "neutral", CONTINUES);
+    else await this.#showRow(answer, measurement, failure);
   }
 
-  async #stream(answer, measurement, fault) {
-    const [key, signal] = [this.#key.value, this.#running.signal];
+  async #stream(answer, measurement, { fault, signal }) {
+    const key = this.#key.value;
+    const continues = this.#$("continue").checked;
     if (fault) await injectFault(fault, key);
     const request = { model: this.#$("model").value, messages: this.#conversation.messages };
     try {
-      for await (const part of chat(request, { key, signal })) {
+      for await (const part of chat(request, { key, signal, continues })) {
         measurement.id ??= part.id;
+        if (part.id && continues) remember({ id: part.id, messages: request.messages });
         if (part.done) measurement.receipt();
         else measurement.event(Boolean(part.text || part.reasoning));
         if (part.text || part.reasoning) answer.append(part);
@@ -134,18 +162,23 @@ export class ChatView {
     if (!this.#running) this.#panel.end(measurement.id ? "no row" : "not sent", "bad", measurement.id ? NO_ROW : "");
   }
 
+  #begin() {
+    this.#running = new AbortController();
+    this.#setBusy(true);
+    return this.#running.signal;
+  }
+
+  #end() {
+    this.#running = null;
+    this.#setBusy(false);
+  }
+
   #setBusy(busy) {
     this.#$("log").ariaBusy = String(busy);
-    this.#$("send").disabled = busy;
+    this.#$("send").hidden = busy;
     this.#$("stop").hidden = !busy;
     for (const each of this.#$("chat").querySelectorAll("#faults button, #questions button")) each.disabled = busy;
   }
-}
-
-function button(text, onClick) {
-  const made = element("button", { type: "button" }, text);
-  made.addEventListener("click", onClick);
-  return made;
 }
 
 function endingOf(error) {

@@ -1,5 +1,5 @@
 /** The messages of a conversation, on the page and for the next request. The service stores no conversations. */
-import { element } from "./dom.js";
+import { button, element } from "./dom.js";
 
 export class Conversation {
   messages = [];
@@ -26,6 +26,16 @@ export class Conversation {
     this.#log.append(asked, answer);
     this.#scrollToEnd();
     return new Answer(answer, this.messages, () => this.#scrollToEnd());
+  }
+
+  /** Shows the messages of a request again, and returns the empty answer to the last one. */
+  restore(messages) {
+    this.clear();
+    for (const { role, content } of messages.slice(0, -1)) {
+      this.messages.push({ role, content });
+      this.#log.append(messageElement(role, role === "user" ? "You" : "Groq", content));
+    }
+    return this.ask(messages.at(-1).content);
   }
 
   /** Removes the last question and its answer. */
@@ -75,9 +85,7 @@ class Answer {
 
   /** Adds a button below the answer. */
   addButton(text, onClick) {
-    const button = element("button", { type: "button", className: "numbers" }, text);
-    button.addEventListener("click", onClick);
-    this.#element.append(button);
+    this.#element.append(button(text, onClick, { className: "numbers" }));
     this.#scrollToEnd();
   }
 }

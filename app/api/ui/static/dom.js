@@ -9,6 +9,13 @@ export function element(tag, { data = {}, ...properties } = {}, ...children) {
   return made;
 }
 
+/** A button that calls `onClick`. */
+export function button(text, onClick, properties = {}) {
+  const made = element("button", { type: "button", ...properties }, text);
+  made.addEventListener("click", onClick);
+  return made;
+}
+
 /** An SVG element with these attributes. */
 export function shape(tag, attributes = {}, ...children) {
   const made = document.createElementNS(SVG, tag);

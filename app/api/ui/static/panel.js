@@ -51,7 +51,7 @@ export class Panel {
   /** Shows a chat that has ended. `row` is null if it has none: it was refused, or its row is in the outbox. */
   show(row, measurement = null) {
     this.#measurement = measurement;
-    this.#$("rate").hidden = !measurement;
+    this.#$("rate-figure").hidden = !measurement;
     if (measurement) this.#showMeasurement();
     this.#forget();
     if (row) this.#showRow(row, measurement);

@@ -1,14 +1,17 @@
 /** The requests that the page sends to its service. */
 import { EventParser } from "./sse.js";
 
-/** An error whose message is shown to the user. `id` is the chat's id, if the service sent one. */
+/** An error whose message is shown to the user. `id` is the chat's id, if the service sent one; `disconnected`: no end came. */
 export class Failure extends Error {
-  constructor(message, { id = null, status = null } = {}) {
+  constructor(message, { id = null, status = null, disconnected = false } = {}) {
     super(message);
-    this.id = id;
-    this.status = status;
+    Object.assign(this, { id, status, disconnected });
   }
 }
+
+const STORED = "/v1/chat/completions";
+const PAGE_SIZE = 100;
+const RUNNING_POLL_MS = 500;
 
 async function send(path, options) {
   try {
@@ -37,13 +40,63 @@ export const injectFault = (fault, key) => call(`/page/faults/${fault}`, { metho
 /** The row of a chat without its content; null if there is none. */
 export const row = async (id, key) => (await call(`/page/chats/${id}`, { headers: headers(key) })).json();
 
+/** A page of stored chats, newest first: {rows, hasMore}. Filters that are empty do not apply. */
+export async function listChats({ outcome, model, error, endUser, after }, key) {
+  const page = await list({ outcome, model, error_code: error, end_user: endUser, after }, key);
+  return { rows: page.data.map(rowOf), hasMore: page.has_more };
+}
+
+/** The running chats of the worker that answers, newest first, with the names of a row; and which worker it is. */
+export async function listRunning(key) {
+  const page = await list({ state: "running" }, key);
+  const rows = page.data.map(rowOf).map((row) => ({ ...row, outcome: "running", duration_ms: row.age_ms, completion_tokens: row.tokens }));
+  return { rows, worker: page.x_chat.worker, workers: page.x_chat.workers };
+}
+
+async function list(filters, key) {
+  const given = Object.entries({ limit: PAGE_SIZE, order: "desc", ...filters }).filter(([, value]) => value);
+  return (await call(`${STORED}?${new URLSearchParams(given)}`, { headers: headers(key) })).json();
+}
+
+/** A stored chat: {row, messages}; each message has a role and a text. Throws a Failure with status 409 if it runs. */
+export async function readChat(id, key) {
+  const paths = [`${STORED}/${id}`, `${STORED}/${id}/messages?limit=${PAGE_SIZE}`];
+  const [stored, asked] = await Promise.all(paths.map(async (path) => (await call(path, { headers: headers(key) })).json()));
+  const messages = [...asked.data, stored.choices[0].message].map((message) => ({ role: message.role, text: textOf(message) }));
+  return { row: rowOf(stored), answer: stored.choices[0].message, messages: stored.x_chat.content_stored ? messages : [] };
+}
+
+/** The same, once the chat has ended and its row is stored. */
+export async function readWhenStored(id, key, signal) {
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      return await readChat(id, key);
+    } catch (error) {
+      if (error.status !== 409) throw error;
+    }
+    await new Promise((resume) => setTimeout(resume, RUNNING_POLL_MS));
+  }
+}
+
+const rowOf = ({ x_chat: row }) => ({ ...row, created_ms: Date.parse(row.created_at) });
+
+/** Parts that are not a text, such as tool calls, are shown as JSON. */
+function textOf({ content, content_parts: parts, reasoning, refusal, tool_calls: calls }) {
+  const others = [parts, calls].filter(Boolean).map((each) => JSON.stringify(each, null, 2));
+  return [reasoning && `(${reasoning})`, content, refusal, ...others].filter(Boolean).join("\n\n");
+}
+
 /**
- * Sends a chat. Yields {id} when its answer begins, {text, reasoning} for each event, and {done: true} for the receipt.
+ * Sends a chat; one that `continues` is finished without the page. Yields {id} when its answer begins, {text, reasoning} for each event, and {done: true} for the receipt.
  * Throws a Failure for an error of the service, and for an answer that ends without a receipt.
  */
-export async function* chat(request, { key, signal }) {
+export async function* chat(request, { key, signal, continues }) {
   const response = await send("/api/v1/chat/stream", {
-    method: "POST", headers: headers(key), body: JSON.stringify(request), signal,
+    method: "POST",
+    headers: { ...headers(key), "x-continue-on-disconnect": String(continues) },
+    body: JSON.stringify(request),
+    signal,
   });
   const id = response.headers.get("x-request-id");
   if (!response.ok) throw new Failure(await errorMessage(response), { id, status: response.status });
@@ -69,7 +122,7 @@ async function* events(body, id) {
       chunk = await chunks.read();
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new Failure("The connection to the service broke.", { id });
+      throw new Failure("The connection to the service broke.", { id, disconnected: true });
     }
     if (chunk.done) return;
     yield* parser.read(chunk.value);
