@@ -13,6 +13,9 @@ The path of one chat:
 The provider's bytes are relayed in blocks, unchanged, and parsed once. The last event, `data: [DONE]`, is sent when the
 row is durable. Without `stream` the provider's JSON is returned unchanged (api/openai_compat.py).
 
+The provider is Groq, or a service with its API. Names with `upstream` are those of the requests to it and of its
+answers; names with `groq` are those of its client, its settings and its signals.
+
 Packages, from the outermost layer to the innermost; each imports only those below it:
 
     __main__.py, commands/   `python -m app`: the service, and commands beside it

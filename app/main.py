@@ -9,7 +9,7 @@ from app import TITLE, __version__
 from app.api import cors, errors, health, openai_compat, openapi, stored_chats, swagger
 from app.api.auth import ApiKeys
 from app.api.bodies import BodyReader
-from app.api.middleware import BodyLimit, LenientRouting, RequestId
+from app.api.middleware import BodyLimit, LenientRouting, RequestLifecycle
 from app.api.state import AppState
 from app.api.ui import routes as ui
 from app.api.v1.endpoints import chat
@@ -68,7 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 drain=drain,
             )
             telemetry.metrics.register_gauges(
-                active_streams=lambda: chats.active,
+                active_streams=lambda: chats.admission.active,
                 body_bytes=lambda: bodies.budget.used,
                 draining=lambda: drain.started,
                 pool=pool_gauges(engine),
@@ -119,7 +119,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ui.install(app, settings)
     app.add_middleware(LenientRouting)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
-    app.add_middleware(RequestId)
+    app.add_middleware(RequestLifecycle)
     cors.install(app, settings)
     telemetry.instrument(app)
     return app

@@ -26,7 +26,7 @@ _WORDS = ("sky", "blue", "light", "air", "short", "long", "wave", "eye", "reache
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtests.seed", description="Fills chat_logs with made-up chats.")
-    parser.add_argument("--rows", type=int, default=100_000, help="how many (default: %(default)s)")
+    parser.add_argument("--rows", type=int, default=100_000, help="number of rows (default: %(default)s)")
     rows: int = parser.parse_args().rows
     settings = Settings()
     if settings.app_env == "production":

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from app.core.config import Settings
 from app.services.chat.block import DONE
-from app.services.chat.ports import Caller
+from app.services.chat.ports import RequestContext
 from app.services.chat_service import ChatService
 from tests.support.bodies import parsed
 from tests.support.service import HELLO, SimulatedGroq
@@ -24,7 +24,7 @@ async def test_shutdown_waits_for_running_streams(
     app = create_app(database.model_copy(update={"groq_simulator_url": groq.url, "metrics_port": 0}))
 
     async def chat(chats: ChatService) -> list[bytes]:
-        return [block async for block in chats.answer(parsed(HELLO), Caller(uuid4()))]
+        return [block async for block in chats.answer(parsed(HELLO), RequestContext(uuid4()))]
 
     async with app.router.lifespan_context(app) as state:
         assert state

@@ -10,12 +10,13 @@ from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
 from app.api.state import RequestState
+from app.core.config import Settings
 from app.core.errors import QuotaExceeded, Unauthorized
 from app.schemas.chat import ChatRequest
 
 
 class ApiKeys:
-    """Authenticates callers by `API_KEYS`, of which it has only the SHA-256. Without keys, all may call."""
+    """Authenticates clients by `API_KEYS`, of which it has only the SHA-256. Without keys every request is allowed."""
 
     def __init__(self, digests: dict[str, str]) -> None:
         self._names = {bytes.fromhex(digest): name for name, digest in digests.items()}
@@ -38,15 +39,15 @@ class ApiKeys:
 
 
 def authenticate(request: Request) -> str | None:
-    """Returns the name of the caller's key. Raises Unauthorized. Does not count against the key's quota."""
+    """Returns the name of the client's key. Raises Unauthorized. Does not count against the client's quota."""
     state: RequestState = request.scope["state"]
     return state["authenticator"].authenticate(request.headers.get("authorization"))
 
 
 class GuardedRoute(APIRoute):
-    """A chat endpoint: its caller needs a key, quota, and a free slot. Its `body` is a ChatRequest.
+    """The route of a chat endpoint: its client needs a key and quota. The endpoint's `body` is a ChatRequest.
 
-    Raises Unauthorized, QuotaExceeded, QuotaUnavailable, Overloaded, RowsUnavailable or ServerStopping, and what
+    Raises Unauthorized, QuotaExceeded, QuotaUnavailable, Overloaded, RowsUnavailable or ServerDraining, and what
     reading a body raises.
     """
 
@@ -57,8 +58,7 @@ class GuardedRoute(APIRoute):
             await super().handle(scope, receive, send)
         finally:
             state["quota"].leave(state["request_id"])
-            if (lease := state["lease"]) is not None:
-                lease.release()
+            state["body_memory"].release()
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -67,17 +67,25 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             state: RequestState = request.scope["state"]
             state["client"] = authenticate(request)
-            state["chats"].check_admission()
+            state["chats"].admission.check()
             try:
                 state["response_headers"] = await state["quota"].enter(state["client"], state["request_id"])
             except QuotaExceeded as refusal:
                 state["response_headers"] = refusal.rate_limits
                 raise
-            state["lease"] = lease = state["bodies"].lease(state["client"], request.scope)
-            data, parsed = await state["bodies"].read(request, kind, lease)
+            state["body_memory"] = memory = state["bodies"].memory_for(state["client"], request.scope)
+            data, parsed = await state["bodies"].read(request, kind, memory)
+            state["response_headers"] = {**state["response_headers"], **_mapped_model(parsed, state["settings"])}
             return await handle(_ParsedRequest(request.scope, data, parsed))
 
         return guarded
+
+
+def _mapped_model(request: ChatRequest, settings: Settings) -> dict[str, str]:
+    """The header that names the model if the request names it by an alias."""
+    name = request.model or settings.default_model
+    model = settings.model_id(name)
+    return {} if model == name else {"x-model-mapped-to": model}
 
 
 class _ParsedRequest(Request):

@@ -8,7 +8,7 @@ from typing import TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Scope
 
-from app.api.body_budget import BodyBudget, BodyLease
+from app.api.body_budget import BodyBudget, BodyMemory
 from app.core.config import Settings
 from app.core.errors import InvalidRequest
 from app.schemas.chat import ChatRequest
@@ -28,6 +28,7 @@ class BodyReader:
         self.budget = BodyBudget(settings.max_body_bytes_in_flight)
         self._max_bytes = settings.max_body_bytes
         self._max_values = settings.max_body_values
+        self._max_messages = settings.max_messages
         self._parser = ThreadPoolExecutor(1, "body parser")
         self._scan_lock = asyncio.Lock()
 
@@ -35,32 +36,36 @@ class BodyReader:
         """Stops the thread; queued bodies are dropped."""
         self._parser.shutdown(wait=False, cancel_futures=True)
 
-    def lease(self, client: str | None, scope: Scope) -> BodyLease:
-        """Returns an empty lease for a caller, who is identified by key, or by address without keys."""
-        return self.budget.lease(f"key {client}" if client else f"address {_network(scope)}")
+    def memory_for(self, client: str | None, scope: Scope) -> BodyMemory:
+        """Returns no memory yet, to be counted for a client: by its key, or by its address without keys."""
+        return self.budget.memory_for(f"key {client}" if client else f"address {_network(scope)}")
 
-    async def read(self, request: Request, kind: type[_Kind], lease: BodyLease) -> tuple[bytes, _Kind]:
+    async def read(self, request: Request, kind: type[_Kind], memory: BodyMemory) -> tuple[bytes, _Kind]:
         """Returns the body and the parsed request. The middleware limits size and time.
 
         Raises InvalidRequest, BodyTooLarge, BodyBytesExceeded or Overloaded.
         """
         if not _is_json(request.headers.get("content-type", "")):
             raise InvalidRequest("send a JSON object, with the header 'content-type: application/json'")
-        data, scan = await self._collect(request, lease)
+        data, scan = await self._collect(request, memory)
         if len(data) <= _THREAD_FROM_BYTES:
-            return data, kind.parse(data, scan)
-        loop = asyncio.get_running_loop()
-        return data, await loop.run_in_executor(self._parser, kind.parse, data, scan)
+            parsed = kind.parse(data, scan)
+        else:
+            parsed = await asyncio.get_running_loop().run_in_executor(self._parser, kind.parse, data, scan)
+        if (count := len(parsed.messages)) > (limit := self._max_messages):
+            message = f"messages: {count} are more than {limit}; leave the oldest ones out"
+            raise InvalidRequest(message, param="messages")
+        return data, parsed
 
-    async def _collect(self, request: Request, lease: BodyLease) -> tuple[bytes, JsonScan]:
+    async def _collect(self, request: Request, memory: BodyMemory) -> tuple[bytes, JsonScan]:
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length) <= self._max_bytes:
-            lease.grow(int(length))  # refuses now, rather than in the middle of the upload
+            memory.grow(int(length))  # refuses now, rather than in the middle of the upload
         pieces, size, scan = [], 0, JsonScan(self._max_values)
         try:
             async for piece in request.stream():
                 size += len(piece)
-                lease.grow(size)
+                memory.grow(size)
                 await self._feed(scan, piece)
                 pieces.append(piece)
         except ClientDisconnect as exc:
@@ -83,7 +88,7 @@ def _is_json(content_type: str) -> bool:
 
 
 def _network(scope: Scope) -> str:
-    """The caller's address, or its IPv6 network. All callers behind a proxy that is not trusted are one."""
+    """The client's address, or its IPv6 network. All clients behind a proxy that is not trusted are one."""
     host = (scope.get("client") or ("unknown",))[0]
     try:
         address = ip_address(host)

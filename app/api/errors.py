@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from app.api.state import RequestState
-from app.core.errors import BodyTooLarge, BodyTooSlow, InvalidRequest, ServerStopping, ServiceError, Unauthorized
+from app.core.errors import InvalidRequest, ServiceError, Unauthorized
 from app.core.outcomes import REFUSALS
 from app.schemas.problems import invalid
 
@@ -56,38 +56,30 @@ def render(error: ServiceError) -> Response:
 
 async def _service_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, ServiceError)  # noqa: S101 - the type of this handler # nosec B101
-    return _answer(request, exc)
+    return _respond(request, exc)
 
 
 async def _validation_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)  # noqa: S101 # nosec B101
-    return _answer(request, invalid([problem | {"loc": problem["loc"][1:]} for problem in exc.errors()]))
+    return _respond(request, invalid([problem | {"loc": problem["loc"][1:]} for problem in exc.errors()]))
 
 
 async def _http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)  # noqa: S101 # nosec B101
-    if exc.status_code == BodyTooLarge.status:
-        return _answer(request, BodyTooLarge(f"{exc.detail}; send less"))
-    if exc.status_code == BodyTooSlow.status:
-        return _answer(request, BodyTooSlow("the request took too long to arrive; send it without pauses"))
-    if exc.status_code == ServerStopping.status:
-        return _answer(request, ServerStopping("this server is stopping; try again", retry_after=1))
     message = f"{request.method} {request.url.path}: {exc.detail}"
-    if exc.status_code == 400:  # FastAPI could not parse the body, and gives no reason
-        message = "there was an error parsing the body; send JSON in UTF-8, not too deep, its numbers not too long"
     if exc.status_code == 404:
         hint = "GET /docs lists the endpoints" if request.app.state.settings.shows_docs else "see its documentation"
         message = f"there is no {request.method} {request.url.path}; {hint}"
     error = InvalidRequest(message)
     error.status = exc.status_code
-    response = _answer(request, error)
+    response = _respond(request, error)
     response.headers.update(exc.headers or {})
     if response.headers.get("allow") == "GET":
         response.headers["allow"] = "GET, HEAD"  # served by LenientRouting
     return response
 
 
-def _answer(request: Request, error: ServiceError) -> Response:
+def _respond(request: Request, error: ServiceError) -> Response:
     if error.outcome in REFUSALS:
         report_refusal(request.scope, error)
     return render(error)
@@ -100,7 +92,7 @@ def report_refusal(scope: Scope, error: ServiceError) -> None:
         return
     state: RequestState = scope["state"]
     if CHAT_TAG in route.tags:
-        has_key = "client" in state  # GuardedRoute has authenticated the caller
+        has_key = "client" in state  # GuardedRoute has authenticated the client
         state["telemetry"].chat_refused(error, request_id=state["request_id"], route=route.path, has_key=has_key)
     elif isinstance(error, Unauthorized):
         state["telemetry"].key_refused(error, request_id=state["request_id"], route=route.path)

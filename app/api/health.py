@@ -1,9 +1,9 @@
 """Liveness and readiness."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from app.api.state import App
+from app.api.state import AppState
 
 router = APIRouter(tags=["health"])
 
@@ -15,15 +15,16 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"description": "Rows cannot be stored, or the server is stopping."}})
-async def readyz(app: App) -> JSONResponse:
+async def readyz(request: Request) -> JSONResponse:
     """Readiness: rows can be stored, in the database or, while it is unavailable, on this machine's disk.
 
     A database that was never migrated is a mistake of the deployment, and no outage that will pass.
     """
-    if app["drain"].started:
+    state: AppState = request.scope["state"]
+    if state["drain"].started:
         return JSONResponse({"status": "draining"}, 503)
-    store, settings = app["store"], app["settings"]
-    database = "up" if store.database_healthy and await app["database_ping"].ok() else "down"
+    store, settings = state["store"], state["settings"]
+    database = "up" if store.database_healthy and await state["database_ping"].ok() else "down"
     if not store.database_migrated:
         database = "not_migrated"
     ready = store.database_migrated and store.free_bytes >= settings.row_bytes(settings.max_body_bytes)

@@ -1,29 +1,29 @@
-"""Middleware in plain ASGI, which does not buffer streams: request ids, unhandled exceptions, limits on bodies."""
+"""Middleware in plain ASGI, which does not buffer streams: the state of a request, routing, limits on bodies."""
 
 import time
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
 from app.api.errors import render, report_refusal
 from app.api.swagger import SECURITY_HEADERS
-from app.core.errors import BodyTooLarge, BodyTooSlow, InternalError, ServerStopping
+from app.core.errors import BodyTooLarge, BodyTooSlow, InternalError, ServerDraining, ServiceError
 from app.observability.spans import traceresponse
 from app.services.chat.drain import Drain
+from app.services.chat.ports import UNCOUNTED
 
 _MAX_CLIENT_REQUEST_ID = 200
 
 log = structlog.get_logger(__name__)
 
 
-class RequestId:
-    """Gives each request a UUIDv7: the response's `x-request-id`, and the id of the chat's row.
+class RequestLifecycle:
+    """Creates the state of a request, adds the headers that every response has, and renders unhandled exceptions.
 
-    Adds the response headers of the request: `x-request-id`, `traceresponse`, rate limits. Renders exceptions that no
-    handler caught, so that their responses have these headers too. The caller's own `x-request-id` is stored beside it.
+    The request's id is a UUIDv7: the response's `x-request-id`, and the id of the chat's row, which also has the
+    `x-request-id` that the client sent.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -43,7 +43,7 @@ class RequestId:
                 "response_headers": {},
                 "arrived": time.monotonic(),
                 "body_bytes": 0,
-                "lease": None,
+                "body_memory": UNCOUNTED,
             }
         )
         started = False
@@ -69,7 +69,7 @@ class RequestId:
                 # The server closes the connection. The exception is replaced, because the server's log line and the
                 # span of the request would show its message, which may quote a prompt.
                 raise InternalError("the response broke off") from None
-            error = InternalError("the service failed; its operator finds the cause in the log")
+            error = InternalError()
             report_refusal(scope, error)
             response = render(error)
             await response(scope, receive, send_with_id)
@@ -122,7 +122,7 @@ class BodyLimit:
             try:
                 message = await drain.wait(receive(), timeout_s=deadline - time.monotonic())
             except TimeoutError as exc:
-                raise HTTPException(ServerStopping.status if drain.expired else BodyTooSlow.status) from exc
+                raise self._too_slow(drain) from exc
             received += len(message.get("body", b""))
             if received > self._max_bytes:
                 raise self._too_large()
@@ -133,6 +133,10 @@ class BodyLimit:
 
         await self._app(scope, receive_within_limit, send)
 
-    def _too_large(self) -> HTTPException:
-        # FastAPI lets only HTTPException through its parsing of a body.
-        return HTTPException(BodyTooLarge.status, detail=f"the body is larger than {self._max_bytes} bytes")
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"the body is larger than {self._max_bytes} bytes; send less")
+
+    def _too_slow(self, drain: Drain) -> ServiceError:
+        if drain.expired:
+            return ServerDraining()
+        return BodyTooSlow("the request took too long to arrive; send it without pauses")

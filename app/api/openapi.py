@@ -55,7 +55,7 @@ _FAILURES: dict[int | str, str] = {
     431: "The headers are too large, or too many.",
     500: "The chat ran, and its row could not be stored; or a bug.",
     502: "Groq failed.",
-    503: "All streams are in use, rows cannot be stored or read, or Groq is over capacity.",
+    503: "The worker runs as many chats as it may, rows cannot be stored or read, or Groq is over capacity.",
     504: "Groq did not answer in time.",
     "4XX": "Groq refused the request; its error is passed on.",
 }

@@ -1,20 +1,19 @@
-"""The typed state that endpoints receive: of the process, and of the request."""
+"""The typed state of the process and of a request; `request.scope["state"]` has both."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Protocol, TypedDict
+from typing import Any, Protocol, TypedDict
 from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Request
 
 from app.api.bodies import BodyReader
-from app.api.body_budget import BodyLease
 from app.core.config import Settings
 from app.core.errors import InvalidRequest, ServiceError
 from app.core.models import Model
 from app.core.ping import CachedPing
 from app.schemas.chat import ChatRequest
 from app.services.chat.drain import Drain
-from app.services.chat.ports import NO_LEASE, Caller, Connection
+from app.services.chat.ports import BodyMemory, Connection, RequestContext
 from app.services.chat_service import ChatService
 from app.services.stored_chats import StoredChats
 
@@ -22,7 +21,7 @@ from app.services.stored_chats import StoredChats
 class ChatReader(Protocol):
     """Reads stored chats. Raises the driver's exceptions if the database does not answer."""
 
-    async def facts(self, chat_id: UUID) -> Mapping[str, Any] | None:
+    async def metadata(self, chat_id: UUID) -> Mapping[str, Any] | None:
         """The columns of a chat that hold no content; None if there is no such row."""
         ...
 
@@ -52,7 +51,7 @@ class RecordStoreStatus(Protocol):
 
 
 class Catalogue(Protocol):
-    """The models that callers may use.
+    """The models that clients may use.
 
     Telemetry also uses `knows(model_id)` and `missing` of the provider's catalogue (main.py).
     """
@@ -67,10 +66,10 @@ class Catalogue(Protocol):
 
 
 class Authenticator(Protocol):
-    """Knows the callers."""
+    """Knows the clients and their keys."""
 
     def authenticate(self, authorization: str | None) -> str | None:
-        """The caller's name by its `Authorization` header; None if callers need none. Raises Unauthorized."""
+        """The client's name by its `Authorization` header; None if clients need no key. Raises Unauthorized."""
         ...
 
 
@@ -87,9 +86,9 @@ class RefusalEvents(Protocol):
 
 
 class Quota(Protocol):
-    """Limits requests by client. `client_id` is the name of the key."""
+    """Limits requests by client, which is the name of the key."""
 
-    async def enter(self, client_id: str | None, request_id: UUID) -> Mapping[str, str]:
+    async def enter(self, client: str | None, request_id: UUID) -> Mapping[str, str]:
         """Count a request and return its rate-limit headers. `leave` has to follow in every case.
 
         Raises QuotaExceeded or QuotaUnavailable.
@@ -119,10 +118,11 @@ class AppState(TypedDict):
 
 
 class RequestState(AppState):
-    """The state of a request: the middleware adds it, and GuardedRoute sets `client`, `lease` and `response_headers`.
+    """The state of a request: RequestLifecycle creates it, GuardedRoute sets `client`, `body_memory` and headers.
 
-    `client` is the name of the caller's key. `lease` is the memory of the request's body.
+    `client` is the name of the API key, None without keys; it is missing until the client has authenticated itself.
     `response_headers` are set on every response: rate limits, and the model that an alias was mapped to.
+    `arrived` and `body_bytes` are set when the whole body was received (services/chat/ports.py describes both).
     """
 
     request_id: UUID
@@ -131,37 +131,26 @@ class RequestState(AppState):
     response_headers: Mapping[str, str]
     arrived: float
     body_bytes: int
-    lease: BodyLease | None
-
-
-async def _app_state(request: Request) -> AppState:  # async, or FastAPI would run it in a thread
-    state: AppState = request.scope["state"]
-    return state
-
-
-App = Annotated[AppState, Depends(_app_state)]
+    body_memory: BodyMemory
 
 
 CONTINUE_HEADER = "x-continue-on-disconnect"
 
 
-def caller_of(request: Request, body: ChatRequest) -> Caller:
-    """The sender of a request for a chat. Adds `x-model-mapped-to` to the response if the model is an alias.
+def request_context(request: Request, body: ChatRequest) -> RequestContext:
+    """What the chat service needs to know of the request beside its body.
 
     Raises InvalidRequest if the chat cannot continue without its client, as the request demands.
     """
     state: RequestState = request.scope["state"]
-    name = body.model or state["settings"].default_model
-    if (model := state["settings"].model_id(name)) != name:
-        state["response_headers"] = {**state["response_headers"], "x-model-mapped-to": model}
-    return Caller(
+    return RequestContext(
         state["request_id"],
         client_request_id=state["client_request_id"],
         client=state["client"],
         route=request.scope["route"].path,
         arrived=state["arrived"],
         body_bytes=state["body_bytes"],
-        lease=state["lease"] or NO_LEASE,
+        body_memory=state["body_memory"],
         connection=Connection(chat_continues=_continues(request, body, state["settings"])),
     )
 

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime
 
 from app.api.auth import authenticate
 from app.api.openapi import COMPLETION, COMPLETIONS, failures
-from app.api.state import App, AppState
+from app.api.state import AppState
 from app.core.chat_query import ChatQuery
 from app.core.errors import InvalidRequest
 from app.core.outcomes import Outcome
@@ -25,7 +25,7 @@ _STATE = "`running` lists those of the worker that answers, with `limit` and `or
 
 
 async def _client(request: Request) -> str | None:
-    """The name of the caller's key: callers see their own chats."""
+    """The name of the client's key: clients see their own chats."""
     return authenticate(request)
 
 
@@ -34,7 +34,6 @@ Client = Annotated[str | None, Depends(_client)]
 
 @router.get("", responses={200: {"content": COMPLETIONS}, **failures(400, 401, 503)}, response_class=Response)
 async def list_completions(
-    app: App,
     client: Client,
     request: Request,
     *,
@@ -49,7 +48,8 @@ async def list_completions(
     created_before: Annotated[AwareDatetime | None, Query(description="exclusive")] = None,
     state: Annotated[Literal["stored", "running"], Query(description=_STATE)] = "stored",
 ) -> Response:
-    """Lists the caller's chats: those of its key, or those without a key."""
+    """Lists the client's chats: those of its key, or those without a key."""
+    app: AppState = request.scope["state"]
     if state == "running":
         return _json(_running(app, client, newest_first=order == "desc", limit=limit))
     if any(name.startswith("metadata") for name in request.query_params):
@@ -78,9 +78,10 @@ async def list_completions(
     responses={200: {"content": COMPLETION}, **failures(401, 404, 409, 503)},
     response_class=Response,
 )
-async def retrieve_completion(completion_id: str, app: App, client: Client) -> Response:
-    """Returns one of the caller's stored chats, by its `x-request-id` or by the id of its answer."""
-    return _json(completion_object(await app["stored_chats"].find(completion_id, client=client)))
+async def retrieve_completion(completion_id: str, client: Client, request: Request) -> Response:
+    """Returns one of the client's stored chats, by its `x-request-id` or by the id of its answer."""
+    state: AppState = request.scope["state"]
+    return _json(completion_object(await state["stored_chats"].find(completion_id, client=client)))
 
 
 @router.get(
@@ -90,15 +91,16 @@ async def retrieve_completion(completion_id: str, app: App, client: Client) -> R
 )
 async def list_messages(
     completion_id: str,
-    app: App,
     client: Client,
+    request: Request,
     *,
     limit: _Limit = 20,
     after: str | None = None,
     order: _Order = "asc",
 ) -> Response:
     """Lists the messages of a stored chat's request; none if its content is not stored."""
-    row = await app["stored_chats"].find(completion_id, client=client, messages=True)
+    state: AppState = request.scope["state"]
+    row = await state["stored_chats"].find(completion_id, client=client, messages=True)
     messages = list(message_objects(row))
     return _json(_page(messages if order == "asc" else messages[::-1], after, limit))
 

@@ -20,7 +20,7 @@ from app.db.repositories.chat_log import ChatLogRepository
 
 _BATCH_ROWS = 2_000
 """Rows of one transaction, which takes some hundredths of a second: commits of the service wait no longer."""
-_LEASE_POLL_S = 0.2
+_LOCK_POLL_S = 0.2
 _END_USERS = """
 SELECT id, CASE WHEN json_valid(CAST(payload AS TEXT)) THEN json_extract(CAST(payload AS TEXT), '$.end_user') END
 FROM chat_logs WHERE id > ? ORDER BY id LIMIT 200
@@ -61,9 +61,9 @@ def _delete_of(settings: Settings, end_user: str) -> int:
         return from_database()
     file = OutboxFile(settings.outbox_dir, database=database_identity(settings))
     try:
-        while (lease := file.lease()) is None:
-            time.sleep(_LEASE_POLL_S)
-        with lease:
+        while (lock := file.replay_lock()) is None:
+            time.sleep(_LOCK_POLL_S)
+        with lock:
             return _erase_from_outbox(file, end_user) + from_database()
     finally:
         file.close()

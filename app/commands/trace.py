@@ -13,7 +13,7 @@ from app.observability.trace_file import TRACE_FILE, read_spans
 _Span = dict[str, Any]
 _BAR_WIDTH = 40
 _NAME_WIDTH = 34
-_FACTS = {
+_SHOWN = {
     "chat.outcome": "{}",
     "http.response.status_code": "{}",
     "error.type": "{}",
@@ -62,7 +62,7 @@ def _picture(spans: Sequence[_Span]) -> Iterable[str]:
         else:
             start, end = _time(item["start_time"]) - begin, _time(item["end_time"]) - begin
             label, length = item["name"], f"{(end - start) * 1000:.1f} ms"
-        yield f"{'  ' * depth + label:<{_NAME_WIDTH}} {_bar(start, end, whole)} {length:>11}  {_facts(item)}".rstrip()
+        yield f"{'  ' * depth + label:<{_NAME_WIDTH}} {_bar(start, end, whole)} {length:>11}  {_shown(item)}".rstrip()
 
 
 def _tree(spans: Sequence[_Span]) -> Iterable[tuple[int, _Span]]:
@@ -93,9 +93,9 @@ def _bar(start: float, end: float, whole: float) -> str:
     return f"│{' ' * first}{mark * min(length, _BAR_WIDTH - first)}".ljust(_BAR_WIDTH + 1) + "│"
 
 
-def _facts(span: _Span) -> str:
+def _shown(span: _Span) -> str:
     attributes = span["attributes"]
-    return " · ".join(form.format(attributes[name]) for name, form in _FACTS.items() if name in attributes)
+    return " · ".join(form.format(attributes[name]) for name, form in _SHOWN.items() if name in attributes)
 
 
 def _time(text: str) -> float:

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from app.core.errors import InternalError, ServiceError, UpstreamError
+from app.core.errors import InternalError, ServiceError
+from app.core.upstream_errors import UpstreamError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Attempt:
 
     @property
     def cause(self) -> str | None:
-        """Why the connection failed, one of `core.errors.CONNECTION_CAUSES`; None if it did not."""
+        """Why the connection failed, one of `core.upstream_errors.CONNECTION_CAUSES`; None if it did not."""
         return self.error.cause if isinstance(self.error, UpstreamError) else None
 
     @property

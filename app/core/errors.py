@@ -1,7 +1,7 @@
 """The errors of the service. Each has a code, an HTTP status, the outcome of its chat, and says if it is retryable.
 
     ServiceError
-    ├─ InvalidRequest              400   caused by the caller: the message names the field and the fix
+    ├─ InvalidRequest              400   caused by the client: the message names the field and the fix
     │  ├─ ModelNotFound            404
     │  ├─ ChatNotFound             404   no stored chat of the caller has this id
     │  ├─ ChatRunning              409   the chat is not stored yet
@@ -13,25 +13,16 @@
     ├─ QuotaExceeded               429   more requests than the key's quota
     │  ├─ TokenQuotaExceeded       429   more tokens
     │  ├─ StreamQuotaExceeded      429   more streams at the same time
-    │  └─ BodyBytesExceeded        429   more bytes of request bodies than the share of one caller
+    │  └─ BodyBytesExceeded        429   more bytes of request bodies than the share of one client
     ├─ QuotaUnavailable            503   quotas cannot be counted, and QUOTA_FAIL_OPEN is off
-    ├─ Overloaded                  503   all streams are in use
+    ├─ Overloaded                  503   the worker runs as many chats as it may
     ├─ RowsUnavailable             503   no space for the row of a new chat
-    ├─ ServerDraining              503   the server stopped before the chat had ended
-    │  └─ ServerStopping           503   the server is stopping and admits no chat
+    ├─ ServerDraining              503   the server is stopping and admits no chat
+    │  └─ DrainExpired             503   the time to finish was over before the chat had ended
     ├─ ClientStalled               499   the client accepted no data for CLIENT_WRITE_TIMEOUT_S
     ├─ PersistenceFailed           500   the chat ran, and its row could not be stored
     ├─ InternalError               500   a bug of the service
-    └─ UpstreamError               502   caused by the provider
-       ├─ UpstreamUnreachable      502   no connection, or it closed before an answer
-       ├─ UpstreamUnavailable      503   status 408, 409, 425, 498 or 5xx
-       ├─ UpstreamTimeout          504   one of the time limits was reached
-       ├─ UpstreamRateLimited      429   status 429
-       ├─ UpstreamRefusedOurKey    502   status 401 or 403: the service's key, not the caller's
-       ├─ UpstreamModelGone        502   the provider no longer serves a model of the settings
-       ├─ UpstreamRejected         4xx   the provider refused the request; its error is passed on
-       └─ UpstreamBroken           502   the answer broke off, stopped early or could not be read
-          └─ UpstreamBrokenEarly   502   the same before its first progress, so that it is retried
+    └─ UpstreamError               502   caused by the provider (upstream_errors.py)
 
 `api/errors.py` renders them as OpenAI's error object.
 """
@@ -177,13 +168,18 @@ class RowsUnavailable(ServiceError):
 
 
 class ServerDraining(ServiceError):
+    """Its code is that of DrainExpired too: the client does the same, it sends the request again."""
+
     status = 503
     code = "server_draining"
-    outcome = Outcome.DRAINING
-
-
-class ServerStopping(ServerDraining):
     outcome = Outcome.REJECTED_UNAVAILABLE
+
+    def __init__(self, message: str = "the server is stopping; send the request again") -> None:
+        super().__init__(message, retry_after=1)
+
+
+class DrainExpired(ServerDraining):
+    outcome = Outcome.DRAINING
 
 
 class ClientStalled(ServiceError):
@@ -198,73 +194,13 @@ class PersistenceFailed(ServiceError):
 
 
 class InternalError(ServiceError):
-    pass
+    """Its message hides the cause, which may quote a prompt."""
 
-
-CONNECTION_CAUSES = (
-    "dns_failure", "connect_refused", "connect_timeout", "tls_failure", "proxy_failure", "connection_reset",
-    "connection_closed", "protocol_error", "connection_failed",
-)  # fmt: skip
-"""Why the connection to the provider failed. For operators: it is in logs, spans and rows, and never sent to
-clients."""
-
-
-class UpstreamError(ServiceError):
-    """`cause` is one of `CONNECTION_CAUSES` where the connection failed."""
-
-    status = 502
-    code = "upstream_error"
-    type = "upstream_error"
-    outcome = Outcome.UPSTREAM_ERROR
-    cause: str | None = None
-
-
-class UpstreamUnreachable(UpstreamError):
-    code = "upstream_unreachable"
-    retryable = True
-
-
-class UpstreamUnavailable(UpstreamError):
-    status = 503
-    code = "upstream_unavailable"
-    retryable = True
-
-
-class UpstreamTimeout(UpstreamError):
-    status = 504
-    code = "upstream_timeout"
-    outcome = Outcome.UPSTREAM_TIMEOUT
-    retryable = True
-
-
-class UpstreamRateLimited(UpstreamError):
-    status = 429
-    code = "rate_limit_exceeded"
-    outcome = Outcome.UPSTREAM_RATE_LIMITED
-    retryable = True
-
-
-class UpstreamRefusedOurKey(UpstreamError):
-    code = "upstream_refused_key"
-
-
-class UpstreamModelGone(UpstreamError):
-    code = "upstream_model_gone"
-
-
-class UpstreamRejected(UpstreamError):
-    code = "upstream_rejected"
-    type = "invalid_request_error"
-    outcome = Outcome.UPSTREAM_REJECTED
-
-    def __init__(self, message: str, *, status: int, upstream_error_body: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message, upstream_error_body=upstream_error_body)
-        self.status = status
-
-
-class UpstreamBroken(UpstreamError):
-    code = "upstream_broken"
-
-
-class UpstreamBrokenEarly(UpstreamBroken):
-    retryable = True
+    def __init__(
+        self,
+        message: str = "the service failed; its operator finds the cause in the log under this request's id",
+        *,
+        cause: Exception | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.__cause__ = cause

@@ -43,7 +43,7 @@ class GroqSettings(BaseSettings):
     groq_catalogue_refresh_s: Seconds = 3600
     """How often the catalogue of models and prices is read from Groq."""
     allowed_models: Annotated[tuple[str, ...], *Names] = Field(default=(), validate_default=True)
-    """The models that callers may use, as ids or aliases. By default all that Groq serves."""
+    """The models that clients may use, as ids or aliases. By default all that Groq serves."""
     groq_max_event_bytes: Count = 2**20
     """1 MiB: a longer event ends the stream, so that memory is bounded."""
     model_prices: Annotated[dict[str, ModelPrice], *JsonObject] = Field(default={})
@@ -78,7 +78,7 @@ class GroqSettings(BaseSettings):
         return self.groq_model_aliases.get(name, name)
 
     def serves(self, name: str) -> bool:
-        """Whether callers may use this model, by its id or an alias."""
+        """Whether clients may use this model, by its id or an alias."""
         return not self.allowed_models or self.model_id(name) in self.allowed_models
 
     @property

@@ -1,4 +1,4 @@
-"""Settings of the HTTP interface: callers and quotas, request bodies, pages."""
+"""Settings of the HTTP interface: clients and quotas, request bodies, pages."""
 
 import re
 from hashlib import sha256
@@ -53,15 +53,15 @@ def _digest(name: str, secret: str) -> str:
 class HttpSettings(BaseSettings):
     """Part of the Settings in config.py."""
 
-    # ── Callers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── Clients ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     api_keys: Annotated[dict[str, str], NoDecode, BeforeValidator(_digests)] = Field(default={}, repr=False)
-    """Callers and their keys: `name:secret` or `name:sha256:hex`, separated by commas. Only the SHA-256 is held in
+    """Clients and their keys: `name:secret` or `name:sha256:hex`, separated by commas. Only the SHA-256 is held in
     memory."""
     forwarded_allow_ips: Addresses = ""
     """Proxies whose `X-Forwarded-For` and `-Proto` are trusted. From other addresses the headers are ignored."""
     quota_requests_per_minute: Count | None = None
-    """For each key. No default: what callers may cost is the operator's decision."""
+    """For each key. No default: what clients may cost is the operator's decision."""
     quota_tokens_per_minute: Count | None = None
     """For each key, prompt and answer together. Tokens are known when a chat has ended, so the last chats may exceed
     it."""
@@ -83,8 +83,8 @@ class HttpSettings(BaseSettings):
     """JSON values of any kind in one request: enough for 10,000 messages of several parts. The cost of a request
     depends more on its values than on its bytes: this many take 20 ms and 10 MB to validate."""
     max_body_bytes_in_flight: Count = Field(default=2**26, validate_default=True)
-    """64 MiB of each worker for all requests that are being received or answered; one caller may use half. That is 64
-    KiB for each of 512 streams after one caller has used its half. While its row is written, a request takes several
+    """64 MiB of each worker for all requests that are being received or answered; one client may use half. That is 64
+    KiB for each of 512 streams after one client has used its half. While its row is written, a request takes several
     times its size."""
     body_timeout_s: Seconds = 30
     """The longest time for receiving a request body."""
@@ -105,12 +105,12 @@ class HttpSettings(BaseSettings):
     @classmethod
     def _fits_the_largest_body(cls, limit: int, others: ValidationInfo) -> int:
         if limit < (least := 2 * others.data.get("max_body_bytes", 0)):
-            raise ValueError(f"use {least} or more: a body of MAX_BODY_BYTES has to fit into the half of one caller")
+            raise ValueError(f"use {least} or more: a body of MAX_BODY_BYTES has to fit into the half of one client")
         return limit
 
     @property
     def needs_key(self) -> bool:
-        """Whether callers must authenticate."""
+        """Whether clients must authenticate."""
         return bool(self.api_keys)
 
     @property

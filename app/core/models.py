@@ -22,10 +22,10 @@ class ModelPrice(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of a catalogue. `facts` are the fields of OpenAI's model object, and those that the provider adds."""
+    """One model of a catalogue. `fields` are those of OpenAI's model object, and those that the provider adds."""
 
     id: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
     price: ModelPrice | None = None
 
 

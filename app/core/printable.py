@@ -1,4 +1,4 @@
-"""Makes text from callers and providers safe to print.
+"""Makes text from clients and providers safe to print.
 
 On a terminal, control characters would move the cursor, paint over other lines, or show a text in another order.
 """

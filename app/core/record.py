@@ -32,14 +32,14 @@ class StoredIn(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """Facts for traces, metrics and logs that are not stored. Times are in milliseconds.
+    """What only traces, metrics and logs have. Times are in milliseconds.
 
     `streamed`: the client received the answer while it arrived, and not as one object at the end.
-    `overhead_ms` is the service's part of the time to first token: without the waits for the provider and for a slot.
-    `longest_silence_ms` is the longest wait for a chunk; `stalls` are waits of a second or more: start and length.
+    `overhead_ms` is the service's part of the time to first token, without the waits for provider and admission.
+    `longest_silence_ms` is the longest wait for a chunk; `stalls` are silences of a second or more: start and length.
     `backpressure_ms` is the time that the client took to accept blocks.
     `upstream_queue_ms`, `upstream_prompt_ms` and `upstream_completion_ms` are measured by the provider.
-    `unexpected_fields` are fields of the answer with an invalid type or range; their facts are unknown.
+    `unexpected_fields` are fields of the answer with an invalid type or range, which are left out.
     """
 
     streamed: bool = True
@@ -70,8 +70,8 @@ class ChatRecord:
     or `estimated` when the chat ended before the provider sent its usage (`services/chat/usage.py`); it and the tokens
     are None if the provider did no work. `attempt_log` has each request to the provider: `model`, `started_ms` and
     `ended_ms` since the request arrived, `result` (`ok` or the error's code), the HTTP `status`, if there was one, and
-    the `cause` if the connection failed (`core.errors.CONNECTION_CAUSES`). An attempt ends at its first progress or its
-    failure. `upstream_response_id` is the id that the answer itself has. `end_user` is the request's
+    the `cause` if the connection failed (`core.upstream_errors.CONNECTION_CAUSES`). An attempt ends at its first
+    progress or its failure. `upstream_response_id` is the id that the answer itself has. `end_user` is the request's
     `safety_identifier` or `user`. `client_left_at` is when the client disconnected or stalled. `messages` is the JSON
     text that the client sent, and so is each field of `params` that the service does not read. It is `NO_MESSAGES` if
     the content of the chat is not stored; the column is NULL then. The fields in `NO_COLUMNS` are not stored;
@@ -133,7 +133,7 @@ NO_COLUMNS = frozenset({"route", "traceparent", "details"})
 # Content is what people and models wrote: whatever is not listed here. A new column or parameter is content until it is
 # listed.
 
-FACTS = frozenset({
+METADATA = frozenset({
     "id", "created_at", "client", "client_request_id", "client_left_at", "trace_id", "requested_model", "model_name",
     "outcome", "error_code", "http_status", "finish_reason",
     "prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens", "usage_source", "cost_usd",
@@ -146,7 +146,7 @@ _PLAIN_PARAMS = frozenset({
     "temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "n", "presence_penalty",
     "frequency_penalty", "logprobs", "top_logprobs", "parallel_tool_calls", "include_reasoning", "stream", "store",
 })  # fmt: skip
-"""Parameters whose numbers and booleans are facts."""
+"""Parameters whose numbers and booleans are metadata."""
 _KNOWN_WORDS = {
     "service_tier": {"auto", "default", "flex", "on_demand", "performance", "priority"},
     "reasoning_effort": {"none", "minimal", "low", "medium", "high", "default"},
@@ -154,20 +154,20 @@ _KNOWN_WORDS = {
 }
 """Parameters with a closed set of values. Any other text may be content."""
 _STREAM_OPTIONS = ("include_usage", "include_obfuscation")
-_MAY_BE_FACTS = {*_PLAIN_PARAMS, *_KNOWN_WORDS, "stream_options"}
+_MAY_BE_METADATA = {*_PLAIN_PARAMS, *_KNOWN_WORDS, "stream_options"}
 
 
 def without_content(record: ChatRecord) -> ChatRecord:
-    """The record with NULL in every column that is not one of `FACTS`, and only plain facts in `params`."""
+    """The record with NULL in every column that is not one of `METADATA`, and only metadata in `params`."""
     columns = {field.name for field in fields(record)} - NO_COLUMNS - {"params"}
-    content: dict[str, Any] = dict.fromkeys(columns - FACTS) | {"messages": NO_MESSAGES}
-    params = {name: fact for name, value in record.params.items() if (fact := _fact(name, value)) is not None}
+    content: dict[str, Any] = dict.fromkeys(columns - METADATA) | {"messages": NO_MESSAGES}
+    params = {name: plain for name, value in record.params.items() if (plain := _metadata(name, value)) is not None}
     return replace(record, **content, params=params)
 
 
-def _fact(name: str, value: Any) -> Any:
-    """The value if it is a plain fact, otherwise None. A field that the service does not read is JSON text."""
-    if isinstance(value, Raw) and name in _MAY_BE_FACTS:
+def _metadata(name: str, value: Any) -> Any:
+    """The value if it is metadata, otherwise None. A field that the service does not read is JSON text."""
+    if isinstance(value, Raw) and name in _MAY_BE_METADATA:
         value = json.decode(value)
     if name in _PLAIN_PARAMS:
         return value if isinstance(value, bool | int | float) else None

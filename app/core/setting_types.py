@@ -81,7 +81,7 @@ def _addresses(proxies: str) -> str:
     except ValueError as exc:
         raise ValueError("use IP addresses or networks (10.1.0.0/16) of proxies, separated by commas") from exc
     if not all(network.prefixlen for network in networks):
-        raise ValueError("name your proxies; with all addresses (/0) any caller could forge its address")
+        raise ValueError("name your proxies; with all addresses (/0) any client could forge its address")
     return ",".join(map(str, networks))
 
 

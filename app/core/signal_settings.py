@@ -32,4 +32,4 @@ class SignalSettings(BaseSettings):
     """How long a process that ends waits for its last lines to be written. A reader that reads takes milliseconds; with
     TRACE_FLUSH_TIMEOUT_S it stays below the five seconds that a stop leaves for both."""
     log_refusals_per_s: Count = 10
-    """Lines of one kind that callers without a valid key can cause: enough to see what happens and from where."""
+    """Lines of one kind that clients without a valid key can cause: enough to see what happens and from where."""

@@ -10,7 +10,7 @@ import structlog
 from app.core.ping import cancel_until_done
 from app.core.record import ChatRecord
 from app.db.availability import Availability
-from app.db.errors import CommitError, CommitTimedOut, DatabaseUnavailable, RowsRefused
+from app.db.errors import CommitError, CommitTimedOut, DatabaseUnavailable, RowsRejected
 
 log = structlog.get_logger(__name__)
 
@@ -19,7 +19,7 @@ class RowInserter(Protocol):
     """Inserts rows into the database."""
 
     async def insert(self, records: Sequence[ChatRecord]) -> None:
-        """Commits all rows or none. Raises RowsRefused or DatabaseUnavailable."""
+        """Commits all rows or none. Raises RowsRejected or DatabaseUnavailable."""
         ...
 
     async def ping(self) -> None:
@@ -63,7 +63,7 @@ class Commits:
         self._database.start()
 
     async def commit(self, records: Sequence[ChatRecord], *, live: bool = True) -> None:
-        """Raises RowsRefused, or DatabaseUnavailable: the database may have stored the rows all the same.
+        """Raises RowsRejected, or DatabaseUnavailable: the database may have stored the rows all the same.
 
         Only commits of `live` rows change `healthy`: a row from the outbox may itself be the cause of its failure.
         """
@@ -83,7 +83,7 @@ class Commits:
                 self._database.on_success()
             return
         log.error("chat_log.commit_failed", rows=len(records), error=f"{type(error).__name__}: {error}")
-        if live and not isinstance(error, RowsRefused):
+        if live and not isinstance(error, RowsRejected):
             self._database.on_failure()
         raise error if isinstance(error, CommitError) else DatabaseUnavailable(str(error)) from error
 
@@ -116,7 +116,7 @@ def _failure(error: BaseException | None) -> str | None:
             return None
         case CommitTimedOut():
             return "timeout"
-        case RowsRefused():
+        case RowsRejected():
             return "refused"
         case _:
             return "unavailable"

@@ -16,7 +16,7 @@ class CommitError(Exception):
     """The rows are not in the database."""
 
 
-class RowsRefused(CommitError):
+class RowsRejected(CommitError):
     """The database refused the rows for their content: a retry cannot help."""
 
 
@@ -34,7 +34,7 @@ class CommitTimedOut(DatabaseUnavailable):
 
 def commit_error(exc: Exception) -> CommitError:
     """Translates an exception. Its message contains no text of the rows."""
-    kind = RowsRefused if _is_about_data(exc) else NotMigrated if _is_about_schema(exc) else DatabaseUnavailable
+    kind = RowsRejected if _is_about_data(exc) else NotMigrated if _is_about_schema(exc) else DatabaseUnavailable
     first_line = str(getattr(exc, "orig", None) or exc).partition("\n")[0]  # further lines quote the row
     return kind(_ARGUMENT.sub(r"\1", first_line))
 

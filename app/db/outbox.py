@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, Protocol, Self, TypeVar
 import structlog
 
 from app.core.record import ChatRecord
-from app.db.outbox_file import OutboxFile, Usage
+from app.db.outbox_file import OutboxFile, OutboxStatus
 from app.db.reservations import Reservations
 
 _Parameters = ParamSpec("_Parameters")
@@ -55,13 +55,13 @@ class Outbox:
         self._events = events
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox")
         self._overdue: Future[Any] | None = None
-        self.usage = Usage()
+        self.status = OutboxStatus()
         self.available = True
 
     async def __aenter__(self) -> Self:
         with suppress(OutboxUnavailable):
             await self.run(self.file.check)
-            await self.refresh_usage()
+            await self.refresh_status()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -72,7 +72,7 @@ class Outbox:
     @property
     def rows(self) -> int:
         """Rows of this machine that wait for the database."""
-        return self.usage.rows
+        return self.status.rows
 
     @property
     def used_bytes(self) -> int:
@@ -83,7 +83,7 @@ class Outbox:
         """The bytes of the limit that are neither used nor reserved; with `on_disk`, at most what the disk has."""
         free = self.max_bytes - self._reservations.used_bytes
         if on_disk:
-            free = min(free, self.usage.free_bytes) if self.available else 0
+            free = min(free, self.status.free_bytes) if self.available else 0
         return free - self._reservations.reserved_bytes
 
     def reserve(self, row_bytes: int) -> None:
@@ -99,7 +99,7 @@ class Outbox:
         finally:
             self._events.outbox_written(records, began_ns=began_ns, failed=failed)
         self.available = True
-        self.usage = self.usage._replace(rows=self.usage.rows + len(records))
+        self.status = self.status._replace(rows=self.status.rows + len(records))
 
     async def reject(self, record: ChatRecord | str, error: Exception) -> None:
         """Adds a row that the database refused, or marks one that waits, by its id. Raises OutboxUnavailable."""
@@ -110,11 +110,11 @@ class Outbox:
         log.error("chat_log.row_rejected", row=record if isinstance(record, str) else str(record.id), error=str(error))
         self._events.row_rejected()
 
-    async def refresh_usage(self) -> None:
+    async def refresh_status(self) -> None:
         """Updates what is known of the file; finds out whether a disk that refused takes rows again."""
         if not self.available:
             await self.run(self.file.check)
-        self.usage = await self.run(self.file.usage)
+        self.status = await self.run(self.file.status)
         self.available = True
 
     async def run(
@@ -147,9 +147,9 @@ def outbox_gauges(outbox: Outbox | None) -> dict[str, Callable[[], float]]:
         return {}
     return {
         "rows": lambda: outbox.rows,
-        "rejected_rows": lambda: outbox.usage.rejected_rows,
+        "rejected_rows": lambda: outbox.status.rejected_rows,
         "bytes": lambda: outbox.used_bytes,
         "limit_bytes": lambda: outbox.max_bytes,
-        "age_s": lambda: max(0.0, time.time() - outbox.usage.oldest) if outbox.usage.oldest else 0.0,
-        "damaged_files": lambda: outbox.usage.damaged_files,
+        "age_s": lambda: max(0.0, time.time() - outbox.status.oldest) if outbox.status.oldest else 0.0,
+        "damaged_files": lambda: outbox.status.damaged_files,
     }

@@ -1,59 +1,30 @@
-"""The outbox's SQLite file, one per machine: rows that wait for the database, and rows that it refused.
+"""The outbox of a machine: rows that wait for the database, or that it rejected. Every call blocks on the disk."""
 
-Every call blocks on the disk. All workers and commands take turns by the folder's lock, so that a damaged or drained
-file is replaced while no other process writes into it. The journal is a rollback journal, because WAL that is shared by
-processes can corrupt the file before SQLite 3.51.3.
-"""
-
-import errno
-import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple
 
 import msgspec
-import structlog
 
 from app.core.record import ChatRecord
-from app.db.outbox_folder import OutboxFolder
+from app.db.outbox_database import OutboxDatabase
 from app.db.reservations import Reservations
 
-_NAME, _JOURNAL = "outbox.db", "outbox.db-journal"
-_SCHEMA = """
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS chat_logs (
-    id TEXT PRIMARY KEY, database TEXT NOT NULL, created_at REAL NOT NULL, payload BLOB NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0, last_error TEXT, rejected_at REAL
-);
-CREATE INDEX IF NOT EXISTS waiting ON chat_logs (database, attempts, created_at) WHERE rejected_at IS NULL;
-CREATE INDEX IF NOT EXISTS rejected ON chat_logs (rejected_at) WHERE rejected_at IS NOT NULL;
-COMMIT;
-"""
 _INSERT = "INSERT OR IGNORE INTO chat_logs VALUES (?, ?, ?, ?, 0, ?, ?)"
 _WAITING = """
 SELECT id, payload FROM chat_logs WHERE database = ? AND rejected_at IS NULL ORDER BY attempts, created_at LIMIT ?
 """
-_USED_BYTES = """
-SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size
-"""
-_USAGE = """
+_STATUS = """
 SELECT count(*), min(created_at), (SELECT count(*) FROM chat_logs WHERE rejected_at IS NOT NULL),
     (SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size)
 FROM chat_logs WHERE rejected_at IS NULL
 """
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-
-_Result = TypeVar("_Result")
-
-log = structlog.get_logger(__name__)
 
 
-class Usage(NamedTuple):
+class OutboxStatus(NamedTuple):
     """What the file has. `free_bytes`: what it may grow by on its disk, reused pages included."""
 
     rows: int = 0
@@ -63,7 +34,7 @@ class Usage(NamedTuple):
     damaged_files: int = 0
 
 
-class OutboxFile:
+class OutboxFile(OutboxDatabase):
     """Rows are for one `database`; those for others in the same file are left alone. Not thread-safe.
 
     Each method raises OSError or sqlite3.Error if the disk refuses.
@@ -72,12 +43,8 @@ class OutboxFile:
     def __init__(
         self, path: Path, *, database: str, busy_timeout_s: float = 5, reservations: Reservations | None = None
     ) -> None:
-        self._folder = OutboxFolder(path)
+        super().__init__(path, busy_timeout_s=busy_timeout_s, reservations=reservations or Reservations())
         self._database = database
-        self._busy_timeout_s = busy_timeout_s
-        self._reservations = reservations or Reservations()
-        self._connection: sqlite3.Connection | None = None
-        self._inode: int | None = None
 
     def append(self, records: Sequence[ChatRecord], *, error: str | None = None) -> None:
         """Returns when the rows are on the disk; with `error`, they are marked as rejected. Known ids are ignored."""
@@ -125,91 +92,17 @@ class OutboxFile:
                 raise
             self.run(lambda connection: connection.executemany(statement, parameters))
 
-    def usage(self) -> Usage:
+    def status(self) -> OutboxStatus:
         """What waits, and what space there is."""
-        rows, oldest, rejected, reusable = self.run(lambda connection: connection.execute(_USAGE).fetchone())
+        rows, oldest, rejected, reusable = self.run(lambda connection: connection.execute(_STATUS).fetchone())
         damaged = len(list(self._folder.path.glob("damaged-*.db")))
-        return Usage(rows, oldest, rejected, reusable + self._folder.free_bytes(), damaged)
+        return OutboxStatus(rows, oldest, rejected, reusable + self._folder.free_bytes(), damaged)
 
     def check(self) -> None:
         """Commits a change of nothing and writes a fresh ballast, to see whether the disk takes both."""
         self.run(lambda connection: connection.execute("PRAGMA user_version = 1"))
         self._folder.renew_ballast()
 
-    def lease(self) -> BinaryIO | None:
-        """The right to move rows to this database, until the file is closed; None if another process has it."""
-        return self._folder.lease(f"replay-{sha256(self._database.encode()).hexdigest()[:12]}")
-
-    def remove_if_empty(self) -> bool:
-        """Removes the file without rows: what was deleted from it would stay readable in its free pages."""
-        with self._folder.locked():
-            if self._transact(lambda connection: connection.execute("SELECT 1 FROM chat_logs LIMIT 1").fetchone()):
-                return False
-            self.close()
-            for name in (_JOURNAL, _NAME):
-                (self._folder.path / name).unlink(missing_ok=True)
-            self._folder.sync()
-            self._reservations.used_bytes = 0
-            return True
-
-    def close(self) -> None:
-        """Rolls back what was not committed."""
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
-
-    def run(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        """Runs `work` in a transaction. Renames a corrupt file and continues with a new one."""
-        with self._folder.locked():
-            try:
-                return self._transact(work)
-            except sqlite3.DatabaseError as exc:
-                if getattr(exc, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
-                    raise
-                self._move_aside(str(exc))
-                return self._transact(work)
-
-    def _transact(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        try:
-            connection = self._connected()
-            connection.execute("BEGIN IMMEDIATE")
-            result = work(connection)
-            (used_bytes,) = connection.execute(_USED_BYTES).fetchone()
-            connection.execute("COMMIT")
-        except BaseException:
-            self.close()
-            raise
-        if self._folder.inode(_NAME) != self._inode:
-            raise FileNotFoundError(errno.ENOENT, "the file was removed while it was written", _NAME)
-        self._reservations.used_bytes = used_bytes
-        return result
-
-    def _connected(self) -> sqlite3.Connection:
-        """A process that has replaced the file since the last call has left another inode."""
-        inode = self._folder.inode(_NAME)
-        if self._connection is not None and inode == self._inode:
-            return self._connection
-        self.close()
-        self._folder.prepare()
-        self._folder.inode(_JOURNAL)
-        path = self._folder.path / _NAME
-        if inode is None:
-            path.with_name(_JOURNAL).unlink(missing_ok=True)  # left behind, it would be rolled back into this file
-            os.close(self._folder.open(_NAME, os.O_CREAT | os.O_EXCL | os.O_RDWR))
-            self._folder.sync()
-            inode = self._folder.inode(_NAME)
-        self._inode = inode
-        self._connection = sqlite3.connect(path, timeout=self._busy_timeout_s, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode=TRUNCATE")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.executescript(_SCHEMA)
-        return self._connection
-
-    def _move_aside(self, cause: str) -> None:
-        """The journal first: left behind, it would be rolled back into the fresh file."""
-        path = self._folder.path / f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}.db"
-        with suppress(FileNotFoundError):
-            path.with_name(_JOURNAL).rename(path.with_name(f"{path.name}-journal"))
-        path.with_name(_NAME).rename(path)
-        self._folder.sync()
-        log.error("outbox.damaged", error=cause, moved_to=str(path))
+    def replay_lock(self) -> BinaryIO | None:
+        """The lock of the process that moves rows to this database, until it is closed; None if another has it."""
+        return self._folder.try_lock(f"replay-{sha256(self._database.encode()).hexdigest()[:12]}")

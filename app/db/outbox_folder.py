@@ -49,8 +49,8 @@ class OutboxFolder:
         finally:
             os.close(descriptor)
 
-    def lease(self, name: str) -> BinaryIO | None:
-        """The right to do something, until the file is closed; None if another process has it."""
+    def try_lock(self, name: str) -> BinaryIO | None:
+        """An exclusive lock, until the file is closed; None if another process has it."""
         file = os.fdopen(self.open(f"{name}.lock", os.O_CREAT | os.O_RDWR), "r+b", buffering=0)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,12 +66,12 @@ class OutboxFolder:
     def inode(self, name: str) -> int | None:
         """None if there is no such file. Raises OSError for a symbolic link, or anything else that is no file."""
         try:
-            facts = (self.path / name).lstat()
+            status = (self.path / name).lstat()
         except FileNotFoundError:
             return None
-        if not stat.S_ISREG(facts.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.ELOOP, "it is a symbolic link or no regular file", name)
-        return facts.st_ino
+        return status.st_ino
 
     def sync(self) -> None:
         """Makes the names of new, renamed and removed files durable."""

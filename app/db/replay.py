@@ -15,7 +15,7 @@ import structlog
 
 from app.core.record import ChatRecord
 from app.db.commits import Commits
-from app.db.errors import DatabaseUnavailable, RowsRefused
+from app.db.errors import DatabaseUnavailable, RowsRejected
 from app.db.outbox import Outbox, OutboxUnavailable
 
 _INTERVAL_S = 1
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class OutboxReplayer:
-    """One per process; the one that has the lease moves rows. Runs while its context is open."""
+    """One per process; the one that has the lock moves rows. Runs while its context is open."""
 
     def __init__(self, outbox: Outbox, commits: Commits) -> None:
         self._outbox = outbox
@@ -53,7 +53,7 @@ class OutboxReplayer:
     async def _run(self) -> None:
         while True:
             try:
-                await self._outbox.refresh_usage()
+                await self._outbox.refresh_status()
                 if self._outbox.rows and self._commits.healthy and time.monotonic() >= self._paused_until:
                     await self._replay()
             except Exception as exc:
@@ -67,10 +67,10 @@ class OutboxReplayer:
 
     async def _replay(self) -> None:
         """Moves all rows. After a crash between commit and deletion the database ignores the ids that it has."""
-        lease = await self._outbox.run(self._file.lease)
-        if lease is None:
+        lock = await self._outbox.run(self._file.replay_lock)
+        if lock is None:
             return
-        with lease:
+        with lock:
             moved = False
             while self._commits.healthy and (rows := await self._next()):
                 await self._move([record for each in rows if (record := await self._decoded(*each))])
@@ -78,7 +78,7 @@ class OutboxReplayer:
             if moved and await self._outbox.run(self._file.remove_if_empty):
                 self._failed_alone.clear()
                 log.info("outbox.drained")
-            await self._outbox.refresh_usage()
+            await self._outbox.refresh_status()
 
     async def _next(self) -> list[tuple[str, bytes]]:
         max_bytes = _MAX_BYTES * self._batch_rows // _MAX_ROWS
@@ -100,7 +100,7 @@ class OutboxReplayer:
             return
         try:
             await self._commits.commit(records, live=False)
-        except RowsRefused as refused:
+        except RowsRejected as refused:
             if len(records) == 1:
                 await self._outbox.reject(str(records[0].id), refused)
                 return

@@ -14,7 +14,7 @@ import structlog
 from app.core.errors import PersistenceFailed
 from app.core.record import ChatRecord, StoredIn
 from app.db.commits import Commits
-from app.db.errors import DatabaseUnavailable, RowsRefused
+from app.db.errors import DatabaseUnavailable, RowsRejected
 from app.db.outbox import Outbox, OutboxUnavailable
 from app.db.replay import OutboxReplayer
 
@@ -126,7 +126,7 @@ class ChatLogWriter:
             await self._commits.commit([record for record, _ in batch])
         except DatabaseUnavailable:
             return False
-        except RowsRefused as refused:
+        except RowsRejected as refused:
             if len(batch) == 1:
                 return await self._reject(batch[0], refused)
             for waiting in batch:  # finds the row that is refused, which is rare
@@ -145,7 +145,7 @@ class ChatLogWriter:
         _resolve(batch, StoredIn.OUTBOX)
         return True
 
-    async def _reject(self, waiting: _Waiting, refused: RowsRefused) -> bool:
+    async def _reject(self, waiting: _Waiting, refused: RowsRejected) -> bool:
         if self._outbox is None:
             return False
         try:

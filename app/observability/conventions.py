@@ -8,9 +8,10 @@ import os
 from collections.abc import Iterable
 
 from app import NAME
-from app.core.errors import InternalError, UpstreamError
+from app.core.errors import InternalError
 from app.core.outcomes import Outcome
 from app.core.record import StoredIn
+from app.core.upstream_errors import UpstreamError
 
 CHAT_SPAN = "chat {model}"
 ATTEMPT_SPAN = "groq.attempt"

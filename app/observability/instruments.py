@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from app.core.outcomes import Outcome
 from app.core.record import ANSWER_FIELDS
-from app.observability import conventions as values
+from app.observability import conventions
 from app.observability.log_output import log_output
 
 # In seconds. The threshold of an objective is always a bucket: 1 s to the first token, 20 ms per output token.
@@ -30,7 +30,7 @@ _OUTBOX_GAUGES = (
     ("bytes", "bytes", "Bytes used by the outbox of this machine, including rejected rows."),
     ("limit_bytes", "limit_bytes", "Bytes that the outbox of this machine may use; chats are refused beyond them."),
     ("age_s", "age_seconds", "Seconds since the oldest chat in the outbox of this machine arrived; 0 if it is empty."),
-    ("damaged_files", "damaged_files", "Number of damaged files that were moved aside in the outbox of this machine."),
+    ("damaged_files", "damaged_files", "Number of damaged outbox files of this machine, which were renamed."),
 )
 """All workers of a machine report the same file: take the maximum over them, not the sum."""
 
@@ -93,14 +93,14 @@ class ChatMetrics:
         text = "Seconds per output token after the first one, averaged over each chat."
         self.time_per_output_token = by_model("chat_time_per_output_token_seconds", text, _PER_TOKEN)
         text = "Seconds of the longest silence of Groq within each answer."
-        self.stall = by_model("chat_stream_stall_seconds", text, _TTFT)
+        self.longest_silence = by_model("chat_stream_stall_seconds", text, _TTFT)
         text = "Seconds from the last byte of the request to the end of a chat that has a row, without its commit."
         labels = ["model", "outcome"]
         # With all outcomes it would be two thirds of every scrape: children of the others are made at their first use.
         self.duration = Histogram("chat_duration_seconds", text, labels, buckets=_WHOLE_CHAT, registry=registry)
         text = "Number of tokens; cached_input is a part of input, reasoning a part of output."
         tokens = Counter("chat_tokens", text, ["model", "type"], registry=registry)
-        self.tokens = LabelledMetric(tokens, models, values.TOKEN_TYPES)
+        self.tokens = LabelledMetric(tokens, models, conventions.TOKEN_TYPES)
         text = "US dollars that Groq charges according to the price list."
         self.cost = LabelledMetric(Counter("chat_cost_usd", text, ["model"], registry=registry), models)
         text = "Seconds of the time to first token without the waits for Groq and for admission."
@@ -112,7 +112,7 @@ class ChatMetrics:
         """Makes the children of one more model."""
         for counters in (self.requests, self.tokens, self.cost):
             counters.add(model)
-        for histograms in (self.time_to_first_token, self.time_per_output_token, self.stall):
+        for histograms in (self.time_to_first_token, self.time_per_output_token, self.longest_silence):
             histograms.add(model)
         self.duration.labels(model, Outcome.COMPLETED)
 
@@ -123,14 +123,14 @@ class GroqMetrics:
     def __init__(self, registry: CollectorRegistry, models: Sequence[str]) -> None:
         text = "Number of requests to Groq, by result."
         attempts = Counter("chat_upstream_attempts", text, ["model", "result"], registry=registry)
-        self.attempts = LabelledMetric(attempts, models, values.ATTEMPT_RESULTS)
+        self.attempts = LabelledMetric(attempts, models, conventions.ATTEMPT_RESULTS)
         text = "Number of requests to Groq that repeat a failed one, by the reason of its failure."
         self.retries = LabelledMetric(
-            Counter("chat_retries", text, ["reason"], registry=registry), values.RETRY_REASONS
+            Counter("chat_retries", text, ["reason"], registry=registry), conventions.RETRY_REASONS
         )
         text = "Seconds of each phase of a chat, as Groq reports them."
         phase = Histogram("groq_phase_seconds", text, ["phase"], buckets=_TTFT, registry=registry)
-        self.phase = LabelledMetric(phase, values.GROQ_PHASES)
+        self.phase = LabelledMetric(phase, conventions.GROQ_PHASES)
         text = "Number of fields in Groq's answers with an unexpected type or range, whose facts are unknown."
         fields = Counter("chat_upstream_unexpected_fields", text, ["field"], registry=registry)
         self.unexpected_fields = LabelledMetric(fields, ANSWER_FIELDS)
@@ -155,7 +155,7 @@ class RowMetrics:
         self.batch = Histogram("chat_log_batch_rows", text, buckets=_ROWS, registry=registry)
         text = "Number of failed commits, by reason."
         failures = Counter("chat_log_commit_failures", text, ["reason"], registry=registry)
-        self.failures = LabelledMetric(failures, values.COMMIT_FAILURES)
+        self.failures = LabelledMetric(failures, conventions.COMMIT_FAILURES)
         self.outbox = {
             key: Gauge(f"chat_log_outbox_{name}", text, registry=registry) for key, name, text in _OUTBOX_GAUGES
         }
@@ -166,7 +166,7 @@ class RowMetrics:
         pool = Gauge(
             "db_pool_connections", "Number of connections to the database, by state.", ["state"], registry=registry
         )
-        self.pool = LabelledMetric(pool, values.POOL_STATES)
+        self.pool = LabelledMetric(pool, conventions.POOL_STATES)
 
 
 class WorkerMetrics:
@@ -181,7 +181,7 @@ class WorkerMetrics:
         self.loop_lag = Histogram("event_loop_lag_seconds", text, buckets=_OVERHEAD, registry=registry)
         text = "Number of operations on quotas that Redis failed to execute."
         quota = Counter("quota_store_failures", text, ["operation"], registry=registry)
-        self.quota_failures = LabelledMetric(quota, values.QUOTA_OPERATIONS)
+        self.quota_failures = LabelledMetric(quota, conventions.QUOTA_OPERATIONS)
         text = "Number of requests without a valid API key, for chats and for anything else."
         self.auth_failures = Counter("auth_failures", text, registry=registry)
         text = "Number of spans that were not exported."

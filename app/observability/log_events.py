@@ -95,7 +95,7 @@ def emit_outcome(event: str, fields: Mapping[str, Any], *, retried: bool = False
 
 
 class LineLimit:
-    """Allows `per_s` lines of one event a second, so that callers without a valid key cannot fill the log.
+    """Allows `per_s` lines of one event a second, so that clients without a valid key cannot fill the log.
 
     After a second with suppressed lines, `log.lines_suppressed` has their number. It needs a running event loop then.
     """

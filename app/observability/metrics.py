@@ -101,7 +101,7 @@ class Metrics:
         for histogram, milliseconds in (
             (chats.time_to_first_token.labels(model), record.ttft_ms),
             (chats.time_per_output_token.labels(model), details.time_per_output_token_ms),
-            (chats.stall.labels(model), details.longest_silence_ms if details.chunks else None),
+            (chats.longest_silence.labels(model), details.longest_silence_ms if details.chunks else None),
             (chats.overhead, details.overhead_ms),
             (self.groq.phase.labels("queue"), details.upstream_queue_ms),
             (self.groq.phase.labels("prompt"), details.upstream_prompt_ms),

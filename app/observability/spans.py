@@ -27,7 +27,7 @@ from app.core.attempt import Attempt
 from app.core.errors import ServiceError
 from app.core.outcomes import Outcome
 from app.core.record import ChatRecord, StoredIn
-from app.observability import conventions as names
+from app.observability import conventions
 from app.observability.attributes import (
     attempt_attributes,
     commit_attributes,
@@ -68,7 +68,7 @@ class ChatSpans:
         self._arrived_ns = self._ns(arrived)
         self._request = get_current_span()
         self._span = tracer.start_span(
-            names.CHAT_SPAN.format(model=model),
+            conventions.CHAT_SPAN.format(model=model),
             kind=SpanKind.CLIENT,
             attributes={**request_attributes(chat_id, payload), **server},
             start_time=self._started_ns,
@@ -89,16 +89,18 @@ class ChatSpans:
             return
         if self._queue_s > _MIN_ADMISSION_S:
             started = self._started_ns - round(self._queue_s * 1e9)
-            self._child(names.ADMISSION_SPAN, SpanKind.INTERNAL, {}, started, self._started_ns)
+            self._child(conventions.ADMISSION_SPAN, SpanKind.INTERNAL, {}, started, self._started_ns)
         for number, attempt in enumerate(attempts):
             # Until Groq's headers, or until it failed.
             ended = (attempt.headers_at if attempt.error is None else attempt.ended) or attempt.started
             attributes = {**attempt_attributes(number, attempt), **self._server}
-            self._child(names.ATTEMPT_SPAN, SpanKind.CLIENT, attributes, self._ns(attempt.started), self._ns(ended))
+            self._child(
+                conventions.ATTEMPT_SPAN, SpanKind.CLIENT, attributes, self._ns(attempt.started), self._ns(ended)
+            )
         for event in (*self._retries(attempts), *self._events(record, commit_s, stored_in)):
             self._span.add_event(*event)
         self._span.set_attributes(outcome_attributes(record, error))
-        if record.outcome in names.FAILED:
+        if record.outcome in conventions.FAILED:
             self._span.set_status(StatusCode.ERROR, record.outcome)
             if self._request.is_recording():
                 self._request.set_status(StatusCode.ERROR, record.outcome)
@@ -112,20 +114,20 @@ class ChatSpans:
     def _retries(self, attempts: Sequence[Attempt]) -> Iterator[_Event]:
         for failed, attempt in pairwise(attempts):
             ended = failed.ended or failed.started
-            yield names.RETRY, retry_attributes(failed, wait_s=attempt.started - ended), self._ns(ended)
+            yield conventions.RETRY, retry_attributes(failed, wait_s=attempt.started - ended), self._ns(ended)
 
     def _events(self, record: ChatRecord, commit_s: float, stored_in: StoredIn | None) -> Iterator[_Event]:
         end_ns = self._at(record.duration_ms)
         if record.ttft_ms is not None:
-            yield names.FIRST_TOKEN, {}, self._at(record.ttft_ms)
+            yield conventions.FIRST_TOKEN, {}, self._at(record.ttft_ms)
         for at_ms, silence_ms in record.details.stalls:
-            yield names.STALL, {"gap_s": silence_ms / 1000}, self._at(at_ms)
+            yield conventions.STALL, {"gap_s": silence_ms / 1000}, self._at(at_ms)
         if record.outcome is Outcome.CLIENT_DISCONNECTED:
-            yield names.CLIENT_DISCONNECTED, {}, end_ns
+            yield conventions.CLIENT_DISCONNECTED, {}, end_ns
         if record.outcome is Outcome.DRAINING:
-            yield names.DRAINING, {}, end_ns
+            yield conventions.DRAINING, {}, end_ns
         if stored_in is not None:
-            yield names.STORED[stored_in], {}, end_ns + round(commit_s * 1e9)
+            yield conventions.STORED[stored_in], {}, end_ns + round(commit_s * 1e9)
 
     def _at(self, milliseconds: float) -> int:
         """Unix time in nanoseconds, so long after the request arrived."""
@@ -147,7 +149,7 @@ def commit_span(
     """`chat_logs.commit`: a trace of its own, as one commit serves many chats, with links to the sampled ones."""
     contexts = (_parsed(record.traceparent) for record in records if record.traceparent)
     span = tracer.start_span(
-        names.COMMIT_SPAN,
+        conventions.COMMIT_SPAN,
         context=Context(),
         links=[Link(context) for context in contexts if context.trace_flags.sampled],
         attributes=commit_attributes(len(records), database=database, failure=failure),

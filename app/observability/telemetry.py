@@ -138,7 +138,7 @@ class Telemetry:
             self.metrics.rows.rejected.inc()
 
     def quota_store_failed(self, operation: str) -> None:
-        """A caller's requests or tokens could not be counted."""
+        """A client's requests or tokens could not be counted."""
         with _never_raising():
             self.metrics.worker.quota_failures.labels(operation).inc()
 

@@ -68,7 +68,7 @@ class Tracing:
     def instrument(self, app: FastAPI) -> None:
         """Adds one SERVER span to each request, and none for each message that is sent or received."""
         os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")  # stable names; read by the instrumentation
-        set_global_textmap(TraceContextTextMapPropagator())  # a caller's trace is continued, its baggage is not read
+        set_global_textmap(TraceContextTextMapPropagator())  # a client's trace is continued, its baggage is not read
         FastAPIInstrumentor.instrument_app(
             app,
             tracer_provider=self._provider,

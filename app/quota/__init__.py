@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Unlimited:
     """Stands in where no quota is set: counts nothing."""
 
-    async def enter(self, client_id: str | None, request_id: UUID) -> Mapping[str, str]:  # noqa: ARG002
+    async def enter(self, client: str | None, request_id: UUID) -> Mapping[str, str]:  # noqa: ARG002
         return {}
 
     def leave(self, request_id: UUID) -> None:

@@ -37,7 +37,7 @@ class Store(Protocol):
 
 
 class Quota:
-    """`client_id` is the name of a key; clients without one share a quota."""
+    """Counts requests by client, the name of its key; clients without keys share a quota."""
 
     def __init__(self, store: Store, *, fail_open: bool) -> None:
         self._store = store
@@ -53,21 +53,21 @@ class Quota:
         async with AsyncExitStack() as stack:
             store: Store = LocalStore(limits)
             if settings.redis_url is not None:
-                client = connect(settings.redis_url.get_secret_value())
-                redis = RedisScripts(client, timeout_s=settings.redis_timeout_s, events=events)
-                stack.push_async_callback(redis.aclose)
-                store = shared = RedisStore(redis, limits)
+                redis = connect(settings.redis_url.get_secret_value())
+                scripts = RedisScripts(redis, timeout_s=settings.redis_timeout_s, events=events)
+                stack.push_async_callback(scripts.aclose)
+                store = shared = RedisStore(scripts, limits)
                 await stack.enter_async_context(shared.renewing())
             quota = cls(store, fail_open=settings.quota_fail_open)
             stack.push_async_callback(quota.aclose)
             yield quota
 
-    async def enter(self, client_id: str | None, request_id: UUID) -> Mapping[str, str]:
+    async def enter(self, client: str | None, request_id: UUID) -> Mapping[str, str]:
         """Count a request and return its rate-limit headers. Raise QuotaExceeded or QuotaUnavailable.
 
         `leave` has to follow in every case.
         """
-        client = self._clients[request_id] = client_id or _ANONYMOUS
+        client = self._clients[request_id] = client or _ANONYMOUS
         try:
             status = await self._store.enter(client, str(request_id), cost=1)
             status.refuse_if_exceeded()

@@ -34,15 +34,15 @@ class StoreUnavailable(Exception):
 
 
 def connect(url: str) -> Redis:
-    """Return a client that repeats no command: Redis may have counted it before its connection broke."""
+    """Return a client of Redis that repeats no command: Redis may have counted it before its connection broke."""
     return Redis.from_url(url, retry=Retry(NoBackoff(), 0))
 
 
 class RedisScripts:
     """Limits the time of each script, and reports failures."""
 
-    def __init__(self, client: Redis, *, timeout_s: float, events: QuotaEvents) -> None:
-        self.client = client
+    def __init__(self, redis: Redis, *, timeout_s: float, events: QuotaEvents) -> None:
+        self.redis = redis
         self._timeout_s = timeout_s
         self._events = events
         self._turns = asyncio.Semaphore(_CONCURRENT)
@@ -68,7 +68,7 @@ class RedisScripts:
     async def aclose(self) -> None:
         """Close all connections. Bounded in time."""
         with suppress(RedisError, OSError):
-            await asyncio.wait_for(self.client.aclose(), self._timeout_s)
+            await asyncio.wait_for(self.redis.aclose(), self._timeout_s)
 
     async def _run_in_time(self, script: AsyncScript, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Cancel the script after the time limit, and raise TimeoutError.

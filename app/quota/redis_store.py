@@ -59,11 +59,11 @@ if last_running > 4 then redis.call('EXPIRE', KEYS[3], lease) end
 class RedisStore:
     """Satisfies `quota.Store`. A Redis that lost its data learns from the next renewal which streams run here."""
 
-    def __init__(self, redis: RedisScripts, limits: Limits) -> None:
+    def __init__(self, scripts: RedisScripts, limits: Limits) -> None:
         self._limits = limits
-        self._redis = redis
-        self._enter_script = redis.client.register_script(_ENTER)
-        self._update_script = redis.client.register_script(_UPDATE)
+        self._scripts = scripts
+        self._enter_script = scripts.redis.register_script(_ENTER)
+        self._update_script = scripts.redis.register_script(_UPDATE)
         self._running: defaultdict[str, set[str]] = defaultdict(set)
         """Streams for which Redis may have a lease: it was asked for one and has not refused."""
         self._ended: defaultdict[str, set[str]] = defaultdict(set)
@@ -73,7 +73,7 @@ class RedisStore:
         if self._limits.streams is not None:
             self._running[client].add(request_id)
         limits = [_UNLIMITED if limit is None else limit for limit in astuple(self._limits)]
-        requests, requests_ms, tokens, tokens_ms, may_stream = await self._redis.run(
+        requests, requests_ms, tokens, tokens_ms, may_stream = await self._scripts.run(
             "enter", self._enter_script, _keys(client), [WINDOW_S * 1000, LEASE_S, cost, *limits, request_id]
         )
         if not may_stream:
@@ -123,7 +123,7 @@ class RedisStore:
     async def _update(self, operation: str, client: str, *, tokens: int = 0, running: Collection[str] = ()) -> None:
         ended = frozenset(self._ended[client])
         args = [WINDOW_S * 1000, LEASE_S, tokens, len(running), *running, *ended]
-        await self._redis.run(operation, self._update_script, _keys(client), args)
+        await self._scripts.run(operation, self._update_script, _keys(client), args)
         self._ended[client] -= ended
 
     def _must_release(self, client: str, request_ids: Collection[str]) -> None:

@@ -27,6 +27,6 @@ class ModelList(BaseModel):
     data: list[Model]
 
 
-def model_object(model_id: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+def model_object(model_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     """The provider's object, completed with the fields that OpenAI's clients expect."""
-    return {"object": "model", "created": 0, "owned_by": "groq"} | dict(facts) | {"id": model_id}
+    return {"object": "model", "created": 0, "owned_by": "groq"} | dict(fields) | {"id": model_id}

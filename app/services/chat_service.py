@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,33 +10,36 @@ import anyio
 
 from app.core.attempt import Attempt
 from app.core.config import Settings
-from app.core.errors import InternalError, PersistenceFailed, ServiceError, UpstreamBroken
+from app.core.errors import DrainExpired, InternalError, PersistenceFailed, ServiceError
 from app.core.record import ChatRecord, StoredIn, without_content
+from app.core.upstream_errors import UpstreamBroken
 from app.schemas.chat import ChatRequest
 from app.services.chat.admission import Admission, resolve_model
-from app.services.chat.block import DONE, Block, error_event
+from app.services.chat.block import Block
+from app.services.chat.chat_record import chat_record
 from app.services.chat.drain import Drain
 from app.services.chat.ports import (
-    Caller,
     ChatQuota,
     ChatTelemetry,
     Prices,
     RecordStore,
     RequestCheck,
+    RequestContext,
     Telemetry,
     Upstream,
-    UpstreamStream,
+    UpstreamAnswer,
 )
 from app.services.chat.running import RunningChats
 from app.services.chat.session import ChatSession
-from app.services.chat.timeouts import StreamTimeouts, server_draining
+from app.services.chat.timeouts import StreamTimeouts
 from app.services.chat.timing import ChatTiming
-
-_PIECE_BYTES = 2**16
 
 
 class ChatService:
-    """Relays chats and stores their rows. One per process; it holds no state of a single chat."""
+    """Relays chats and stores their rows. One per process; it holds no state of a single chat.
+
+    `admission` says whether a chat would be admitted, and how many are running.
+    """
 
     def __init__(
         self,
@@ -58,40 +61,31 @@ class ChatService:
         self._quota = quota
         self._drain = drain
         self._checks = checks
-        self._admission = Admission(settings, drain=drain, store=store)
+        self.admission = Admission(settings, drain=drain, store=store)
         self.running = RunningChats()
         self._background_tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def active(self) -> int:
-        """The number of running chats, including those whose rows are being stored."""
-        return self._admission.active
-
-    def check_admission(self) -> None:
-        """Raises Overloaded, RowsUnavailable or ServerStopping if a chat would be refused at once."""
-        self._admission.check()
 
     async def wait_idle(self, timeout_s: float) -> None:
         """Waits for running chats and for rows that are being stored, at most `timeout_s`."""
         with anyio.move_on_after(timeout_s):
-            await self._admission.wait_idle()
+            await self.admission.wait_idle()
             if self._background_tasks:
                 await asyncio.wait(self._background_tasks)  # the timeout cancels none of them
 
-    async def answer(self, request: ChatRequest, caller: Caller) -> AsyncGenerator[bytes]:
+    async def answer(self, request: ChatRequest, context: RequestContext) -> AsyncGenerator[bytes]:
         """Yields the answer, byte for byte as the provider sent it.
 
         A stream is yielded in blocks of events; the last one is `[DONE]`, sent when the row is durable. Raises a
         ServiceError before the first block; a later failure is an `event: error` without `[DONE]`. Without `stream`,
         the provider's JSON is yielded when the row is durable, and every failure is raised.
         """
-        session, telemetry = await self._admit(request, caller)
+        session, telemetry = await self._admit(request, context)
         timeouts = StreamTimeouts(self._settings, self._drain, session.timing)
-        stream: UpstreamStream | None = None
+        answer: UpstreamAnswer | None = None
         try:
-            stream = await timeouts.open(self._open(session, telemetry))
-            while not session.upstream_ended:
-                block = await self._read(stream, session, timeouts)
+            answer = await timeouts.open(self._open(session, telemetry))
+            while not session.answer.ended:
+                block = await self._read(answer, session, timeouts)
                 if block.data:
                     yield block.data
                 if block.error:
@@ -100,56 +94,56 @@ class ChatService:
         except ServiceError as error:
             session.fail(error, time.monotonic())
         except Exception as bug:  # noqa: BLE001 - any failure ends with a row and an error for the client
-            session.fail(_internal_error(bug), time.monotonic())
+            session.fail(InternalError(cause=bug), time.monotonic())
         except (asyncio.CancelledError, GeneratorExit):
             if self._drain.expired:  # uvicorn cancels streams that outlast the drain
-                session.fail(server_draining(), time.monotonic())
+                session.fail(DrainExpired(), time.monotonic())
             else:
                 session.disconnect(time.monotonic())
             raise
         finally:
             timeouts.close()
             storing = self._store_record(session, request, telemetry)
-            if stream is not None:
-                _ = self._run_in_background(stream.aclose())
+            if answer is not None:
+                _ = self._run_in_background(answer.aclose())
             await asyncio.shield(storing)
-        for part in _last_parts(session):
+        for part in session.last_parts():
             yield part
 
-    async def _admit(self, request: ChatRequest, caller: Caller) -> tuple[ChatSession, ChatTelemetry]:
-        """Takes a slot, reserves space for the row, and runs the checks. Both are freed when the row is durable."""
+    async def _admit(self, request: ChatRequest, context: RequestContext) -> tuple[ChatSession, ChatTelemetry]:
+        """Waits for admission, reserves space for the row, and runs the checks. `_release` undoes both."""
         models = resolve_model(request, self._settings)
-        requested, row_bytes = time.monotonic(), self._settings.row_bytes(caller.body_bytes)
-        await self._admission.enter(row_bytes)
+        requested, row_bytes = time.monotonic(), self._settings.row_bytes(context.body_bytes)
+        await self.admission.enter(row_bytes)
         try:
             admitted = time.monotonic()
             for check in self._checks:
-                await check(request, caller)
-            timing = ChatTiming(arrived=caller.arrived, requested=requested, admitted=admitted)
-            session = ChatSession(request, caller, models=models, row_bytes=row_bytes, timing=timing)
+                await check(request, context)
+            timing = ChatTiming(arrived=context.arrived, requested=requested, admitted=admitted)
+            session = ChatSession(request, context, models=models, timing=timing)
             telemetry = self._telemetry.chat_began(
-                session.request_id, session.payload, arrived=caller.arrived, queue_s=timing.queue_s
+                context.request_id, session.payload, arrived=context.arrived, queue_s=timing.queue_s
             )
         except BaseException:
-            self._admission.leave(row_bytes)
+            self.admission.leave(row_bytes)
             raise
-        session.lease.hold()
+        session.context.body_memory.hold()
         self.running.add(session)
         session.traceparent = telemetry.traceparent
         return session, telemetry
 
-    async def _open(self, session: ChatSession, telemetry: ChatTelemetry) -> UpstreamStream:
+    async def _open(self, session: ChatSession, telemetry: ChatTelemetry) -> UpstreamAnswer:
         def on_attempt(attempt: Attempt) -> None:
             session.add_attempt(attempt)
             telemetry.attempted(attempt)
 
         return await self._upstream.open(session.payload, on_attempt=on_attempt)
 
-    async def _read(self, stream: UpstreamStream, session: ChatSession, timeouts: StreamTimeouts) -> Block:
+    async def _read(self, answer: UpstreamAnswer, session: ChatSession, timeouts: StreamTimeouts) -> Block:
         """Reads the next block and records it. Its data is what the client is sent now."""
         started = time.monotonic()
         session.timing.on_block_accepted(started)
-        block = await timeouts.read(stream)
+        block = await timeouts.read(answer)
         now = time.monotonic()
         session.add_block(block, now, waited_s=now - started)
         if not session.streamed:
@@ -162,7 +156,7 @@ class ChatService:
     def _store_record(self, session: ChatSession, request: ChatRequest, telemetry: ChatTelemetry) -> asyncio.Task[None]:
         """Queues the row at once, and returns a task that waits until it is durable."""
         try:
-            record = session.record(self._prices.price)
+            record = chat_record(session, self._prices.price)
             if request.store is False or not self._settings.stores_content:
                 record = without_content(record)
             durable = self._store.add(record)
@@ -188,8 +182,8 @@ class ChatService:
 
     def _release(self, session: ChatSession) -> None:
         self.running.remove(session)
-        self._admission.leave(session.row_bytes)
-        session.lease.release()
+        self.admission.leave(self._settings.row_bytes(session.context.body_bytes))
+        session.context.body_memory.release()
 
     def _run_in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Starts a task that is not cancelled with its chat; `wait_idle` waits for it."""
@@ -197,26 +191,3 @@ class ChatService:
         self._background_tasks.add(task)
         task.add_done_callback(self._background_tasks.discard)
         return task
-
-
-def _last_parts(session: ChatSession) -> Iterator[bytes]:
-    """What the client is sent when the row is durable: `[DONE]`, the error of a stream, or an answer that is not
-    streamed, in pieces that a slow client can accept within `CLIENT_WRITE_TIMEOUT_S` each.
-
-    Raises the error of a chat that has sent no data.
-    """
-    if session.error and not session.sending:
-        raise session.error
-    if session.error:
-        yield error_event(session.error)
-    elif session.streamed:
-        yield DONE
-    else:
-        body = session.whole_body
-        yield from (body[start : start + _PIECE_BYTES] for start in range(0, len(body), _PIECE_BYTES))
-
-
-def _internal_error(bug: Exception) -> InternalError:
-    error = InternalError("the service failed; its operator finds the cause in the log under this request's id")
-    error.__cause__ = bug
-    return error

@@ -10,7 +10,7 @@ import msgspec
 
 from app.core.attempt import Attempt
 from app.core.config import Settings
-from app.core.errors import UpstreamError, UpstreamModelGone, UpstreamTimeout
+from app.core.upstream_errors import UpstreamError, UpstreamModelGone, UpstreamTimeout
 from app.services.groq.catalogue import Catalogue
 from app.services.groq.flush_scheduler import FlushScheduler
 from app.services.groq.http import GroqHttp
@@ -55,7 +55,7 @@ class GroqClient:
         """Returns an answer that has made progress, or a whole one if `payload` has no `stream`.
 
         Makes as many attempts as the settings allow, and calls `on_attempt` after each. Raises an UpstreamError:
-        Groq's refusal, or why it sent none.
+        Groq's error response, or why there is no response.
         """
         deadline = time.monotonic() + self._settings.groq_retry_deadline_s
         try:

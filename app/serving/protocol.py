@@ -30,13 +30,8 @@ log = structlog.get_logger(__name__)
 
 def limited_protocol(settings: Settings) -> Callable[..., "LimitedProtocol"]:
     """Returns the protocol factory for uvicorn's configuration."""
-    return partial(
-        LimitedProtocol,
-        header_timeout_s=settings.header_timeout_s,
-        body_timeout_s=settings.body_timeout_s,
-        max_header_bytes=settings.max_header_bytes,
-        refusal_log_limit=LineLimit("connection.refused", per_s=settings.log_refusals_per_s),
-    )
+    log_limit = LineLimit("connection.refused", per_s=settings.log_refusals_per_s)
+    return partial(LimitedProtocol, settings=settings, log_limit=log_limit)
 
 
 class LimitedProtocol(LingeringClose):
@@ -45,20 +40,12 @@ class LimitedProtocol(LingeringClose):
     No timer runs during a response; uvicorn's keep-alive timeout applies between requests.
     """
 
-    def __init__(
-        self,
-        *,
-        header_timeout_s: float,
-        body_timeout_s: float,
-        max_header_bytes: int,
-        refusal_log_limit: LineLimit,
-        **uvicorn_options: Any,
-    ) -> None:
+    def __init__(self, *, settings: Settings, log_limit: LineLimit, **uvicorn_options: Any) -> None:
         super().__init__(**uvicorn_options)
-        self._refusal_log_limit = refusal_log_limit
-        self._header_timeout_s = header_timeout_s
-        self._body_timeout_s = body_timeout_s
-        self._max_header_bytes = max_header_bytes
+        self._log_limit = log_limit
+        self._header_timeout_s = settings.header_timeout_s
+        self._body_timeout_s = settings.body_timeout_s
+        self._max_header_bytes = settings.max_header_bytes
         self._header_bytes = 0
         self._unparsed_bytes = 0  # since the parser's last callback: it has none for a header that does not end
         self._in_headers = self._in_request = False
@@ -180,7 +167,7 @@ class LimitedProtocol(LingeringClose):
         """Sends the error as the response, unless another response has started, and closes the connection."""
         self._refusal = error
         self._unparsed_bytes = 0
-        if self._refusal_log_limit.allows():
+        if self._log_limit.allows():
             address = self.client[0] if self.client else None
             log.info("connection.refused", error_code=error.code, http_status=error.status, client_address=address)
         self._stop_timer()

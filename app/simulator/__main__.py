@@ -13,7 +13,7 @@ from app.simulator.server import API_PATH, server
 
 def main() -> int:
     """Serve until a signal stops it."""
-    parser = argparse.ArgumentParser(prog="python -m app.simulator", description="A Groq in one process.")
+    parser = argparse.ArgumentParser(prog="python -m app.simulator", description="Serves a simulated Groq.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9100, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--free-tier", action="store_true", help="with the rate limits of Groq's free plan")

@@ -19,9 +19,16 @@ _PACKAGES = ["fastapi", "starlette", "uvicorn", "uvloop", "aiohttp", "openai", "
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m loadtests.bench", description="What the service costs.")
-    parser.add_argument("--only", type=_names, default=list(SECTIONS), help=f"some of: {','.join(SECTIONS)}")
-    parser.add_argument("--quick", action="store_true", help="shorter, and less exact")
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests.bench", description="Measures the cost of tokens and chats."
+    )
+    parser.add_argument(
+        "--only",
+        type=_names,
+        default=list(SECTIONS),
+        help=f"sections to run, separated by commas (default: {','.join(SECTIONS)})",
+    )
+    parser.add_argument("--quick", action="store_true", help="run fewer rounds; the results are less exact")
     options = parser.parse_args()
     began = time.monotonic()
     print(machine(), flush=True)

@@ -1,4 +1,4 @@
-"""What a client has read of one streamed answer: bytes in, facts out. Nothing here waits; times are handed in."""
+"""What a client has read of one streamed answer: takes bytes and times, and never waits."""
 
 import json
 from typing import Any

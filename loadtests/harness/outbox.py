@@ -16,5 +16,5 @@ def settings(folder: Path) -> dict[str, str]:
 def waiting(folder: Path) -> int:
     """How many rows have yet to reach the database, those included that it refused."""
     with closing(OutboxFile(folder / "outbox", database="")) as file:
-        usage = file.usage()
-    return usage.rows + usage.rejected_rows
+        status = file.status()
+    return status.rows + status.rejected_rows

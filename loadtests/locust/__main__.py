@@ -33,15 +33,32 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m loadtests.locust", description="A load test by locust.")
-    parser.add_argument("--users", type=int, default=100, help="the most at once (default: %(default)s)")
-    parser.add_argument("--duration", default="60s", help="such as 90s, 10m or 1h (default: %(default)s)")
-    parser.add_argument("--shape", choices=SHAPES, default="steady", help="how many users, when (default: %(default)s)")
-    parser.add_argument("--fault", dest="faults", action="append", choices=FAULTS, default=[], help="of the simulator")
-    parser.add_argument("--host", default="", help="a service that runs already; its key is taken from API_KEY")
-    parser.add_argument("--web", default="", help="1: with locust's page, until Ctrl-C")
-    parser.add_argument("--processes", default="1", help="of locust (default: %(default)s)")
-    parser.add_argument("--words-per-s", type=float, default=4, help="how fast users read (default: %(default)g)")
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests.locust", description="Runs a load test with locust, judged by the SLOs."
+    )
+    parser.add_argument(
+        "--users", type=int, default=100, help="highest number of concurrent users (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--duration", default="60s", help="length of the test, such as 90s, 10m or 1h (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--shape", choices=SHAPES, default="steady", help="number of users over time (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--fault",
+        dest="faults",
+        action="append",
+        choices=FAULTS,
+        default=[],
+        help="fault of the simulator; may be repeated",
+    )
+    parser.add_argument(
+        "--host", default="", help="URL of a running service, whose key is in API_KEY (default: start one)"
+    )
+    parser.add_argument("--web", default="", help="1 serves locust's page until Ctrl-C")
+    parser.add_argument("--processes", default="1", help="number of locust processes (default: %(default)s)")
+    parser.add_argument("--words-per-s", type=float, default=4, help="reading speed of users (default: %(default)g)")
     asked = parser.parse_args()
     if asked.host and asked.faults:
         parser.error("a fault is one of the simulator that is started without HOST")

@@ -151,9 +151,9 @@ class Users(LoadTestShape):
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: LocustArgumentParser) -> None:
-    parser.add_argument("--shape", choices=list(SHAPES), default="steady", help="how many users there are, when")
-    parser.add_argument("--words-per-s", type=float, default=4, help="how fast users read their answers")
-    parser.add_argument("--leavers", type=float, default=0.05, help="share of users who leave during an answer")
+    parser.add_argument("--shape", choices=list(SHAPES), default="steady", help="number of users over time")
+    parser.add_argument("--words-per-s", type=float, default=4, help="reading speed of users")
+    parser.add_argument("--leavers", type=float, default=0.05, help="share of users who disconnect during an answer")
 
 
 @events.init.add_listener

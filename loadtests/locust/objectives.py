@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from app.core.errors import Overloaded, ServerStopping, ServiceError
+from app.core.errors import Overloaded, ServerDraining, ServiceError
 from app.core.outcomes import Outcome
 from loadtests.harness.answer import Answer, error_code
 
@@ -54,8 +54,8 @@ def refused(status: int, body: bytes, retry_after: str | None = None) -> Ending:
     name = f"chat refused: {status} {code or ''}".rstrip()
     if code == Overloaded.code and not (status == Overloaded.status and retry_after):
         return f"{name}, without Retry-After", None
-    if code == ServerStopping.code:
-        return name, ServerStopping.outcome
+    if code == ServerDraining.code:
+        return name, ServerDraining.outcome
     if code not in _OUTCOMES and status < 500:  # a code of Groq's, passed on
         return name, Outcome.UPSTREAM_RATE_LIMITED if status == 429 else Outcome.UPSTREAM_REJECTED
     return name, _OUTCOMES.get(code or "", Outcome.UPSTREAM_ERROR)
@@ -76,7 +76,7 @@ def _all(error: type[ServiceError]) -> Iterator[type[ServiceError]]:
         yield from _all(each)
 
 
-_OUTCOMES = {each.code: each.outcome for each in _all(ServiceError) if each is not ServerStopping}
+_OUTCOMES = {each.code: each.outcome for each in _all(ServiceError) if each is not ServerDraining}
 
 
 @dataclass(frozen=True)

@@ -14,42 +14,42 @@ from app.core.errors import BodyBytesExceeded, Overloaded, ServiceError
 
 def test_single_client_may_use_half_of_the_budget() -> None:
     budget = BodyBudget(100)
-    budget.lease("a").grow(50)
+    budget.memory_for("a").grow(50)
     with pytest.raises(BodyBytesExceeded) as refusal:
-        budget.lease("a").grow(1)
+        budget.memory_for("a").grow(1)
     assert refusal.value.status == 429
     assert refusal.value.retry_after in {1, 2, 3}
 
 
 def test_remaining_half_is_shared_by_other_clients() -> None:
     budget = BodyBudget(100)
-    budget.lease("a").grow(50)
-    other = budget.lease("b")
+    budget.memory_for("a").grow(50)
+    other = budget.memory_for("b")
     other.grow(25)
-    for caller in ("a", "b"):
+    for client in ("a", "b"):
         with pytest.raises(BodyBytesExceeded):
-            budget.lease(caller).grow(10)
-    budget.lease("c").grow(10)
+            budget.memory_for(client).grow(10)
+    budget.memory_for("c").grow(10)
 
 
 def test_client_without_bytes_is_refused_with_503_and_not_429() -> None:
     budget = BodyBudget(100)
-    budget.lease("a").grow(50)
+    budget.memory_for("a").grow(50)
     with pytest.raises(Overloaded) as refusal:
-        budget.lease("b").grow(40)
+        budget.memory_for("b").grow(40)
     assert refusal.value.status == 503
 
 
 def test_bytes_are_released_by_the_last_holder() -> None:
     budget = BodyBudget(100)
-    lease = budget.lease("a")
-    lease.grow(20)
-    lease.grow(30)
-    lease.grow(10)  # a lease never shrinks
-    lease.hold()
-    lease.release()
+    memory = budget.memory_for("a")
+    memory.grow(20)
+    memory.grow(30)
+    memory.grow(10)  # memory never shrinks
+    memory.hold()
+    memory.release()
     assert budget.used == 30
-    lease.release()
+    memory.release()
     assert budget.used == 0
 
 
@@ -69,14 +69,14 @@ def test_released_bytes_trigger_garbage_collection() -> None:
             self.cycle = self
 
     budget, garbage = BodyBudget(2**30), [weakref.ref(Garbage()) for _ in range(3)]
-    small = budget.lease("a")
+    small = budget.memory_for("a")
     small.grow(2**10)
     small.hold()
     for _ in range(2):
         small.release()
     assert all(each() for each in garbage)
     for _ in range(2):
-        large = budget.lease("a")
+        large = budget.memory_for("a")
         large.grow(2**22)
         large.hold()
         large.release()
@@ -86,16 +86,16 @@ def test_released_bytes_trigger_garbage_collection() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60)), max_size=30))
 def test_budget_is_never_exceeded_and_is_empty_after_all_releases(wanted: list[tuple[str, int]]) -> None:
-    budget, leases = BodyBudget(100), []
-    for caller, count in wanted:
-        lease = budget.lease(caller)
-        leases.append(lease)
+    budget, memories = BodyBudget(100), []
+    for client, count in wanted:
+        memory = budget.memory_for(client)
+        memories.append(memory)
         before = budget.used
         try:
-            lease.grow(count)
+            memory.grow(count)
         except ServiceError:
             assert budget.used == before
         assert budget.used < 100
-    for lease in leases:
-        lease.release()
+    for memory in memories:
+        memory.release()
     assert budget.used == 0

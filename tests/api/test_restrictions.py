@@ -1,4 +1,4 @@
-"""Settings that restrict callers: messages, models, origins, the docs page."""
+"""Settings that restrict clients: messages, models, origins, the docs page."""
 
 import re
 from collections.abc import Iterator

@@ -8,7 +8,7 @@ import msgspec
 from app.core.config import Settings
 from app.db.engine import database_identity
 from app.db.replay import decode
-from tests.db.keeping import leave, outbox_file, prompts_in
+from tests.db.writers import fill_outbox, outbox_file, prompts_in
 from tests.support.processes import run
 from tests.support.records import record
 
@@ -30,8 +30,8 @@ def test_database_identity_has_no_credentials() -> None:
 
 def test_waiting_and_rejected_rows_are_listed_without_prompts(tmp_path: Path) -> None:
     folder, bad = tmp_path / "outbox", record(prompt="secret")
-    leave(folder, [record(prompt="secret"), record(prompt="secret")], database=DATABASE)
-    leave(folder, [record(prompt="secret")], database="postgresql://old/chats")
+    fill_outbox(folder, [record(prompt="secret"), record(prompt="secret")], database=DATABASE)
+    fill_outbox(folder, [record(prompt="secret")], database="postgresql://old/chats")
     with closing(outbox_file(folder, database=DATABASE)) as file:
         file.append([bad], error="violates a check \x1b[31m")
     (folder / "damaged-20261126T184000.000000.db").touch()
@@ -50,7 +50,7 @@ def test_empty_outbox_is_reported(tmp_path: Path) -> None:
 
 def test_rejected_rows_are_retried_and_rows_of_another_database_claimed(tmp_path: Path) -> None:
     folder = tmp_path / "outbox"
-    leave(folder, [record(prompt="moved")], database="postgresql://old/chats")
+    fill_outbox(folder, [record(prompt="moved")], database="postgresql://old/chats")
     with closing(outbox_file(folder, database=DATABASE)) as file:
         file.append([record(prompt="mended")], error="refused")
         assert run(["app", "outbox", "--retry"], cwd=tmp_path, env=ENV) == (0, "rows to be tried again: 1\n")
@@ -61,7 +61,7 @@ def test_rejected_rows_are_retried_and_rows_of_another_database_claimed(tmp_path
 
 def test_export_is_imported_once_on_another_machine(tmp_path: Path) -> None:
     written = [record(prompt=f"{number}\u2028\x1b", messages=b"[\r\n{}]") for number in range(450)]
-    leave(tmp_path / "outbox", [each.storable() for each in written], database=DATABASE)
+    fill_outbox(tmp_path / "outbox", [each.storable() for each in written], database=DATABASE)
     code, exported = run(["app", "outbox", "--export"], cwd=tmp_path, env=ENV)
     assert (code, exported.count("\n")) == (0, 450)
     assert "\x1b" not in exported

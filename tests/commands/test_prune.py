@@ -14,7 +14,7 @@ from app.core.record import ChatRecord
 from app.db.engine import create_engine, database_identity
 from app.db.repositories.chat_log import ChatLogRepository
 from tests.commands.conftest import RunInProcess
-from tests.db.keeping import leave, outbox_file
+from tests.db.writers import fill_outbox, outbox_file
 from tests.support.database import query
 from tests.support.processes import run
 from tests.support.records import record
@@ -82,7 +82,7 @@ def test_end_user_s_chats_are_deleted_from_database_and_outbox(database: Setting
     folder = tmp_path / "data" / "outbox"
     if not database.embedded_database:
         waiting = [each.storable() for each in (record(end_user="me\x1b", prompt="a-word-of-mine"), theirs[0])]
-        leave(folder, waiting, database=database_identity(database))
+        fill_outbox(folder, waiting, database=database_identity(database))
         with closing(outbox_file(folder, database="postgresql://old/chats")) as file:
             file.append([record(end_user="me\x1b")], error="refused")
             file.run(lambda rows: rows.execute("INSERT INTO chat_logs VALUES ('x', 'd', 0, x'ff', 0, NULL, 1)"))
@@ -103,15 +103,15 @@ def test_deletion_waits_until_no_row_moves_from_the_outbox(shared: SharedResourc
     moving = record(end_user="me")
     with closing(outbox_file(tmp_path / "data" / "outbox", database=database_identity(database))) as file:
         file.append([moving])
-        lease = file.lease()
-        assert lease
+        lock = file.replay_lock()
+        assert lock
         with ThreadPoolExecutor(1) as threads:
             pruning = threads.submit(prune, database, tmp_path, "--end-user", "me")
             with pytest.raises(TimeoutError):
                 pruning.result(timeout=3)
             asyncio.run(store(database, moving))
             file.delete([str(moving.id)])
-            lease.close()
+            lock.close()
             assert pruning.result() == (0, "deleted 1 chats of me\n")
 
 

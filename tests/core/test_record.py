@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.core.record import FACTS, NO_COLUMNS, NO_MESSAGES, ChatRecord, without_content
+from app.core.record import METADATA, NO_COLUMNS, NO_MESSAGES, ChatRecord, without_content
 from app.db.models import ChatLog
 from tests.support.records import record
 
@@ -17,14 +17,14 @@ def test_without_content_only_facts_remain() -> None:
     bare = without_content(full)
     for name in {field.name for field in dataclasses.fields(full)} - NO_COLUMNS - {"params"}:
         absent = NO_MESSAGES if name == "messages" else None
-        assert getattr(bare, name) == (getattr(full, name) if name in FACTS else absent), name
+        assert getattr(bare, name) == (getattr(full, name) if name in METADATA else absent), name
     assert (bare.route, bare.traceparent, bare.details) == (full.route, full.traceparent, full.details)
 
 
 def test_facts_are_columns_and_all_other_columns_are_nullable() -> None:
     columns = ChatLog.__table__.columns
-    assert set(columns.keys()) >= FACTS
-    assert all(column.nullable for column in columns if column.key not in FACTS | {"params"})
+    assert set(columns.keys()) >= METADATA
+    assert all(column.nullable for column in columns if column.key not in METADATA | {"params"})
 
 
 def test_unlisted_column_counts_as_content() -> None:

@@ -9,16 +9,16 @@ from app.db.availability import Availability
 
 
 class Database:
-    """Answers while it is well."""
+    """Answers pings while it is healthy."""
 
     def __init__(self) -> None:
         self.healthy = True
-        self.asked = 0
+        self.pings = 0
 
     async def ping(self) -> None:
-        self.asked += 1
+        self.pings += 1
         if not self.healthy:
-            raise ConnectionError("away")
+            raise ConnectionError("unavailable")
 
 
 @pytest.fixture
@@ -26,33 +26,33 @@ def anyio_backend(virtual_time: Any) -> Any:
     return virtual_time
 
 
-def is_well(state: Availability) -> bool:
+def is_healthy(state: Availability) -> bool:
     return state.healthy
 
 
-async def until_well(state: Availability) -> None:
+async def until_healthy(state: Availability) -> None:
     async with asyncio.timeout(60):
-        while not is_well(state):
+        while not is_healthy(state):
             await asyncio.sleep(0.1)
 
 
-async def test_it_is_well_until_a_commit_fails_and_again_once_it_answers() -> None:
+async def test_database_is_unhealthy_from_a_failed_commit_until_it_answers_a_ping() -> None:
     database = Database()
     state = Availability(database.ping)
-    assert is_well(state)
+    assert is_healthy(state)
     database.healthy = False
     state.on_failure()
     state.on_failure()
-    assert not is_well(state)
+    assert not is_healthy(state)
     await asyncio.sleep(5)
-    assert not is_well(state)
-    assert database.asked > 1
+    assert not is_healthy(state)
+    assert database.pings > 1
     database.healthy = True
-    await until_well(state)
+    await until_healthy(state)
 
 
-async def test_what_answers_and_fails_again_is_given_more_and_more_time() -> None:
-    """Each chat that is let in to find out is one that Groq is paid for."""
+async def test_ping_interval_doubles_when_the_database_fails_again_after_a_recovery() -> None:
+    """A chat that is admitted while the database fails again costs tokens."""
     database = Database()
     state = Availability(database.ping)
     loop = asyncio.get_running_loop()
@@ -60,16 +60,16 @@ async def test_what_answers_and_fails_again_is_given_more_and_more_time() -> Non
     for _ in range(8):
         began = loop.time()
         state.on_failure()
-        await until_well(state)
+        await until_healthy(state)
         pauses.append(loop.time() - began)
-    assert pauses == pytest.approx([0.5, 1, 2, 4, 8, 16, 16, 16], abs=0.15)  # it is looked at every 0.1 s
+    assert pauses == pytest.approx([0.5, 1, 2, 4, 8, 16, 16, 16], abs=0.15)  # it is checked every 0.1 s
     state.on_success()
     state.on_failure()
-    await until_well(state)
-    assert database.asked == 9
+    await until_healthy(state)
+    assert database.pings == 9
 
 
-async def test_it_asks_on_however_often_it_was_disappointed() -> None:
+async def test_pings_continue_after_any_number_of_failures() -> None:
     state = Availability(Database().ping)
     state._failures_in_a_row = 5000
     state.on_failure()
@@ -79,12 +79,12 @@ async def test_it_asks_on_however_often_it_was_disappointed() -> None:
     await state.aclose()
 
 
-async def test_it_stops_asking_when_it_is_closed() -> None:
+async def test_no_ping_is_sent_after_close() -> None:
     database = Database()
     database.healthy = False
     state = Availability(database.ping)
     state.on_failure()
     await state.aclose()
-    asked = database.asked
+    before = database.pings
     await asyncio.sleep(60)
-    assert database.asked == asked
+    assert database.pings == before

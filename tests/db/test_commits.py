@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 
 from app.core.record import ChatRecord
 from app.db.commits import Commits
-from app.db.errors import DatabaseUnavailable, RowsRefused
-from tests.db.keeping import GatedRows
-from tests.db.watch import Watch
+from app.db.errors import DatabaseUnavailable, RowsRejected
+from tests.db.events import RecordedEvents
+from tests.db.writers import GatedDatabase
 from tests.support.records import record
 
 
@@ -26,18 +26,18 @@ def is_healthy(commits: Commits) -> bool:
 
 
 async def test_a_commit_is_reported_and_counted() -> None:
-    rows, watch = GatedRows(), Watch()
-    commits = Commits(rows, timeout_s=2, events=watch)
+    rows, events = GatedDatabase(), RecordedEvents()
+    commits = Commits(rows, timeout_s=2, events=events)
     await commits.commit([record(), record()])
     await commits.commit([record()], live=False)
-    assert (watch.commits, commits.made) == ([(2, None), (1, None)], 2)
+    assert (events.commits, commits.made) == ([(2, None), (1, None)], 2)
     assert is_healthy(commits)
 
 
 @pytest.mark.parametrize(
     ("error", "raised", "failure", "healthy"),
     [
-        (RowsRefused("for its data"), RowsRefused, "refused", True),
+        (RowsRejected("for its data"), RowsRejected, "refused", True),
         (DatabaseUnavailable("away"), DatabaseUnavailable, "unavailable", False),
         (ValueError("a bug"), DatabaseUnavailable, "unavailable", False),
     ],
@@ -45,13 +45,13 @@ async def test_a_commit_is_reported_and_counted() -> None:
 async def test_a_failed_commit_is_reported_and_logged(
     error: Exception, raised: type[Exception], failure: str, *, healthy: bool
 ) -> None:
-    rows, watch = GatedRows(), Watch()
+    rows, events = GatedDatabase(), RecordedEvents()
     rows.error = error
-    commits = Commits(rows, timeout_s=2, events=watch)
+    commits = Commits(rows, timeout_s=2, events=events)
     with capture_logs() as lines, pytest.raises(raised, match=str(error)) as caught:
         await commits.commit([record(), record()])
     assert error in (caught.value, caught.value.__cause__)
-    assert (watch.commits, commits.made) == ([(2, failure)], 0)
+    assert (events.commits, commits.made) == ([(2, failure)], 0)
     assert is_healthy(commits) is healthy
     (line,) = [line for line in lines if line["event"] == "chat_log.commit_failed"]
     assert (line["rows"], line["error"]) == (2, f"{type(error).__name__}: {error}")
@@ -59,23 +59,23 @@ async def test_a_failed_commit_is_reported_and_logged(
 
 
 async def test_a_commit_that_is_too_slow_is_cancelled_at_its_limit() -> None:
-    rows, watch = GatedRows(), Watch()
+    rows, events = GatedDatabase(), RecordedEvents()
     rows.gate.clear()
-    commits = Commits(rows, timeout_s=2, events=watch)
+    commits = Commits(rows, timeout_s=2, events=events)
     loop = asyncio.get_running_loop()
     began = loop.time()
     with pytest.raises(DatabaseUnavailable, match="too long"):
         await commits.commit([record()])
     assert loop.time() - began == pytest.approx(2, abs=0.01)
-    assert (watch.commits, is_healthy(commits)) == ([(1, "timeout")], False)
+    assert (events.commits, is_healthy(commits)) == ([(1, "timeout")], False)
     rows.gate.set()
     await asyncio.sleep(60)
     assert (rows.batches, is_healthy(commits)) == ([], True)
 
 
 async def test_rows_from_the_outbox_do_not_change_whether_the_database_is_healthy() -> None:
-    rows = GatedRows()
-    commits = Commits(rows, timeout_s=2, events=Watch())
+    rows = GatedDatabase()
+    commits = Commits(rows, timeout_s=2, events=RecordedEvents())
     rows.error = DatabaseUnavailable("for this row")
     with pytest.raises(DatabaseUnavailable):
         await commits.commit([record()], live=False)
@@ -84,8 +84,8 @@ async def test_rows_from_the_outbox_do_not_change_whether_the_database_is_health
 
 async def test_a_live_commit_ends_the_growth_of_pauses() -> None:
     """A commit of rows from the outbox does not: the database may take those and refuse larger ones."""
-    rows = GatedRows()
-    commits = Commits(rows, timeout_s=2, events=Watch())
+    rows = GatedDatabase()
+    commits = Commits(rows, timeout_s=2, events=RecordedEvents())
     loop = asyncio.get_running_loop()
 
     async def recovery_s() -> float:
@@ -106,9 +106,9 @@ async def test_a_live_commit_ends_the_growth_of_pauses() -> None:
 
 
 async def test_a_commit_whose_caller_is_cancelled_is_cancelled() -> None:
-    rows, watch = GatedRows(), Watch()
+    rows, events = GatedDatabase(), RecordedEvents()
     rows.gate.clear()
-    commits = Commits(rows, timeout_s=2, events=watch)
+    commits = Commits(rows, timeout_s=2, events=events)
     committing = asyncio.create_task(commits.commit([record()]))
     await asyncio.sleep(0.1)
     committing.cancel()
@@ -119,7 +119,7 @@ async def test_a_commit_whose_caller_is_cancelled_is_cancelled() -> None:
     assert (rows.tries, rows.batches) == (1, [])
 
 
-class SlowToGiveUp(GatedRows):
+class SlowToGiveUp(GatedDatabase):
     """A driver that closes its connection before it gives up."""
 
     def __init__(self, closes_in_s: float) -> None:
@@ -141,7 +141,7 @@ class SlowToGiveUp(GatedRows):
 @pytest.mark.parametrize(("closes_in_s", "takes_s"), [(1, 1), (60, 2)])
 async def test_closing_waits_for_cancelled_commits_within_the_limit(closes_in_s: float, takes_s: float) -> None:
     rows = SlowToGiveUp(closes_in_s)
-    commits = Commits(rows, timeout_s=2, events=Watch())
+    commits = Commits(rows, timeout_s=2, events=RecordedEvents())
     with pytest.raises(DatabaseUnavailable):
         await commits.commit([record()])
     loop = asyncio.get_running_loop()

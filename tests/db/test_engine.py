@@ -12,8 +12,8 @@ QUERIES = [
 ]
 
 
-@pytest.mark.parametrize(("query", "kept"), QUERIES)
-async def test_a_url_for_libpq_is_understood(query: str, kept: dict[str, str]) -> None:
+@pytest.mark.parametrize(("query", "options"), QUERIES)
+async def test_url_for_libpq_is_converted_for_asyncpg(query: str, options: dict[str, str]) -> None:
     engine = create_engine(Settings(_env_file=None, database_url=f"postgres://me:pw@host:5432/db{query}"))
-    assert dict(engine.url.query) == kept
+    assert dict(engine.url.query) == options
     await engine.dispose()

@@ -26,7 +26,7 @@ def config(url: str) -> Config:
     return alembic
 
 
-def test_up_is_what_the_models_say_and_down_is_nothing(empty_database: str) -> None:
+def test_upgrade_creates_the_models_and_downgrade_drops_everything(empty_database: str) -> None:
     command.upgrade(config(empty_database), "head")
     command.check(config(empty_database))
     assert query(empty_database, "SELECT * FROM chat_logs") == []
@@ -35,19 +35,19 @@ def test_up_is_what_the_models_say_and_down_is_nothing(empty_database: str) -> N
     assert query(empty_database, "SELECT * FROM chat_logs") == []
 
 
-def test_rows_stay_on_every_step_back_and_forth(empty_database: str) -> None:
+def test_rows_survive_every_downgrade_and_upgrade(empty_database: str) -> None:
     """From the newest version of the table to the first and back; before the first there is no table."""
     first = list(ScriptDirectory.from_config(config(empty_database)).walk_revisions())[-1].revision
     command.upgrade(config(empty_database), "head")
     asyncio.run(insert(empty_database, *[record() for _ in range(3)]))
-    kept = "SELECT id, created_at, prompt, response FROM chat_logs ORDER BY id"
-    before = query(empty_database, kept)
+    sql = "SELECT id, created_at, prompt, response FROM chat_logs ORDER BY id"
+    before = query(empty_database, sql)
     for step in (command.downgrade, command.upgrade):
         step(config(empty_database), first if step is command.downgrade else "head")
-        assert query(empty_database, kept) == before
+        assert query(empty_database, sql) == before
 
 
-def test_rows_without_content_have_empty_texts_where_the_table_cannot_say_null(empty_database: str) -> None:
+def test_downgrade_replaces_null_texts_where_the_older_table_has_no_null(empty_database: str) -> None:
     command.upgrade(config(empty_database), "head")
     bare = without_content(record())
     asyncio.run(insert(empty_database, bare))
@@ -59,7 +59,7 @@ def test_rows_without_content_have_empty_texts_where_the_table_cannot_say_null(e
     assert len(query(empty_database, "SELECT * FROM chat_logs")) == 2
 
 
-def test_a_migration_that_has_to_wait_gives_up_before_it_keeps_writers_waiting(
+def test_migration_that_waits_for_a_lock_fails_before_it_blocks_writers(
     shared: SharedResources, tmp_path: Path
 ) -> None:
     """Somebody reads for long; a DROP behind that would keep every INSERT behind itself."""
@@ -84,21 +84,21 @@ async def insert(url: str, *rows: ChatRecord) -> None:
     await engine.dispose()
 
 
-def test_migrating_twice_is_migrating_once(empty_database: str, tmp_path: Path) -> None:
+def test_second_migration_changes_nothing(empty_database: str, tmp_path: Path) -> None:
     for _ in range(2):
         code, output = run(["app", "migrate"], cwd=tmp_path, env={"DATABASE_URL": empty_database})
         assert code == 0, output
         assert output.endswith("is up to date\n")
 
 
-def test_alembic_s_own_command_works_too(empty_database: str, tmp_path: Path) -> None:
+def test_alembic_command_migrates_the_database(empty_database: str, tmp_path: Path) -> None:
     arguments = ["alembic", "-c", str(PROJECT / "alembic.ini"), "upgrade", "head"]
     code, output = run(arguments, cwd=tmp_path, env={"DATABASE_URL": empty_database})
     assert code == 0, output
     assert query(empty_database, "SELECT * FROM chat_logs") == []
 
 
-def test_what_is_written_down_to_be_run_by_hand_gives_up_as_soon(tmp_path: Path) -> None:
+def test_generated_sql_has_the_lock_timeout_too(tmp_path: Path) -> None:
     """`--sql` asks no database."""
     arguments = ["alembic", "-c", str(PROJECT / "alembic.ini"), "upgrade", "head", "--sql"]
     code, output = run(arguments, cwd=tmp_path, env={"DATABASE_URL": "postgresql://me@nowhere.invalid/chats"})

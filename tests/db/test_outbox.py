@@ -16,9 +16,8 @@ from app.db.errors import DatabaseUnavailable
 from app.db.outbox import OutboxUnavailable
 from app.db.outbox_file import OutboxFile
 from app.db.reservations import Reservations
-from tests.db.keeping import GatedRows, keeping, outbox, prompts_in
-from tests.db.test_outbox_file import full_disk
-from tests.db.watch import Watch
+from tests.db.events import RecordedEvents
+from tests.db.writers import GatedDatabase, full_disk, outbox, prompts_in, running_writer
 from tests.support.records import record
 
 
@@ -26,18 +25,18 @@ def is_available(disk: object) -> bool:
     return bool(getattr(disk, "available"))  # noqa: B009 - mypy would remember what it was
 
 
-async def test_what_is_stored_takes_space_and_is_reported(tmp_path: Path) -> None:
-    watch, row = Watch(), record()
-    async with outbox(tmp_path, max_bytes=100_000, watch=watch) as disk:
+async def test_stored_rows_reduce_the_free_space_and_are_reported(tmp_path: Path) -> None:
+    events, row = RecordedEvents(), record()
+    async with outbox(tmp_path, max_bytes=100_000, events=events) as disk:
         await disk.append([row, record()])
         assert disk.rows == 2
         assert disk.free_bytes(on_disk=False) == 100_000 - disk.used_bytes
         assert 0 < disk.free_bytes(on_disk=True) <= 100_000 - disk.used_bytes
         await disk.reject(record(), ValueError("no"))
         await disk.reject(str(row.id), ValueError("no"))
-        await disk.refresh_usage()
-        assert (disk.usage.rows, disk.usage.rejected_rows) == (1, 2)
-    assert (watch.outbox, watch.rejected) == ([(2, False)], 2)
+        await disk.refresh_status()
+        assert (disk.status.rows, disk.status.rejected_rows) == (1, 2)
+    assert (events.outbox, events.rejected) == ([(2, False)], 2)
 
 
 async def test_reserved_bytes_are_no_longer_free(tmp_path: Path) -> None:
@@ -49,7 +48,7 @@ async def test_reserved_bytes_are_no_longer_free(tmp_path: Path) -> None:
         assert disk.free_bytes(on_disk=False) == free
 
 
-def test_reservations_hold_over_all_forked_workers_and_end_with_the_one_that_made_them(
+def test_reservations_count_for_all_forked_workers_until_their_worker_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Reservations, "_shared", None)
@@ -72,25 +71,25 @@ def _reserve(slot: int, row_bytes: int) -> None:
     worker.used_bytes = 7
 
 
-async def test_a_disk_that_takes_rows_again_is_found_out(tmp_path: Path) -> None:
-    watch = Watch()
-    async with outbox(tmp_path, watch=watch) as disk:
+async def test_outbox_recovers_when_the_disk_accepts_writes_again(tmp_path: Path) -> None:
+    events = RecordedEvents()
+    async with outbox(tmp_path, events=events) as disk:
         await disk.append([record(prompt="before")])
         with full_disk(100_000):
             with pytest.raises(OutboxUnavailable):
                 await disk.append([record(prompt="x" * 10**6)])
             with pytest.raises(OutboxUnavailable):
-                await disk.refresh_usage()
+                await disk.refresh_status()
             assert not is_available(disk)
             assert disk.free_bytes(on_disk=True) == 0
-        await disk.refresh_usage()
+        await disk.refresh_status()
         assert is_available(disk)
         await disk.append([record(prompt="after")])
     assert prompts_in(tmp_path) == ["before", "after"]
-    assert watch.outbox == [(1, False), (1, True), (1, False)]
+    assert events.outbox == [(1, False), (1, True), (1, False)]
 
 
-async def test_a_file_in_place_of_the_folder_is_no_place_for_rows(tmp_path: Path) -> None:
+async def test_outbox_is_unavailable_where_its_folder_is_a_file(tmp_path: Path) -> None:
     folder = tmp_path / "outbox"
     async with outbox(folder) as disk:
         shutil.rmtree(folder)
@@ -102,7 +101,7 @@ async def test_a_file_in_place_of_the_folder_is_no_place_for_rows(tmp_path: Path
     assert prompts_in(folder) == ["here"]
 
 
-async def test_a_disk_that_hangs_blocks_neither_the_event_loop_nor_the_writer(
+async def test_hanging_disk_blocks_neither_the_event_loop_nor_the_writer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The chat that waits for it has its answer in time, later ones at once; afterwards all is as before."""
@@ -131,15 +130,15 @@ async def test_a_disk_that_hangs_blocks_neither_the_event_loop_nor_the_writer(
     assert set(prompts_in(tmp_path)) == {"first", "third"}
 
 
-async def test_with_a_disk_that_hangs_the_database_still_takes_rows(
+async def test_rows_are_committed_to_the_database_while_the_disk_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hung = threading.Event()
-    monkeypatch.setattr("tests.db.keeping.OUTBOX_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("tests.db.writers.OUTBOX_TIMEOUT_S", 0.1)
     monkeypatch.setattr(OutboxFile, "append", lambda *_, **__: hung.wait(30))
-    rows = GatedRows()
-    rows.error = DatabaseUnavailable("away")
-    async with keeping(rows, tmp_path) as log:
+    rows = GatedDatabase()
+    rows.error = DatabaseUnavailable("unavailable")
+    async with running_writer(rows, tmp_path) as log:
         with pytest.raises(PersistenceFailed):
             await asyncio.wait_for(log.add(record()), 5)
         rows.error = None
@@ -148,24 +147,24 @@ async def test_with_a_disk_that_hangs_the_database_still_takes_rows(
 
 
 async def test_reserved_space_is_that_of_the_outbox(tmp_path: Path) -> None:
-    async with keeping(GatedRows(), tmp_path) as log:
+    async with running_writer(GatedDatabase(), tmp_path) as log:
         free = log.free_bytes
         log.reserve(1000)
         assert log.free_bytes == free - 1000
         log.reserve(-1000)
         assert log.free_bytes == free
-    async with keeping(GatedRows(), None) as log:
+    async with running_writer(GatedDatabase(), None) as log:
         log.reserve(1000)
         assert log.free_bytes > 10**18
 
 
 async def test_a_refused_row_that_the_outbox_does_not_take_has_no_receipt(tmp_path: Path) -> None:
-    no_folder, watch = tmp_path / "file", Watch()
+    no_folder, events = tmp_path / "file", RecordedEvents()
     no_folder.touch()
-    async with keeping(GatedRows(), no_folder, watch=watch) as log:
+    async with running_writer(GatedDatabase(), no_folder, events=events) as log:
         with pytest.raises(PersistenceFailed):
             await asyncio.wait_for(log.add(record(prompt="poison")), 5)
-    assert watch.rejected == 0
+    assert events.rejected == 0
 
 
 async def test_a_call_that_waits_behind_one_that_hangs_is_not_made_later(
@@ -187,14 +186,14 @@ async def test_a_call_that_waits_behind_one_that_hangs_is_not_made_later(
             while not is_available(disk):
                 await asyncio.sleep(0.01)
                 with suppress(OutboxUnavailable):
-                    await disk.refresh_usage()
+                    await disk.refresh_status()
     assert prompts_in(tmp_path) == ["first"]
 
 
 async def test_a_row_that_cannot_be_encoded_is_logged_and_has_no_receipt(tmp_path: Path) -> None:
-    rows = GatedRows()
+    rows = GatedDatabase()
     rows.error = DatabaseUnavailable("away")
-    async with keeping(rows, tmp_path) as log:
+    async with running_writer(rows, tmp_path) as log:
         with capture_logs() as lines, pytest.raises(PersistenceFailed):
             await asyncio.wait_for(log.add(record(params={"x": object()})), 5)
     assert [(line["rows"], line["exc_info"]) for line in lines if line["event"] == "chat_log.writer_failed"] == [

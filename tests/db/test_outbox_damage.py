@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from tests.db.keeping import leave, outbox_file, prompts_in
+from tests.db.writers import fill_outbox, outbox_file, prompts_in
 from tests.support.records import record
 
 
 def test_the_journal_is_moved_aside_with_its_file(tmp_path: Path) -> None:
     journal = b"\0of a transaction that has ended"
-    leave(tmp_path, [record(prompt="lost")])
+    fill_outbox(tmp_path, [record(prompt="lost")])
     (tmp_path / "outbox.db").write_bytes(b"this is no database" * 1000)
     (tmp_path / "outbox.db-journal").write_bytes(journal)
     with capture_logs() as lines:
-        leave(tmp_path, [record(prompt="first")])
+        fill_outbox(tmp_path, [record(prompt="first")])
     (aside,) = tmp_path.glob("damaged-*.db")
     assert aside.read_bytes().startswith(b"this is no database")
     assert aside.with_name(f"{aside.name}-journal").read_bytes() == journal
@@ -29,16 +29,16 @@ def test_the_journal_is_moved_aside_with_its_file(tmp_path: Path) -> None:
 
 
 def test_other_errors_of_sqlite_leave_the_file_where_it_is(tmp_path: Path) -> None:
-    leave(tmp_path, [record(prompt="kept")])
+    fill_outbox(tmp_path, [record(prompt="kept")])
     with closing(outbox_file(tmp_path)) as file:
         with pytest.raises(sqlite3.OperationalError, match="no such table"):
             file.run(lambda rows: rows.execute("SELECT * FROM missing"))
-        assert file.usage().damaged_files == 0
+        assert file.status().damaged_files == 0
     assert prompts_in(tmp_path) == ["kept"]
 
 
 def test_a_failed_transaction_changes_nothing(tmp_path: Path) -> None:
-    leave(tmp_path, [record(prompt="kept")])
+    fill_outbox(tmp_path, [record(prompt="kept")])
 
     def fail(rows: sqlite3.Connection) -> None:
         rows.execute("DELETE FROM chat_logs")

@@ -7,7 +7,7 @@ import time_machine
 from structlog.testing import capture_logs
 
 from app.db.outbox import OutboxUnavailable, outbox_gauges
-from tests.db.keeping import outbox
+from tests.db.writers import outbox
 from tests.support.records import record
 
 
@@ -21,7 +21,7 @@ async def test_they_show_what_the_file_has(tmp_path: Path) -> None:
     async with outbox(tmp_path, max_bytes=10**6) as disk:
         await disk.append([row, record()])
         await disk.reject(record(), ValueError("no"))
-        await disk.refresh_usage()
+        await disk.refresh_status()
         with time_machine.travel(row.created_at.timestamp() + 90, tick=False):
             shown = values(disk)
         assert shown == {

@@ -11,7 +11,7 @@ from app.core.chat_query import ChatQuery
 from app.core.config import Settings
 from app.core.record import NO_COLUMNS
 from app.db.engine import create_engine
-from app.db.errors import CommitError, DatabaseUnavailable, RowsRefused
+from app.db.errors import CommitError, DatabaseUnavailable, RowsRejected
 from app.db.models import ChatLog
 from app.db.repositories.chat_log import ChatLogRepository
 from tests.support.bodies import as_objects
@@ -34,30 +34,30 @@ async def everything(rows: ChatLogRepository) -> Sequence[Mapping[str, Any]]:
     return (await rows.page(ChatQuery(any_client=True, whole=True, limit=1000))).rows
 
 
-def test_a_record_has_a_field_for_each_column_and_no_other() -> None:
+def test_record_fields_are_the_columns() -> None:
     """But those that it says are none."""
     columns = {column.key for column in ChatLog.__table__.columns}
     assert {field.name for field in dataclasses.fields(record())} == columns | NO_COLUMNS
     assert not columns & NO_COLUMNS
 
 
-async def test_what_is_written_is_what_is_read(rows: ChatLogRepository) -> None:
+async def test_inserted_row_is_read_unchanged(rows: ChatLogRepository) -> None:
     """Every column, with its type: the id, the time zone, JSON, money."""
     written = record()
     await rows.insert([written])
     read = await rows.find(written.id, client=written.client, messages=True)
-    kept = {name: value for name, value in dataclasses.asdict(written).items() if name not in NO_COLUMNS}
-    assert read == kept | {"messages": as_objects(written.messages), "has_content": True}
+    expected = {name: value for name, value in dataclasses.asdict(written).items() if name not in NO_COLUMNS}
+    assert read == expected | {"messages": as_objects(written.messages), "has_content": True}
 
 
-async def test_what_is_unknown_is_null(rows: ChatLogRepository, database: Settings) -> None:
+async def test_unknown_values_are_null(rows: ChatLogRepository, database: Settings) -> None:
     optional = [column.key for column in ChatLog.__table__.columns if column.nullable]
     await rows.insert([record(**dict.fromkeys(optional))])
     (row,) = await plain_sql(database, "SELECT * FROM chat_logs")
     assert all(row[name] is None for name in optional)
 
 
-async def test_a_row_is_written_once_however_often_it_is_inserted(rows: ChatLogRepository) -> None:
+async def test_repeated_insert_stores_one_row(rows: ChatLogRepository) -> None:
     first, second = record(), record()
     await rows.insert([first])
     await rows.insert([dataclasses.replace(first, response="another"), second])
@@ -66,17 +66,17 @@ async def test_a_row_is_written_once_however_often_it_is_inserted(rows: ChatLogR
     assert read[1]["response"] == first.response
 
 
-async def test_many_rows_go_in_together(rows: ChatLogRepository) -> None:
+async def test_many_rows_are_inserted_together(rows: ChatLogRepository) -> None:
     written = [record() for _ in range(600)]
     await rows.insert(written)
     assert [row["id"] for row in await everything(rows)] == [each.id for each in reversed(written)]
 
 
-async def test_a_row_that_is_refused_is_told_from_a_database_that_is_away_and_takes_all_or_none(
+async def test_rejected_row_raises_another_error_than_an_outage_and_inserts_none_of_its_batch(
     rows: ChatLogRepository, database: Settings
 ) -> None:
     for fault in ({"outcome": None}, {"attempts": 2**70}, {"params": {"x": object()}}):
-        with pytest.raises(RowsRefused):
+        with pytest.raises(RowsRejected):
             await rows.insert([record(), record(**fault), record()])
     assert await everything(rows) == []
     nowhere = create_engine(Settings(_env_file=None, database_url="postgresql://me@127.0.0.1:1/db"))
@@ -87,7 +87,7 @@ async def test_a_row_that_is_refused_is_told_from_a_database_that_is_away_and_ta
         await rows.insert([record()])
 
 
-async def test_text_that_no_database_stores_does_not_lose_the_row(rows: ChatLogRepository) -> None:
+async def test_text_that_no_database_can_store_is_replaced(rows: ChatLogRepository) -> None:
     written = record(response="a\x00b\ud800c", messages=[{"role": "user", "content": "\x00\udfff"}])
     await rows.insert([written.storable()])
     (row,) = await everything(rows)
@@ -95,16 +95,16 @@ async def test_text_that_no_database_stores_does_not_lose_the_row(rows: ChatLogR
     assert row["messages"] == [{"role": "user", "content": "\ufffd\ufffd"}]
 
 
-async def test_the_id_reads_the_same_in_plain_sql(rows: ChatLogRepository, database: Settings) -> None:
+async def test_id_has_the_same_text_in_sql(rows: ChatLogRepository, database: Settings) -> None:
     written = record()
     await rows.insert([written])
     (row,) = await plain_sql(database, "SELECT id FROM chat_logs WHERE id = :id", id=str(written.id))
     assert str(row["id"]) == str(written.id)
 
 
-async def test_errors_keep_texts_to_themselves(rows: ChatLogRepository) -> None:
+async def test_error_messages_quote_no_texts_of_the_row(rows: ChatLogRepository) -> None:
     """What a driver says of a failed insert is logged; what people said to each other must not be."""
-    with pytest.raises(RowsRefused) as caught:
+    with pytest.raises(RowsRejected) as caught:
         await rows.insert([record(prompt="a-word-of-mine", outcome=None)])
     assert "a-word-of-mine" not in str(caught.value)
     with pytest.raises(CommitError) as of_argument:
@@ -112,9 +112,7 @@ async def test_errors_keep_texts_to_themselves(rows: ChatLogRepository) -> None:
     assert "a-word-of-mine" not in str(of_argument.value)
 
 
-async def test_a_database_that_answers_and_takes_no_rows_is_not_well(
-    rows: ChatLogRepository, database: Settings
-) -> None:
+async def test_ping_fails_where_no_rows_can_be_inserted(rows: ChatLogRepository, database: Settings) -> None:
     await rows.ping()
     url = database.database_url.get_secret_value()
     if url.startswith("sqlite"):

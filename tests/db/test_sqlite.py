@@ -11,7 +11,7 @@ from app.core.errors import PersistenceFailed
 from app.core.record import StoredIn
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
-from tests.db.keeping import keeping
+from tests.db.writers import running_writer
 from tests.support.records import record
 from tests.support.shared import SharedResources
 
@@ -22,11 +22,11 @@ def settings(shared: SharedResources, tmp_path: Path) -> Settings:
     return Settings(_env_file=None, database_url=url, commit_timeout_s=0.1)  # a commit may take ten times as long
 
 
-async def test_a_commit_that_was_given_up_leaves_no_lock_behind(settings: Settings) -> None:
-    """Somebody else holds the lock for longer than a commit may take; afterwards rows are kept again."""
+async def test_cancelled_commit_leaves_no_lock(settings: Settings) -> None:
+    """Another connection holds the lock for longer than a commit may take; later rows are stored."""
     assert settings.embedded_database
     engine = create_engine(settings)
-    async with keeping(ChatLogRepository(engine), None, timeout_s=1) as log:
+    async with running_writer(ChatLogRepository(engine), None, timeout_s=1) as log:
         for _ in range(3):
             other = sqlite3.connect(settings.embedded_database, isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
@@ -44,7 +44,7 @@ async def test_a_commit_that_was_given_up_leaves_no_lock_behind(settings: Settin
     await engine.dispose()
 
 
-async def test_a_commit_is_on_disk_when_it_returns(settings: Settings) -> None:
+async def test_commit_is_on_disk_when_it_returns(settings: Settings) -> None:
     engine = create_engine(settings)
     async with engine.connect() as connection:
         assert (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar() == "wal"

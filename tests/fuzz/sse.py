@@ -95,6 +95,6 @@ def _content(blocks: list[Block]) -> tuple[object, ...]:
         "".join(text for block in blocks for text in block.text),
         [call for block in blocks for call in block.tool_calls],
         [block.finish_reason for block in blocks if block.finish_reason][-1:],
-        sum(block.deltas for block in blocks),
+        sum(block.progress_chunks for block in blocks),
         type(blocks[-1].error),
     )

@@ -1,4 +1,4 @@
-"""Lines that callers without a valid key can cause are limited and counted."""
+"""Lines that clients without a valid key can cause are limited and counted."""
 
 import asyncio
 from typing import Any

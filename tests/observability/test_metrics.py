@@ -20,7 +20,7 @@ def series(samples: list[Sample]) -> set[tuple[str, frozenset[tuple[str, str]]]]
 
 
 def test_requests_cannot_add_series(observed: Observed, groq: SimulatedGroq) -> None:
-    """Made-up models, paths, methods, callers and endings leave the number of series as it was."""
+    """Made-up models, paths, methods, clients and endings leave the number of series as it was."""
     groq.fail({"status": 503, "times": 1})
     assert observed.chat().done
     observed.chat({**HELLO, "model": "made-up"})

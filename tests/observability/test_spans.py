@@ -12,9 +12,9 @@ from opentelemetry.trace import (
 )
 
 from app.core.attempt import Attempt, RateLimit
-from app.core.errors import UpstreamRateLimited, UpstreamUnavailable
 from app.core.outcomes import WITHOUT_ROW, Outcome
 from app.core.record import Details, StoredIn
+from app.core.upstream_errors import UpstreamRateLimited, UpstreamUnavailable
 from tests.observability.harness import PAYLOAD, Harness
 from tests.support.records import record
 

@@ -11,7 +11,7 @@ from app.core.attempt import Attempt, RateLimit
 from app.core.errors import InternalError, InvalidRequest, PersistenceFailed, ServiceError
 from app.core.outcomes import REFUSALS, Outcome
 from app.core.record import StoredIn
-from app.db.errors import RowsRefused
+from app.db.errors import RowsRejected
 from tests.observability.harness import Harness
 from tests.observability.test_docs import table
 from tests.support.records import record
@@ -38,7 +38,7 @@ def test_bug_is_an_error_with_its_cause(harness: Harness, lines: list[Any]) -> N
 
 def test_lost_row_has_no_traceback_of_the_database(harness: Harness, lines: list[Any]) -> None:
     lost = PersistenceFailed("for the client")
-    lost.__cause__ = RowsRefused("null value in column")
+    lost.__cause__ = RowsRejected("null value in column")
     lost.__cause__.__cause__ = RuntimeError("DETAIL: Failing row contains (a-word-of-mine)")
     harness.chat(lost=lost, outcome=Outcome.PERSISTENCE_FAILED)
     assert lines[0]["error"] == "null value in column"

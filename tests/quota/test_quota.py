@@ -32,11 +32,11 @@ async def _nothing_failed(failures: Failures) -> AsyncIterator[None]:
     assert failures.operations == []
 
 
-async def ask(quota: Quota, client_id: str | None = "first") -> dict[str, str]:
+async def ask(quota: Quota, client: str | None = "first") -> dict[str, str]:
     """A request that ends at once and uses no tokens: its headers."""
     request_id = uuid4()
     try:
-        return dict(await quota.enter(client_id, request_id))
+        return dict(await quota.enter(client, request_id))
     finally:
         quota.leave(request_id)
 
@@ -56,11 +56,11 @@ async def chat(quota: Quota, *, prompt: int | None, completion: int | None, requ
 
 async def test_each_client_has_its_own_requests(quota_of: CreatesQuota) -> None:
     async with quota_of(quota_requests_per_minute=2) as quota:
-        for client_id in ("first", "second", None):
-            assert (await ask(quota, client_id))["x-ratelimit-remaining-requests"] == "1"
-            assert (await ask(quota, client_id))["x-ratelimit-remaining-requests"] == "0"
+        for client in ("first", "second", None):
+            assert (await ask(quota, client))["x-ratelimit-remaining-requests"] == "1"
+            assert (await ask(quota, client))["x-ratelimit-remaining-requests"] == "0"
             with pytest.raises(QuotaExceeded) as refused:
-                await ask(quota, client_id)
+                await ask(quota, client)
             assert refused.value.type == "requests"
             assert refused.value.retry_after is not None
             assert 50 < refused.value.retry_after <= 60
@@ -96,13 +96,13 @@ async def test_tokens_are_counted_when_a_chat_ends_and_may_exceed_the_limit(quot
         assert (await ask(quota, "second"))["x-ratelimit-remaining-tokens"] == "100"
 
 
-async def test_a_chat_that_groq_did_not_process_uses_no_tokens(quota_of: CreatesQuota) -> None:
+async def test_chat_that_groq_did_not_process_uses_no_tokens(quota_of: CreatesQuota) -> None:
     async with quota_of(quota_tokens_per_minute=100) as quota:
         await chat(quota, prompt=None, completion=None)
         assert (await ask(quota))["x-ratelimit-remaining-tokens"] == "100"
 
 
-async def test_a_stream_may_begin_when_another_has_ended_in_either_way(quota_of: CreatesQuota) -> None:
+async def test_chat_is_admitted_when_another_one_has_ended(quota_of: CreatesQuota) -> None:
     async with quota_of(quota_streams=2) as quota:
         running = [uuid4(), uuid4()]
         for request_id in running:
@@ -120,7 +120,7 @@ async def test_a_stream_may_begin_when_another_has_ended_in_either_way(quota_of:
         await ask(quota)
 
 
-async def test_a_request_that_exceeds_one_limit_holds_no_stream(quota_of: CreatesQuota) -> None:
+async def test_request_that_exceeds_one_limit_is_not_counted_as_running(quota_of: CreatesQuota) -> None:
     async with quota_of(quota_requests_per_minute=1, quota_streams=1) as quota:
         await ask(quota)
         for _ in range(3):
@@ -129,7 +129,7 @@ async def test_a_request_that_exceeds_one_limit_holds_no_stream(quota_of: Create
                 await ask(quota)
 
 
-async def test_a_blocked_event_loop_does_not_make_redis_unavailable(quota_of: CreatesQuota) -> None:
+async def test_blocked_event_loop_does_not_make_redis_unavailable(quota_of: CreatesQuota) -> None:
     """Otherwise any client could switch off all quotas by sending bodies that take long to parse."""
     loop = asyncio.get_running_loop()
     async with quota_of(quota_requests_per_minute=100, quota_tokens_per_minute=100, quota_streams=2) as quota:
@@ -142,7 +142,7 @@ async def test_a_blocked_event_loop_does_not_make_redis_unavailable(quota_of: Cr
             assert (await ask(quota))["x-ratelimit-remaining-requests"] == str(98 - iterations)
 
 
-async def test_a_wall_clock_that_is_set_back_changes_no_window(
+async def test_wall_clock_that_is_set_back_changes_no_window(
     quota_of: CreatesQuota, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with quota_of(quota_requests_per_minute=1, quota_tokens_per_minute=10) as quota:
@@ -155,9 +155,7 @@ async def test_a_wall_clock_that_is_set_back_changes_no_window(
         assert refused.value.retry_after <= 60
 
 
-async def test_a_window_ends_after_a_minute_and_twice_the_limit_fits_around_its_end(
-    failures: Failures, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_window_ends_after_a_minute(failures: Failures, monkeypatch: pytest.MonkeyPatch) -> None:
     async with worker(failures, quota_requests_per_minute=2, quota_tokens_per_minute=10) as quota:
         now, passed = time.monotonic, 0.0
         monkeypatch.setattr(time, "monotonic", lambda: now() + passed)

@@ -15,15 +15,15 @@ from app.core.record import ChatRecord, StoredIn
 from app.schemas.chat import ChatRequest
 from app.services.chat.block import Block
 from app.services.chat.drain import Drain
-from app.services.chat.ports import Caller, RequestCheck
+from app.services.chat.ports import RequestCheck, RequestContext
 from app.services.chat.usage import Usage
 from app.services.chat_service import ChatService
 from tests.support.bodies import parsed
 
 REQUEST: ChatRequest = parsed({"messages": [{"role": "user", "content": "Hi there"}], "model": "m"})
 OPENING = Block(data=b"data: opening\n\n", chunks=1)
-WORD = Block(data=b"data: word\n\n", text=["word"], chunks=1, deltas=1)
-END = Block(finish_reason="stop", finished={0}, usage=Usage(7, 3), ended=True)
+WORD = Block(data=b"data: word\n\n", text=["word"], chunks=1, progress_chunks=1)
+END = Block(finish_reason="stop", finished_choices={0}, usage=Usage(7, 3), ended=True)
 
 
 @dataclass
@@ -160,7 +160,7 @@ class ServiceUnderTest:
         )
 
     def stream(self, chat_id: UUID | None = None, request: ChatRequest = REQUEST) -> AsyncGenerator[bytes]:
-        return self.service.answer(request, Caller(chat_id or self.id))
+        return self.service.answer(request, RequestContext(chat_id or self.id))
 
     async def run(self) -> list[bytes]:
         return [block async for block in self.stream()]

@@ -8,16 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from app.core.errors import (
-    ClientStalled,
-    Overloaded,
-    PersistenceFailed,
-    ServiceError,
-    UpstreamBroken,
-    UpstreamUnavailable,
-)
+from app.core.errors import ClientStalled, Overloaded, PersistenceFailed, ServiceError
 from app.core.outcomes import Outcome
 from app.core.record import StoredIn
+from app.core.upstream_errors import UpstreamBroken, UpstreamUnavailable
 from app.services.chat.block import DONE, Block
 from app.services.chat.usage import Usage
 from tests.services.fakes import END, OPENING, WORD, ServiceUnderTest
@@ -83,7 +77,7 @@ async def test_a_failure_before_the_first_block_is_raised_after_its_row_is_store
 
 
 async def test_a_failure_after_the_first_block_is_an_error_event() -> None:
-    broken = Block(data=WORD.data, text=["word"], deltas=1, error=UpstreamBroken("broke off"))
+    broken = Block(data=WORD.data, text=["word"], progress_chunks=1, error=UpstreamBroken("broke off"))
     sut = ServiceUnderTest(WORD, broken)
     first, second, last = await sut.run()
     assert (first, second) == (WORD.data, WORD.data)
@@ -169,7 +163,7 @@ async def test_a_stalled_client_has_its_own_outcome() -> None:
 
 
 async def test_disconnect_after_the_last_block_leaves_the_chat_completed() -> None:
-    whole = Block(data=WORD.data, text=["word"], deltas=1, finished={0}, usage=Usage(1, 1), ended=True)
+    whole = Block(data=WORD.data, text=["word"], progress_chunks=1, finished_choices={0}, usage=Usage(1, 1), ended=True)
     sut = ServiceUnderTest(whole)
     async with aclosing(sut.stream()) as blocks:
         await anext(blocks)

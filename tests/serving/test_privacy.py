@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from app.core.config import Settings
-from app.core.record import FACTS
+from app.core.record import METADATA
 from tests.serving.content import MARKER, PARAMS, locked, marked_service
 from tests.support.shared import SharedResources
 
@@ -52,7 +52,7 @@ def test_content_is_in_no_row_file_or_signal(
     for row in rows.values():
         params = json.loads(row.pop("params"))
         assert params in (PARAMS | store, PARAMS | store | {"stream": False})
-        assert all(value is None for name, value in row.items() if name not in FACTS)
+        assert all(value is None for name, value in row.items() if name not in METADATA)
 
 
 def test_stored_content_is_in_rows_and_the_outbox_and_in_no_signal(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 
 from app.api.auth import authenticate
 from app.api.state import RequestState
-from app.core.errors import UpstreamUnreachable
+from app.core.upstream_errors import UpstreamUnreachable
 
 Fault = Literal["unavailable", "limited", "cut", "silent"]
 
@@ -26,7 +26,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.put("/page/faults/{fault}", status_code=204)
 async def inject_fault(fault: Fault, request: Request) -> None:
-    """Injects a fault into the next chat of any caller."""
+    """Injects a fault into the next chat of any client."""
     state: RequestState = request.scope["state"]
     authenticate(request)
     url = urljoin(state["settings"].groq_simulator_url or "", "/faults")

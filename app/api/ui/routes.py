@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from app.api.auth import authenticate
-from app.api.state import App, RequestState
+from app.api.state import AppState, RequestState
 from app.api.swagger import SECURITY_HEADERS
 from app.api.ui import faults
 from app.core.config import Settings
@@ -43,12 +43,13 @@ async def page() -> FileResponse:
 
 
 @router.get("/page/about")
-async def about(app: App) -> dict[str, Any]:
+async def about(request: Request) -> dict[str, Any]:
     """What the page shows of the settings."""
-    settings = app["settings"]
+    state: AppState = request.scope["state"]
+    settings = state["settings"]
     return {
         "model": settings.default_model,
-        "models": [model.id for model in app["catalogue"].models()],
+        "models": [model.id for model in state["catalogue"].models()],
         "needs_key": settings.needs_key,
         "simulated": settings.is_simulated,
         "tokens_per_s": settings.groq_simulator_tokens_per_s,
@@ -62,14 +63,14 @@ async def about(app: App) -> dict[str, Any]:
 
 @router.get("/page/chats/{chat_id}")
 async def chat(chat_id: UUID, request: Request) -> Response:
-    """The row of one of the caller's chats without its content; null if there is none."""
+    """The row of one of the client's chats without its content; null if there is none."""
     state: RequestState = request.scope["state"]
     client = authenticate(request)
     try:
         if not state["store"].database_healthy:
             raise ConnectionError("the database is unavailable")
         async with asyncio.timeout(_DATABASE_TIMEOUT_S):
-            row = await state["reader"].facts(chat_id)
+            row = await state["reader"].metadata(chat_id)
     except Exception as exc:
         raise RowsUnavailable("the database does not answer; try again later", retry_after=1) from exc
     if row is None or row["client"] != client:

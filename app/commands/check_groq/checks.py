@@ -22,7 +22,7 @@ class Check:
     find: Callable[[Replies], str | None]
 
     def run(self, replies: Replies) -> str | None:
-        """Return what was found if it differs; a reply of an unexpected shape does."""
+        """Returns what was found if it differs; a reply of an unexpected shape does."""
         try:
             return self.find(replies)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
@@ -70,10 +70,7 @@ def _(replies: Replies) -> str | None:
     return None
 
 
-@_check(
-    "sizes of models",
-    "are context_length and max_output_length, or context_window and max_completion_tokens: sources disagree",
-)
+@_check("sizes of models", "are context_length and max_output_length, or context_window and max_completion_tokens")
 def _(replies: Replies) -> str | None:
     sizes = {"context_window", "context_length"}, {"max_completion_tokens", "max_output_length"}
     for name, entry in replies.models.models.items():
@@ -139,8 +136,8 @@ def _(replies: Replies) -> str | None:
 
 @_check("id", "is the same in all chunks of an answer (except groq/compound)")
 def _(replies: Replies) -> str | None:
-    ids = {chunk["id"] for chunk in replies.stream.chunks}
-    return None if len(ids) == 1 else f"{len(ids)} ids in one stream"
+    count = len({chunk["id"] for chunk in replies.stream.chunks})
+    return None if count == 1 else f"{count} ids in one stream"
 
 
 @_check("chat.completion", "has finish_reason, message.content, message.reasoning, usage and x_groq.id")
@@ -177,8 +174,8 @@ def _(replies: Replies) -> str | None:
 @_check("streamed JSON", "`response_format` of JSON kinds with `stream`")
 def _(replies: Replies) -> str | None:
     reply = replies.streamed_json
-    holds = "does not support streaming" in reply.text
-    return reply.unless_error(400, type="invalid_request_error") or (None if holds else str(reply))
+    wrong_text = None if "does not support streaming" in reply.text else str(reply)
+    return reply.unless_error(400, type="invalid_request_error") or wrong_text
 
 
 @_check(

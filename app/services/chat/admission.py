@@ -5,23 +5,20 @@ import random
 from collections import deque
 
 from app.core.config import Settings
-from app.core.errors import InvalidRequest, ModelNotFound, Overloaded, RowsUnavailable, ServerStopping
+from app.core.errors import ModelNotFound, Overloaded, RowsUnavailable, ServerDraining
 from app.schemas.chat import ChatRequest
 from app.services.chat.drain import Drain
 from app.services.chat.ports import RecordStore
 
 _RETRY_AFTER_S = 1
-_SPREAD_S = 3  # spreads the retries of callers that are refused together
+_SPREAD_S = 3  # spreads the retries of clients that are refused together
 
 
 def resolve_model(request: ChatRequest, settings: Settings) -> tuple[str, str]:
     """Returns the model's name as requested (or the default), and its id at the provider.
 
-    Raises ModelNotFound, or InvalidRequest for more messages than MAX_MESSAGES.
+    Raises ModelNotFound.
     """
-    if (count := len(request.messages)) > settings.max_messages:
-        limit = settings.max_messages
-        raise InvalidRequest(f"messages: {count} are more than {limit}; leave the oldest ones out", param="messages")
     requested = request.model or settings.default_model
     if not settings.serves(requested):
         message = f"The model `{requested}` does not exist or you do not have access to it."
@@ -32,8 +29,8 @@ def resolve_model(request: ChatRequest, settings: Settings) -> tuple[str, str]:
 class Admission:
     """Counts running chats and the space that their rows will need.
 
-    A few callers may wait for a free slot, for a moment; the others are refused at once, so that running chats are not
-    slowed down.
+    `active` includes chats whose rows are being stored. A few chats may wait for a moment until another one ends; the
+    others are refused at once, so that running chats are not slowed down.
     """
 
     def __init__(self, settings: Settings, *, drain: Drain, store: RecordStore) -> None:
@@ -48,16 +45,16 @@ class Admission:
         self.active = 0
 
     def check(self) -> None:
-        """Raises what `enter` would raise at once. For callers that need not read a request to know."""
+        """Raises what `enter` would raise at once: a request may be refused before its body is read."""
         self._check_open()
         self._check_space(0)
         if self.active >= self._max_active and len(self._queue) >= self._max_queued:
             raise self._overloaded()
 
     async def enter(self, row_bytes: int) -> None:
-        """Takes a slot and reserves space for the row. `leave` has to follow.
+        """Counts a chat and reserves space for its row. `leave` has to follow.
 
-        Raises Overloaded, RowsUnavailable or ServerStopping.
+        Raises Overloaded, RowsUnavailable or ServerDraining.
         """
         self.check()
         self._check_space(row_bytes)
@@ -65,7 +62,7 @@ class Admission:
             self.active += 1
             self._idle.clear()
         else:
-            await self._wait_for_slot()
+            await self._wait_in_queue()
         self._store.reserve(row_bytes)  # before the last check: other workers reserve at the same time
         try:
             self._check_open()  # both may have changed during the wait
@@ -75,46 +72,46 @@ class Admission:
             raise
 
     def leave(self, row_bytes: int) -> None:
-        """Frees the slot and the space: the row is durable, or could not be stored."""
+        """Ends a chat and frees the space: its row is durable, or could not be stored."""
         self._store.reserve(-row_bytes)
-        self._free_slot()
+        self._admit_next()
 
     def _check_open(self) -> None:
         if self._drain.started:
-            raise ServerStopping("this server is stopping; try again", retry_after=_RETRY_AFTER_S)
+            raise ServerDraining
 
     def _check_space(self, row_bytes: int) -> None:
         if row_bytes > self._store.free_bytes:
             raise RowsUnavailable("chats cannot be recorded at the moment; try again", retry_after=_RETRY_AFTER_S)
 
-    async def _wait_for_slot(self) -> None:
-        slot = asyncio.get_running_loop().create_future()
-        self._queue.append(slot)
+    async def _wait_in_queue(self) -> None:
+        admitted = asyncio.get_running_loop().create_future()
+        self._queue.append(admitted)
         try:
-            await self._drain.wait(slot, timeout_s=self._queue_timeout_s)
+            await self._drain.wait(admitted, timeout_s=self._queue_timeout_s)
         except BaseException as exc:
-            if slot in self._queue:
-                self._queue.remove(slot)
-            elif not slot.cancelled():  # the slot was given at the same moment
-                self._free_slot()
+            if admitted in self._queue:
+                self._queue.remove(admitted)
+            elif not admitted.cancelled():  # it was admitted at the same moment
+                self._admit_next()
             if isinstance(exc, TimeoutError):
                 self._check_open()
                 raise self._overloaded() from exc
             raise
 
-    def _free_slot(self) -> None:
-        """Gives a free slot to the caller that has waited longest."""
+    def _admit_next(self) -> None:
+        """Admits the chat that has waited longest in the place of one that ended, or counts one less."""
         while self._queue:
-            slot = self._queue.popleft()
-            if not slot.done():
-                slot.set_result(None)
+            admitted = self._queue.popleft()
+            if not admitted.done():
+                admitted.set_result(None)
                 return
         self.active -= 1
         if not self.active:
             self._idle.set()
 
     def _overloaded(self) -> Overloaded:
-        message = f"all {self._max_active} streams of this worker are in use; try again"
+        message = f"this worker runs {self._max_active} chats, which is its limit; try again"
         return Overloaded(message, retry_after=random.randint(1, _SPREAD_S))  # noqa: S311 # nosec B311
 
     async def wait_idle(self) -> None:

@@ -24,14 +24,14 @@ def error_event(error: ServiceError) -> bytes:
 
 @dataclass(slots=True)
 class Block:
-    """Whole events (or one whole JSON answer), byte for byte, and the facts that were read from them.
+    """Whole events (or one whole JSON answer), byte for byte, and the fields that were read from them.
 
-    `chunks`: events that were chunks of the answer; comments are not. `deltas`: those that made progress, which is
-    anything in a delta beyond the role. `choices`: how many choices the answer has, by the highest index seen.
-    `finished`: the indexes of the choices that have finished. `other_bytes`: the size, as JSON, of everything in deltas
-    that is neither text nor reasoning. `ended`: the end of the answer has been read. `early_stop`: the provider's
-    reason for stopping early, if it gave one. `unexpected`: names of fields whose value has an invalid type or range;
-    that fact is unknown. `error`: the answer failed after `data`.
+    `chunks`: events that were chunks of the answer; comments are not. `progress_chunks`: those that made progress,
+    which is anything in a delta beyond the role. `choices`: how many choices the answer has, by the highest index seen.
+    `finished_choices`: indexes of the choices that have their finish_reason. `other_bytes`: the size, as JSON, of
+    everything in deltas that is neither text nor reasoning. `ended`: the answer ends with this block. `early_stop`: the
+    provider's reason for stopping early, if it gave one. `unexpected`: names of fields that were not read, because
+    their value has an invalid type or range. `error`: the answer failed after `data`.
     """
 
     data: bytes = b""
@@ -41,9 +41,9 @@ class Block:
     tool_calls: list[Any] = field(default_factory=list)
     other_bytes: int = 0
     chunks: int = 0
-    deltas: int = 0
+    progress_chunks: int = 0
     choices: int = 1
-    finished: set[int] = field(default_factory=set)
+    finished_choices: set[int] = field(default_factory=set)
     model: str | None = None
     finish_reason: str | None = None
     usage: Usage | None = None
@@ -60,21 +60,21 @@ class Block:
         return json_bytes(self.text) + json_bytes(self.reasoning) + self.other_bytes
 
     def append(self, later: "Block") -> None:
-        """Adds a later block: its data and its facts."""
+        """Adds a later block."""
         self.data += later.data
         self.text += later.text
         self.reasoning += later.reasoning
-        self.add_facts(later)
+        self.merge_fields(later)
 
-    def add_facts(self, later: "Block") -> None:
-        """Adds the facts of a later block: everything but its data, text and reasoning."""
+    def merge_fields(self, later: "Block") -> None:
+        """Adds a later block without its data, text and reasoning."""
         self.refusal += later.refusal
         self.tool_calls += later.tool_calls
         self.other_bytes += later.other_bytes
         self.chunks += later.chunks
-        self.deltas += later.deltas
+        self.progress_chunks += later.progress_chunks
         self.choices = max(self.choices, later.choices)
-        self.finished |= later.finished
+        self.finished_choices |= later.finished_choices
         self.unexpected |= later.unexpected
         self.ended = later.ended
         self.model = later.model or self.model

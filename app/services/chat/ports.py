@@ -13,14 +13,14 @@ from app.core.record import ChatRecord, StoredIn
 from app.schemas.chat import ChatRequest
 from app.services.chat.block import Block
 
-# ── The caller ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── The request ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class BodyLease(Protocol):
-    """The memory that a request body occupies, counted until every holder has released it."""
+class BodyMemory(Protocol):
+    """The memory of a request body, counted until every holder has released it: the request, and the chat."""
 
     def hold(self) -> None:
-        """Adds a holder."""
+        """Adds the chat as a holder."""
         ...
 
     def release(self) -> None:
@@ -28,7 +28,7 @@ class BodyLease(Protocol):
         ...
 
 
-class _NoLease:
+class _Uncounted:
     def hold(self) -> None:
         pass
 
@@ -36,7 +36,7 @@ class _NoLease:
         pass
 
 
-NO_LEASE: BodyLease = _NoLease()
+UNCOUNTED: BodyMemory = _Uncounted()
 """For a request whose memory is not counted."""
 
 
@@ -57,11 +57,11 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who sent the request. `client` is the name of the API key, None without keys.
+class RequestContext:
+    """What is known of a request beside its body. `client` is the name of the API key, None without keys.
 
-    `request_id` is the id of the chat's row; `client_request_id` is what the caller sent as `x-request-id`.
-    `body_bytes` is the size of the request, `lease` the memory that it occupies.
+    `request_id` is the id of the chat's row; `client_request_id` is what the client sent as `x-request-id`.
+    `body_bytes` is the size of the body, `body_memory` what it occupies.
     `arrived` is when the request's last byte had arrived, in seconds on `time.monotonic`'s clock.
     """
 
@@ -70,7 +70,7 @@ class Caller:
     client: str | None = None
     route: str | None = None
     body_bytes: int = 0
-    lease: BodyLease = NO_LEASE
+    body_memory: BodyMemory = UNCOUNTED
     connection: Connection = field(default_factory=Connection)
     arrived: float = field(default_factory=time.monotonic)
 
@@ -78,7 +78,7 @@ class Caller:
 class RequestCheck(Protocol):
     """A step before the request is sent to the provider, such as moderation."""
 
-    async def __call__(self, request: ChatRequest, caller: Caller) -> None:
+    async def __call__(self, request: ChatRequest, context: RequestContext) -> None:
         """Raises a subclass of InvalidRequest to refuse the request, which then has no row but a log line and a metric.
 
         Any other exception is an internal error.
@@ -89,7 +89,7 @@ class RequestCheck(Protocol):
 # ── The provider ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class UpstreamStream(Protocol):
+class UpstreamAnswer(Protocol):
     """An answer that has started; one that is not streamed is its only block."""
 
     async def read(self) -> Block:
@@ -107,7 +107,7 @@ class UpstreamStream(Protocol):
 class Upstream(Protocol):
     """A provider of chat completions."""
 
-    async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[Attempt], None]) -> UpstreamStream:
+    async def open(self, payload: Mapping[str, Any], *, on_attempt: Callable[[Attempt], None]) -> UpstreamAnswer:
         """Returns at the first progress of a stream, or with the whole answer if `payload` has no `stream`.
 
         Values of `payload` that the service does not read are unparsed JSON (`msgspec.Raw`).
@@ -187,7 +187,7 @@ class Telemetry(Protocol):
 
 
 class ChatQuota(Protocol):
-    """Charges chats to the quotas of their callers."""
+    """Charges chats to the quotas of their clients."""
 
     def ended(self, record: ChatRecord) -> None:
         """Called when an admitted chat has ended. Returns at once, never raises."""

@@ -15,7 +15,7 @@ class RunningChat:
     """A chat that runs, or whose row is being stored. Names are those of the row where it has the same fact.
 
     `age_ms` counts from the request, `silence_ms` from the last token, or from the request before the first one.
-    `tokens` are those received so far. `attempts` are those that have ended.
+    `tokens` are the chunks with progress so far, each of about one token. `attempts` are those that have ended.
     """
 
     id: UUID
@@ -40,11 +40,11 @@ class RunningChats:
 
     def add(self, session: ChatSession) -> None:
         """The chat was admitted."""
-        self._sessions[session.request_id] = session
+        self._sessions[session.context.request_id] = session
 
     def remove(self, session: ChatSession) -> None:
         """The chat's row is durable, or could not be stored."""
-        self._sessions.pop(session.request_id, None)
+        self._sessions.pop(session.context.request_id, None)
 
     def __contains__(self, chat_id: object) -> bool:
         return chat_id in self._sessions
@@ -58,9 +58,9 @@ class RunningChats:
 def _snapshot(session: ChatSession, now: float) -> RunningChat:
     timing = session.timing
     return RunningChat(
-        id=session.request_id,
+        id=session.context.request_id,
         created_at=session.created_at,
-        client=session.client,
+        client=session.context.client,
         client_left_at=session.client_left_at,
         requested_model=session.requested_model,
         model_name=session.model,
@@ -68,6 +68,6 @@ def _snapshot(session: ChatSession, now: float) -> RunningChat:
         age_ms=milliseconds(now - timing.arrived),
         ttft_ms=milliseconds(timing.first_token_s),
         silence_ms=milliseconds(now - timing.last_token_at),
-        tokens=session.tokens,
-        attempts=len(timing.attempts),
+        tokens=session.answer.progress_chunks,
+        attempts=len(timing.attempt_log),
     )

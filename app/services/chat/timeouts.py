@@ -4,10 +4,11 @@ import time
 from collections.abc import Awaitable
 
 from app.core.config import Settings
-from app.core.errors import ServerDraining, ServiceError, UpstreamTimeout
+from app.core.errors import DrainExpired, ServiceError
+from app.core.upstream_errors import UpstreamTimeout
 from app.services.chat.block import KEEPALIVE, Block
 from app.services.chat.drain import Drain
-from app.services.chat.ports import UpstreamStream
+from app.services.chat.ports import UpstreamAnswer
 from app.services.chat.timing import ChatTiming
 
 
@@ -27,15 +28,15 @@ class StreamTimeouts:
         """Ends the use of the timer."""
         self._drain.release(self._timeout)
 
-    async def open(self, stream: Awaitable[UpstreamStream]) -> UpstreamStream:
-        """Returns the opened stream. Raises what the provider's client raises, UpstreamTimeout or ServerDraining."""
+    async def open(self, opening: Awaitable[UpstreamAnswer]) -> UpstreamAnswer:
+        """Returns the opened answer. Raises what the provider's client raises, UpstreamTimeout or DrainExpired."""
         try:
             with self._timeout.limit(0 if self._drain.expired else self._settings.chat_timeout_s):
-                return await stream
+                return await opening
         except TimeoutError as exc:
-            raise (server_draining() if self._drain.expired else self._chat_timeout()) from exc
+            raise (DrainExpired() if self._drain.expired else self._chat_timeout()) from exc
 
-    async def read(self, stream: UpstreamStream) -> Block:
+    async def read(self, answer: UpstreamAnswer) -> Block:
         """Returns the next block, a keep-alive comment after a long silence, or a block with the timeout's error."""
         now, keepalive_s = time.monotonic(), self._settings.stream_keepalive_s
         left_s = min(self._chat_left_s(now), self._token_left_s())
@@ -43,7 +44,7 @@ class StreamTimeouts:
             if left_s <= 0 or self._drain.expired:
                 raise TimeoutError
             with self._timeout.limit(min(left_s, keepalive_s)):
-                return await stream.read()
+                return await answer.read()
         except TimeoutError:
             if self._drain.expired or left_s <= keepalive_s:
                 return Block(error=self._expired_limit(now))
@@ -59,15 +60,10 @@ class StreamTimeouts:
     def _expired_limit(self, now: float) -> ServiceError:
         """The error for the limit that was reached first."""
         if self._drain.expired:
-            return server_draining()
+            return DrainExpired()
         if self._chat_left_s(now) <= self._token_left_s():
             return self._chat_timeout()
         return UpstreamTimeout(f"the model sent no token for {self._settings.inter_token_timeout_s:g} s")
 
     def _chat_timeout(self) -> UpstreamTimeout:
         return UpstreamTimeout(f"the chat took longer than {self._settings.chat_timeout_s:g} s")
-
-
-def server_draining() -> ServerDraining:
-    """The error of a chat that was still running when the drain expired."""
-    return ServerDraining("the server is stopping; send the request again", retry_after=1)

@@ -13,9 +13,12 @@ class ChatTiming:
     """Measures a chat from the last byte of its request on.
 
     `arrived`, `requested` (admission) and `admitted` are points in time; names with `_s` are durations.
-    `attempts` has an entry for each request to the provider, as in `ChatRecord.attempt_log`.
+    `attempt_log` has an entry for each request to the provider, as in ChatRecord.
     `silence_s` is the time since the provider's last chunk, as far as the chat waited for it.
     `last_token_at` is the time of the last progress, or `arrived` before the first.
+    `stalls` has the start and length of the first silences of a second or more.
+    `stalls` has the start and length of the first silences of a second or more.
+    `stalls` has the start and length of the first silences of a second or more.
     `backpressure_s` is the time that the client took to accept blocks.
     """
 
@@ -24,7 +27,7 @@ class ChatTiming:
         self.admitted = admitted
         self.finished = admitted
         self.queue_s = admitted - requested
-        self.attempts: list[dict[str, Any]] = []
+        self.attempt_log: list[dict[str, Any]] = []
         self.first_chunk_at: float | None = None
         self.first_token_at: float | None = None
         self.silence_s = 0.0
@@ -57,7 +60,7 @@ class ChatTiming:
         else:
             self.retry_wait_s += attempt.started - self._last_attempt_ended
         self._last_attempt_ended = ended
-        self.attempts.append(
+        self.attempt_log.append(
             {
                 "model": attempt.model,
                 "started_ms": milliseconds(attempt.started - self.arrived),
@@ -81,7 +84,7 @@ class ChatTiming:
         self._update_silence(block, now, waited_s)
         if block.chunks and self.first_chunk_at is None:
             self.first_chunk_at = now
-        if block.deltas:
+        if block.progress_chunks:
             self.last_token_at = now
             if self.first_token_at is None:
                 self.first_token_at = now

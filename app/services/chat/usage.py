@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from app.core.errors import UpstreamTimeout
 from app.core.models import ModelPrice
+from app.core.upstream_errors import UpstreamTimeout
 
 _BYTES_PER_TOKEN = 4
 
@@ -42,7 +42,7 @@ class Usage:
 
 
 def estimated_usage(
-    attempts: Iterable[Mapping[str, Any]], *, chunks_with_text: int, body_bytes: int, answer_bytes: int
+    attempts: Iterable[Mapping[str, Any]], *, progress_chunks: int, body_bytes: int, answer_bytes: int
 ) -> Usage | None:
     """Estimates the tokens of a chat that ended before the provider sent its usage; None if it did no work.
 
@@ -53,7 +53,7 @@ def estimated_usage(
     """
     if not any(map(_has_worked, attempts)):
         return None
-    return Usage(body_bytes // _BYTES_PER_TOKEN, chunks_with_text or answer_bytes // _BYTES_PER_TOKEN)
+    return Usage(body_bytes // _BYTES_PER_TOKEN, progress_chunks or answer_bytes // _BYTES_PER_TOKEN)
 
 
 def _has_worked(attempt: Mapping[str, Any]) -> bool:

@@ -1,1 +1,1 @@
-"""The client of Groq: bytes and facts. It satisfies `services.chat.ports.Upstream` and knows no database."""
+"""The parts of GroqClient, which satisfies `services.chat.ports.Upstream`."""

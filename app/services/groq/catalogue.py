@@ -47,13 +47,13 @@ class Catalogue:
                 await self._refresh_task
 
     def models(self) -> Sequence[Model]:
-        """Returns the models that callers may use. Until Groq has answered: those that settings and prices name."""
+        """Returns the models that clients may use. Until Groq has answered: those that settings and prices name."""
         names = self._settings.configured_models | self._settings.model_prices.keys() | LAST_KNOWN_PRICES.keys()
         known = self._models or {name: Model(name) for name in names}
         return [known[name] for name in sorted(known) if self._settings.serves(name)]
 
     def find(self, name: str) -> Model | None:
-        """Returns the model with this id or alias, if callers may use it."""
+        """Returns the model with this id or alias, if clients may use it."""
         model_id = self._settings.model_id(name)
         return next((model for model in self.models() if model.id == model_id), None)
 

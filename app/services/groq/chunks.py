@@ -1,6 +1,6 @@
-"""Reads the facts of Groq's chunks and completions; fields that are not listed here are relayed unread.
+"""Reads the fields of Groq's chunks and completions that the service needs; the others are relayed unread.
 
-A field with an invalid type or value never ends an answer: its fact stays unknown, and `Block.unexpected` has its name.
+A field with an invalid type or value never ends an answer: it is left out, and `Block.unexpected` has its name.
 Only an error object, or more choices than a request may ask for, ends an answer.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from app.core.errors import UpstreamBroken
+from app.core.upstream_errors import UpstreamBroken
 from app.services.chat.block import Block
 from app.services.chat.usage import Usage
 from app.services.groq.errors import error_from_event
@@ -53,8 +53,8 @@ def parse_chunk(data: bytes) -> Chunk | None:
     return msgspec.convert(content, Chunk) if isinstance(content, dict) else None
 
 
-def add_facts(chunk: Chunk, block: Block) -> None:
-    """Adds the facts of a chunk to its block."""
+def add_chunk(chunk: Chunk, block: Block) -> None:
+    """Adds the fields of a chunk to its block."""
     if chunk.error:
         if isinstance(chunk.error, dict | list | str):
             block.error = error_from_event(chunk.error)
@@ -90,11 +90,11 @@ def _add_choices(choices: list[Any], block: Block) -> None:
             return
         block.choices = max(block.choices, index + 1)
         if delta := choice.get("delta"):
-            block.deltas += _add_delta(_typed("delta", delta, dict, block) or {}, block)
+            block.progress_chunks += _add_delta(_typed("delta", delta, dict, block) or {}, block)
         elif message := choice.get("message"):  # of a whole answer, which has no first token
             _add_delta(_typed("message", message, dict, block) or {}, block)
         if reason := choice.get("finish_reason"):
-            block.finished.add(index)
+            block.finished_choices.add(index)
             block.finish_reason = _typed("finish_reason", reason, str, block) or block.finish_reason
 
 

@@ -31,7 +31,7 @@ class CleanReuseConnector(aiohttp.TCPConnector):
     """Reuses a connection only if it received nothing while it was idle.
 
     HTTP/1.1 has no request ids: what is received first counts as the response to the next request. A second response,
-    or the 408 that a load balancer sends before it closes an idle connection, would become another caller's answer
+    or the 408 that a load balancer sends before it closes an idle connection, would become another client's answer
     (response queue poisoning; https://portswigger.net/research/http-desync-attacks).
     """
 

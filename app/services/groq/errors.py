@@ -9,16 +9,16 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from app.core.errors import (
+from app.core.storable import storable
+from app.core.upstream_errors import (
     UpstreamBroken,
     UpstreamError,
+    UpstreamKeyRefused,
     UpstreamModelGone,
     UpstreamRateLimited,
-    UpstreamRefusedOurKey,
     UpstreamRejected,
     UpstreamUnavailable,
 )
-from app.core.storable import storable
 
 _TRANSIENT = {408, 409, 425, 498}
 """Retried like 429 and every 5xx: the request timed out, met a conflict or came too early (RFC 9110, RFC 8470). 498 is
@@ -57,8 +57,8 @@ def error_from_status(
     body = _sendable(error)
     message = str(body.get("message") or f"Groq answered with status {status}")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        # Groq's message is about the service's key or network, which does not concern the caller.
-        return UpstreamRefusedOurKey("Groq refuses the key of this service; its operator must set GROQ_API_KEY")
+        # Groq's message is about the service's key or network, which does not concern the client.
+        return UpstreamKeyRefused("Groq refuses the key of this service; its operator must set GROQ_API_KEY")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return UpstreamRateLimited(message, upstream_error_body=body, retry_after=retry_after)
     if status in _TRANSIENT or status >= 500:
@@ -97,7 +97,7 @@ def caused_by(exc: Exception, error: UpstreamError) -> UpstreamError:
 
 
 def cause_of(exc: BaseException) -> str:
-    """One of `core.errors.CONNECTION_CAUSES`."""
+    """One of `core.upstream_errors.CONNECTION_CAUSES`."""
     for kind, cause in _CAUSES:
         if isinstance(exc, kind):
             return cause

@@ -1,4 +1,4 @@
-"""HTTP to Groq: one session for the process, requests as the openai SDK configures them, and refusals as errors."""
+"""HTTP to Groq: one session for the process, requests as the openai SDK configures them, errors as exceptions."""
 
 import time
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from yarl import URL
 
 from app.core.attempt import Attempt
 from app.core.config import Settings
-from app.core.errors import UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from app.core.upstream_errors import UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from app.services.groq.connector import create_connector, proxy_of
 from app.services.groq.errors import caused_by, error_from_response
 from app.services.groq.rate_limits import parse_rate_limits, parse_retry_after
 
 _DECODED_ENCODINGS = {"", "identity", "gzip", "deflate"}
 """Those that aiohttp decodes. The service asks for `identity`; a proxy may compress all the same."""
-_MAX_REFUSAL_BYTES = 2**16
+_MAX_ERROR_BYTES = 2**16
 _LARGE_REQUEST_BYTES = 2**16
 _READ_BUFFER_BYTES = 2**16
 """aiohttp stops receiving at twice as much, until it is read: the most that a block holds, whatever Groq sends."""
@@ -64,7 +64,7 @@ class GroqHttp:
     async def post(self, payload: Mapping[str, Any], attempt: Attempt) -> aiohttp.ClientResponse:
         """Returns Groq's response, whose body the caller reads and closes; notes its headers in `attempt`.
 
-        Raises an UpstreamError: Groq's refusal, or why there is no response.
+        Raises an UpstreamError: Groq's error response, or why there is no response.
         """
         body = msgspec.json.encode(payload)
         try:
@@ -87,13 +87,13 @@ class GroqHttp:
             response.close()
             raise UpstreamBroken(f"Groq's answer is compressed ({encoding[:40]}), which this service did not ask for")
         if response.status != HTTPStatus.OK:
-            raise await self._read_refusal(response, payload["model"])
+            raise await self._read_error(response, payload["model"])
         return response
 
-    async def _read_refusal(self, response: aiohttp.ClientResponse, model: str) -> UpstreamError:
+    async def _read_error(self, response: aiohttp.ClientResponse, model: str) -> UpstreamError:
         try:
             async with response:
-                body = await read_body(response, max_bytes=_MAX_REFUSAL_BYTES)
+                body = await read_body(response, max_bytes=_MAX_ERROR_BYTES)
         except (aiohttp.ClientError, OSError) as exc:
             if not isinstance(exc.__cause__, aiohttp.http_exceptions.ContentEncodingError):
                 return caused_by(exc, UpstreamUnreachable("the connection to Groq broke off"))

@@ -2,16 +2,16 @@
 
 import aiohttp
 
-from app.core.errors import UpstreamBroken
+from app.core.upstream_errors import UpstreamBroken
 from app.services.chat.block import Block
-from app.services.groq.chunks import add_facts, parse_chunk
+from app.services.groq.chunks import add_chunk, parse_chunk
 from app.services.groq.errors import caused_by
 from app.services.groq.http import read_body
 from app.services.groq.redaction import Redactor
 
 
 class GroqCompletion:
-    """Implements `services.chat.ports.UpstreamStream`: its one block is the whole body, byte for byte."""
+    """Implements `services.chat.ports.UpstreamAnswer`: its one block is the whole body, byte for byte."""
 
     def __init__(self, block: Block) -> None:
         self._block = block
@@ -52,9 +52,9 @@ def _parse(body: bytes) -> Block:
     if chunk is None:
         block.unexpected.add("event")
     else:
-        add_facts(chunk, block)
+        add_chunk(chunk, block)
         block.chunks = 0  # it has no first chunk and no first token
-    if block.early_stop and not block.finished and block.error is None:
+    if block.early_stop and not block.finished_choices and block.error is None:
         block.error = UpstreamBroken(block.early_stop)
     block.ended = block.error is None
     return block

@@ -1,4 +1,4 @@
-"""Removes the service's own key from what Groq sends about it: error messages are passed on to callers."""
+"""Removes the service's own key from what Groq sends about it: error messages are passed on to clients."""
 
 import msgspec
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from app.core.errors import UpstreamBroken
+from app.core.upstream_errors import UpstreamBroken
 from app.services.chat.block import Block
-from app.services.groq.chunks import Chunk, add_facts, parse_chunk
+from app.services.groq.chunks import Chunk, add_chunk, parse_chunk
 
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -114,7 +114,7 @@ def _decode_text_events(data: bytes, block: Block) -> int:
                 block.text.append(choice.delta.content)
             if choice.delta.reasoning:
                 block.reasoning.append(choice.delta.reasoning)
-            block.deltas += bool(choice.delta.content or choice.delta.reasoning)
+            block.progress_chunks += bool(choice.delta.content or choice.delta.reasoning)
     return end + 2
 
 
@@ -136,7 +136,7 @@ def _decode_event(event: bytes, block: Block) -> None:
         if name == "error":
             chunk = chunk if chunk and chunk.error else Chunk(error=_any_json(data))
         if chunk is not None:
-            add_facts(chunk, block)
+            add_chunk(chunk, block)
         else:
             block.unexpected.add("event")
             block.chunks += 1

@@ -6,7 +6,7 @@ from contextlib import suppress
 import aiohttp
 
 from app.core.config import Settings
-from app.core.errors import UpstreamBroken, UpstreamBrokenEarly, UpstreamError, UpstreamUnreachable
+from app.core.upstream_errors import UpstreamBroken, UpstreamBrokenEarly, UpstreamError, UpstreamUnreachable
 from app.services.chat.block import Block
 from app.services.groq.errors import caused_by
 from app.services.groq.flush_scheduler import FlushScheduler
@@ -18,7 +18,7 @@ _CLOSE_TIMEOUT_S = 1
 
 
 class GroqStream:
-    """Implements `services.chat.ports.UpstreamStream`.
+    """Implements `services.chat.ports.UpstreamAnswer`.
 
     The first block is read as soon as it arrives. Afterwards the tokens of a flush interval accumulate in aiohttp's
     buffer and are read as one block: waking the stream's task, parsing and sending cost several times as much as
@@ -57,13 +57,13 @@ class GroqStream:
         try:
             self._check_content_type()
             first = await self._receive()
-            while not (first.deltas or first.finished or first.ended or first.error):
+            while not (first.progress_chunks or first.finished_choices or first.ended or first.error):
                 if not first.chunks:
                     first.data = b""
                 first.append(await self._receive())
                 if len(first.data) > self._settings.groq_max_event_bytes:
                     raise UpstreamBroken("Groq sent more than an event's size before its first token")
-            if not (first.deltas or first.finished):
+            if not (first.progress_chunks or first.finished_choices):
                 raise self._failure_before_progress(first)
         except BaseException:
             await self.aclose()
@@ -145,12 +145,12 @@ class GroqStream:
 
     def _process(self, block: Block, *, at_end: bool) -> Block:
         self._choices = max(self._choices, block.choices)
-        self._finished_choices |= block.finished
+        self._finished_choices |= block.finished_choices
         if at_end and self._has_finished and not block.ended:
             block.ended, block.error = True, None
         self._redactor.redact_block(block)
         self._ended = block.ended
-        self._flushing = self._flushing or bool(block.deltas)  # from the first token on
+        self._flushing = self._flushing or bool(block.progress_chunks)  # from the first token on
         if self._has_finished:
             self._next_flush = 0
         elif self._flushing:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.core.config import Settings
-from app.core.errors import InvalidRequest, ModelNotFound, Overloaded, RowsUnavailable, ServerStopping
+from app.core.errors import ModelNotFound, Overloaded, RowsUnavailable, ServerDraining
 from app.schemas.chat import ChatRequest
 from app.services.chat.admission import Admission, resolve_model
 from app.services.chat.drain import Drain
@@ -57,7 +57,7 @@ async def test_a_full_queue_refuses_at_once() -> None:
     limits = Limits()
     await limits.enter(2)
     waiting = await limits.waiting(2)
-    with pytest.raises(Overloaded, match="all 2 streams") as refused:
+    with pytest.raises(Overloaded, match="runs 2 chats") as refused:
         await limits.enter()
     assert refused.value.retry_after in (1, 2, 3)
     for task in waiting:
@@ -124,7 +124,7 @@ async def test_a_stopping_server_admits_no_waiting_caller() -> None:
     (waiting,) = await limits.waiting(1)
     limits.drain.start(60)
     limits.leave()
-    with pytest.raises(ServerStopping):
+    with pytest.raises(ServerDraining):
         await waiting
     assert limits.admission.active == 1
 
@@ -145,7 +145,7 @@ async def test_a_drain_ends_the_wait_for_a_slot() -> None:
     await limits.enter(2)
     (waiting,) = await limits.waiting(1)
     limits.drain.start(grace_s=1)
-    with pytest.raises(ServerStopping):
+    with pytest.raises(ServerDraining):
         await asyncio.wait_for(waiting, 5)
     assert limits.admission.active == 2
 
@@ -165,7 +165,7 @@ async def test_a_check_refuses_what_entering_would_refuse() -> None:
     with pytest.raises(RowsUnavailable):
         limits.admission.check()
     limits.drain.start(60)
-    with pytest.raises(ServerStopping):
+    with pytest.raises(ServerDraining):
         limits.admission.check()
 
 
@@ -197,10 +197,3 @@ def test_a_model_that_is_not_served_is_not_found() -> None:
     with pytest.raises(ModelNotFound, match="`two`") as refused:
         resolve_model(request(model="two"), settings)
     assert refused.value.param == "model"
-
-
-def test_the_number_of_messages_is_limited() -> None:
-    assert resolve_model(request(), Settings(_env_file=None, max_messages=3))
-    with pytest.raises(InvalidRequest, match="3 are more than 2") as refused:
-        resolve_model(request(), Settings(_env_file=None, max_messages=2))
-    assert refused.value.param == "messages"

@@ -2,7 +2,7 @@
 
 import json
 
-from app.core.errors import UpstreamBroken
+from app.core.upstream_errors import UpstreamBroken
 from app.services.chat.block import Block, error_event
 from app.services.chat.usage import Usage
 
@@ -14,9 +14,9 @@ FIRST = Block(
     tool_calls=[1],
     other_bytes=1,
     chunks=1,
-    deltas=2,
+    progress_chunks=2,
     choices=2,
-    finished={0},
+    finished_choices={0},
     model="m1",
     finish_reason="length",
     usage=Usage(1, 1),
@@ -35,9 +35,9 @@ LATER = Block(
     tool_calls=[2],
     other_bytes=10,
     chunks=10,
-    deltas=20,
+    progress_chunks=20,
     choices=1,
-    finished={1},
+    finished_choices={1},
     model="m2",
     finish_reason="stop",
     usage=Usage(2, 2),
@@ -58,8 +58,8 @@ def test_an_appended_block_adds_to_counts_and_replaces_facts() -> None:
     block.append(LATER)
     assert (block.data, block.text, block.reasoning) == (b"ab", ["a", "b"], ["A", "B"])
     assert (block.refusal, block.tool_calls) == (["no", "way"], [1, 2])
-    assert (block.other_bytes, block.chunks, block.deltas, block.choices) == (11, 11, 22, 2)
-    assert (block.finished, block.unexpected) == ({0, 1}, {"id", "index"})
+    assert (block.other_bytes, block.chunks, block.progress_chunks, block.choices) == (11, 11, 22, 2)
+    assert (block.finished_choices, block.unexpected) == ({0, 1}, {"id", "index"})
     assert (block.model, block.finish_reason, block.usage) == ("m2", "stop", Usage(2, 2))
     assert (block.early_stop, block.error, block.ended) == ("full", LATER.error, False)
     assert (block.upstream_response_id, block.upstream_request_id) == ("chatcmpl-1", "req_2")

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.core.errors import RowsUnavailable, ServerDraining, ServerStopping
+from app.core.errors import DrainExpired, RowsUnavailable, ServerDraining
 from app.core.outcomes import Outcome
 from app.services.chat.block import DONE
 from tests.services.fakes import END, WORD, ServiceUnderTest
@@ -19,7 +19,7 @@ async def test_running_chats_may_finish_and_new_ones_are_refused() -> None:
     running = asyncio.ensure_future(sut.run())
     await asyncio.sleep(0.01)
     sut.drain.start(grace_s=30)
-    with pytest.raises(ServerStopping) as caught:
+    with pytest.raises(ServerDraining) as caught:
         await anext(sut.stream(uuid4()))
     assert (caught.value.status, caught.value.retry_after) == (503, 1)
     assert caught.value.outcome is Outcome.REJECTED_UNAVAILABLE
@@ -57,7 +57,7 @@ async def test_before_the_first_block_the_drain_is_a_503() -> None:
     running = asyncio.ensure_future(sut.run())
     await asyncio.sleep(0.01)
     sut.drain.expire()
-    with pytest.raises(ServerDraining) as caught:
+    with pytest.raises(DrainExpired) as caught:
         await asyncio.wait_for(running, 5)
     assert caught.value.status == 503
     assert (sut.record.outcome, sut.record.http_status) == (Outcome.DRAINING, 503)

@@ -11,7 +11,7 @@ from app.core.errors import InvalidRequest, Overloaded
 from app.core.record import StoredIn
 from app.schemas.chat import ChatRequest
 from app.services.chat.block import DONE
-from app.services.chat.ports import Caller
+from app.services.chat.ports import RequestContext
 from tests.services.fakes import END, REQUEST, WORD, ServiceUnderTest
 
 
@@ -35,12 +35,12 @@ class Chat:
         self.sut = sut
         self.lease = Lease()
         self.free_bytes = sut.store.free_bytes
-        self.blocks = sut.service.answer(REQUEST, Caller(uuid4(), body_bytes=1000, lease=self.lease))
+        self.blocks = sut.service.answer(REQUEST, RequestContext(uuid4(), body_bytes=1000, body_memory=self.lease))
 
     @property
     def held(self) -> tuple[int, int, int]:
         """Slots, bytes and holders of the request's memory."""
-        return self.sut.service.active, self.free_bytes - self.sut.store.free_bytes, self.lease.holders
+        return self.sut.service.admission.active, self.free_bytes - self.sut.store.free_bytes, self.lease.holders
 
 
 NOTHING = (0, 0, 0)
@@ -84,10 +84,10 @@ async def test_a_chat_that_cannot_be_recorded_holds_nothing(monkeypatch: pytest.
 
 
 async def test_a_request_that_a_check_refuses_holds_nothing_and_is_not_sent() -> None:
-    seen: list[tuple[ChatRequest, Caller]] = []
+    seen: list[tuple[ChatRequest, RequestContext]] = []
 
-    async def refuse(request: ChatRequest, caller: Caller) -> None:
-        seen.append((request, caller))
+    async def refuse(request: ChatRequest, context: RequestContext) -> None:
+        seen.append((request, context))
         raise InvalidRequest("not this one")
 
     sut = ServiceUnderTest(WORD, END, checks=[refuse])
@@ -103,10 +103,10 @@ async def test_a_request_that_a_check_refuses_holds_nothing_and_is_not_sent() ->
 async def test_checks_run_in_their_order_while_the_chat_has_its_slot() -> None:
     seen: list[Any] = []
 
-    async def first(request: ChatRequest, caller: Caller) -> None:
-        seen.append(sut.service.active)
+    async def first(request: ChatRequest, context: RequestContext) -> None:
+        seen.append(sut.service.admission.active)
 
-    async def second(request: ChatRequest, caller: Caller) -> None:
+    async def second(request: ChatRequest, context: RequestContext) -> None:
         seen.append("second")
 
     sut = ServiceUnderTest(WORD, END, checks=[first, second])
@@ -116,12 +116,12 @@ async def test_checks_run_in_their_order_while_the_chat_has_its_slot() -> None:
 
 async def test_admission_can_be_checked_without_a_request() -> None:
     sut = ServiceUnderTest(WORD, WORD, END, max_active_streams=1, max_queued_chats=0)
-    sut.service.check_admission()
+    sut.service.admission.check()
     async with aclosing(sut.stream()) as blocks:
         await anext(blocks)
         with pytest.raises(Overloaded):
-            sut.service.check_admission()
-    sut.service.check_admission()
+            sut.service.admission.check()
+    sut.service.admission.check()
 
 
 async def test_waiting_for_the_last_chat_is_bounded() -> None:

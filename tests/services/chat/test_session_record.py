@@ -6,18 +6,14 @@ from uuid import uuid4
 import pytest
 
 from app.core.attempt import Attempt
-from app.core.errors import (
-    PersistenceFailed,
-    UpstreamBroken,
-    UpstreamRejected,
-    UpstreamUnavailable,
-    UpstreamUnreachable,
-)
+from app.core.errors import PersistenceFailed
 from app.core.models import ModelPrice
 from app.core.outcomes import Outcome
+from app.core.upstream_errors import UpstreamBroken, UpstreamRejected, UpstreamUnavailable, UpstreamUnreachable
 from app.schemas.chat import ChatRequest
 from app.services.chat.block import Block
-from app.services.chat.ports import Caller
+from app.services.chat.chat_record import chat_record
+from app.services.chat.ports import RequestContext
 from app.services.chat.session import ChatSession
 from app.services.chat.timing import ChatTiming
 from app.services.chat.usage import Usage
@@ -27,15 +23,17 @@ from tests.support.bodies import as_objects, parsed
 
 def test_the_record_names_the_caller_and_the_trace() -> None:
     before = datetime.now(UTC)
-    caller = Caller(uuid4(), client_request_id="mine", client="team", route="/v1", body_bytes=400, arrived=100.0)
+    context = RequestContext(
+        uuid4(), client_request_id="mine", client="team", route="/v1", body_bytes=400, arrived=100.0
+    )
     timing = ChatTiming(arrived=100.0, requested=100.5, admitted=103.0)
-    chat = ChatSession(parsed(BODY), caller, models=("asked", "id"), row_bytes=1000, timing=timing)
+    chat = ChatSession(parsed(BODY), context, models=("asked", "id"), timing=timing)
     chat.traceparent = f"00-{7:032x}-{8:016x}-01"
     chat.disconnect(104.0)
-    record = chat.record(lambda _: None)
+    record = chat_record(chat, lambda _: None)
     assert before - timedelta(seconds=3) <= record.created_at <= datetime.now(UTC) - timedelta(seconds=3)
     assert (record.id, record.client_request_id, record.client, record.route) == (
-        caller.request_id, "mine", "team", "/v1"
+        context.request_id, "mine", "team", "/v1"
     )  # fmt: skip
     assert (record.traceparent, record.trace_id) == (chat.traceparent, f"{7:032x}")
     assert (record.queue_ms, record.duration_ms) == (2500.0, 4000.0)
@@ -49,7 +47,7 @@ def test_the_record_has_all_parts_of_the_answer() -> None:
             data=b"first",
             reasoning=["H", "m"],
             chunks=2,
-            deltas=2,
+            progress_chunks=2,
             upstream_response_id="chatcmpl-1",
             upstream_request_id="req_1",
             unexpected={"usage", "id"},
@@ -66,9 +64,9 @@ def test_the_record_has_all_parts_of_the_answer() -> None:
             refusal=["n", "o"],
             tool_calls=[{"id": "1"}],
             chunks=3,
-            deltas=3,
+            progress_chunks=3,
             finish_reason="stop",
-            finished={0},
+            finished_choices={0},
             usage=usage,
             ended=True,
         ),
@@ -76,7 +74,7 @@ def test_the_record_has_all_parts_of_the_answer() -> None:
         waited_s=1.5,
     )
     chat.complete(103.5)
-    record = chat.record(lambda _: None)
+    record = chat_record(chat, lambda _: None)
     assert (record.reasoning, record.response, record.refusal, record.tool_calls) == ("Hm", "ab", "no", [{"id": "1"}])
     assert (record.prompt_tokens, record.completion_tokens, record.reasoning_tokens, record.cached_tokens) == (
         7, 5, 3, 2
@@ -94,12 +92,12 @@ def test_the_record_has_all_parts_of_the_answer() -> None:
 
 def test_hidden_reasoning_is_not_among_the_tokens_of_a_stream() -> None:
     chat = session()
-    chat.add_block(Block(data=b"x", text=["x"], chunks=1, deltas=1), 101.0)
+    chat.add_block(Block(data=b"x", text=["x"], chunks=1, progress_chunks=1), 101.0)
     usage = Usage(7, 6, reasoning_tokens=3)
-    last = Block(data=b"y", text=["y"], chunks=1, deltas=1, finished={0}, usage=usage, ended=True)
+    last = Block(data=b"y", text=["y"], chunks=1, progress_chunks=1, finished_choices={0}, usage=usage, ended=True)
     chat.add_block(last, 103.0)
     chat.complete(103.0)
-    assert chat.record(lambda _: None).details.time_per_output_token_ms == 1000.0
+    assert chat_record(chat, lambda _: None).details.time_per_output_token_ms == 1000.0
 
 
 def test_the_model_of_the_answering_attempt_is_recorded() -> None:
@@ -109,7 +107,7 @@ def test_the_model_of_the_answering_attempt_is_recorded() -> None:
     chat.add_attempt(Attempt(model="fallback", started=101.0, ended=101.5, status=200))
     assert chat.model == "fallback"
     chat.disconnect(102.0)
-    record = chat.record(lambda _: None)
+    record = chat_record(chat, lambda _: None)
     assert (record.attempts, record.details.retry_wait_ms, record.details.overhead_ms) == (2, 500.0, None)
     assert record.attempt_log == [
         {"model": "first", "started_ms": 0.0, "ended_ms": 500.0, "result": "upstream_unavailable", "status": None},
@@ -123,19 +121,19 @@ def test_a_failed_attempt_has_the_cause_of_its_connection() -> None:
     error.cause = "dns_failure"
     chat.add_attempt(Attempt(model="m", started=100.0, error=error))
     chat.fail(error, 100.5)
-    record = chat.record(lambda _: None)
+    record = chat_record(chat, lambda _: None)
     assert record.attempt_log
     assert (record.attempt_log[0]["cause"], record.attempt_log[0]["ended_ms"]) == ("dns_failure", 0.0)
 
 
 def test_an_answer_that_ends_early_has_estimated_usage_and_cost() -> None:
-    caller = Caller(uuid4(), arrived=100.0, body_bytes=400)
+    context = RequestContext(uuid4(), arrived=100.0, body_bytes=400)
     timing = ChatTiming(arrived=100.0, requested=100.0, admitted=100.0)
-    chat = ChatSession(parsed(BODY), caller, models=("asked", "m"), row_bytes=1000, timing=timing)
+    chat = ChatSession(parsed(BODY), context, models=("asked", "m"), timing=timing)
     chat.add_attempt(Attempt(model="m", started=100.0, ended=100.5, status=200))
-    chat.add_block(Block(data=b"x", text=["x"], chunks=2, deltas=2), 101.0)
+    chat.add_block(Block(data=b"x", text=["x"], chunks=2, progress_chunks=2), 101.0)
     chat.fail(UpstreamBroken("broke off"), 102.0)
-    record = chat.record({"m": ModelPrice(input=1, output=2)}.get)
+    record = chat_record(chat, {"m": ModelPrice(input=1, output=2)}.get)
     assert (record.usage_source, record.prompt_tokens, record.completion_tokens) == ("estimated", 100, 2)
     assert record.cost_usd == pytest.approx(104e-6)
     assert (record.outcome, record.error_code, record.http_status) == (Outcome.UPSTREAM_ERROR, "upstream_broken", 200)
@@ -145,7 +143,7 @@ def whole(*, ended: bool = True) -> ChatSession:
     """A chat without `stream`."""
     timing = ChatTiming(arrived=100.0, requested=100.0, admitted=100.0)
     request = parsed({**BODY, "stream": False}, ChatRequest)
-    chat = ChatSession(request, Caller(uuid4()), models=("asked", "m"), row_bytes=1000, timing=timing)
+    chat = ChatSession(request, RequestContext(uuid4()), models=("asked", "m"), timing=timing)
     if ended:
         chat.add_block(Block(data=b"{}", text=["x"], chunks=1, ended=True), 101.0)
     return chat
@@ -154,7 +152,7 @@ def whole(*, ended: bool = True) -> ChatSession:
 def test_an_answer_that_is_not_streamed_needs_no_finish_reason() -> None:
     chat = whole()
     chat.complete(101.5)
-    record = chat.record(lambda _: None)
+    record = chat_record(chat, lambda _: None)
     assert (record.outcome, record.http_status, chat.whole_body) == (Outcome.COMPLETED, 200, b"{}")
     assert as_objects(record.params) == {"temperature": 1, "mystery": {"deep": [1, 2.5, None]}, "stream": False}
     assert not record.details.streamed
@@ -173,9 +171,9 @@ def test_a_row_that_is_not_stored_keeps_a_status_that_was_sent(kind: str, status
     if kind == "failed":
         chat.fail(UpstreamRejected("no", status=404), 102.0)
     else:
-        chat.add_block(Block(data=b"x", text=["x"], chunks=1, finished={0}, ended=True), 101.0)
+        chat.add_block(Block(data=b"x", text=["x"], chunks=1, finished_choices={0}, ended=True), 101.0)
         chat.complete(102.0)
-    record = chat.not_stored(PersistenceFailed("not stored"), chat.record(lambda _: None))
+    record = chat.not_stored(PersistenceFailed("not stored"), chat_record(chat, lambda _: None))
     assert (record.outcome, record.error_code) == (Outcome.PERSISTENCE_FAILED, "persistence_failed")
     assert record.http_status == status
     assert isinstance(chat.error, UpstreamRejected if kind == "failed" else PersistenceFailed)

@@ -6,8 +6,8 @@ from contextlib import aclosing
 
 import pytest
 
-from app.core.errors import UpstreamTimeout
 from app.core.outcomes import Outcome
+from app.core.upstream_errors import UpstreamTimeout
 from app.services.chat.block import DONE, KEEPALIVE, Block
 from tests.services.fakes import END, WORD, ServiceUnderTest
 

@@ -3,12 +3,12 @@
 import pytest
 
 from app.core.attempt import Attempt
-from app.core.errors import UpstreamUnavailable
+from app.core.upstream_errors import UpstreamUnavailable
 from app.services.chat.block import Block
 from app.services.chat.timing import ChatTiming, milliseconds
 
 OPENING = Block(data=b"opening", chunks=1)
-WORDS = Block(data=b"words", chunks=2, deltas=2)
+WORDS = Block(data=b"words", chunks=2, progress_chunks=2)
 
 
 def test_overhead_is_the_time_to_first_token_without_provider_and_queue() -> None:
@@ -91,7 +91,7 @@ def test_the_waits_between_all_attempts_are_added_up() -> None:
     for started in (100.0, 101.5, 104.0):
         timing.add_attempt(Attempt(model="m", started=started, ended=started + 1))
     assert timing.retry_wait_s == 2.0
-    assert [each["started_ms"] for each in timing.attempts] == [0.0, 1500.0, 4000.0]
+    assert [each["started_ms"] for each in timing.attempt_log] == [0.0, 1500.0, 4000.0]
 
 
 def test_overhead_is_never_negative() -> None:

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from app.core.attempt import Attempt
-from app.core.errors import UpstreamRateLimited, UpstreamRejected, UpstreamTimeout, UpstreamUnavailable
 from app.core.models import ModelPrice
+from app.core.upstream_errors import UpstreamRateLimited, UpstreamRejected, UpstreamTimeout, UpstreamUnavailable
 from app.services.chat.timing import ChatTiming
 from app.services.chat.usage import Usage, estimated_usage
 
@@ -24,7 +24,7 @@ def usage_after(*attempts: Attempt, chunks: int = 0, answer_bytes: int = 0) -> U
     timing = ChatTiming(arrived=0, requested=0, admitted=0)
     for attempt in attempts:
         timing.add_attempt(attempt)
-    return estimated_usage(timing.attempts, chunks_with_text=chunks, body_bytes=4000, answer_bytes=answer_bytes)
+    return estimated_usage(timing.attempt_log, progress_chunks=chunks, body_bytes=4000, answer_bytes=answer_bytes)
 
 
 @pytest.mark.parametrize("attempts", [[ANSWERED], [PROMISED], [CANCELLED], [FAILED, CANCELLED], [PROMISED, FAILED]])

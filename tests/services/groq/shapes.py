@@ -62,10 +62,10 @@ def _merge(whole: Block, block: Block) -> None:
     whole.text += block.text
     whole.reasoning += block.reasoning
     whole.tool_calls += block.tool_calls
-    whole.deltas += block.deltas
+    whole.progress_chunks += block.progress_chunks
     whole.refusal += block.refusal
     whole.other_bytes += block.other_bytes
-    whole.finished |= block.finished
+    whole.finished_choices |= block.finished_choices
     whole.unexpected |= block.unexpected
     for name in (
         "model",

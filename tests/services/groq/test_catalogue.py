@@ -27,8 +27,8 @@ async def read(client: GroqClient, done: Callable[[Catalogue], bool]) -> Catalog
 async def test_models_and_prices_come_from_groq(groq: SimulatedGroq) -> None:
     listed = groq.http.get(f"{groq.url}/models", headers={"authorization": "Bearer x"}).json()["data"]
     async with GroqClient(settings(groq.url)) as client:
-        catalogue = await read(client, lambda each: bool(each.models()[0].facts))
-        assert {model.id: model.facts for model in catalogue.models()} == {each["id"]: each for each in listed}
+        catalogue = await read(client, lambda each: bool(each.models()[0].fields))
+        assert {model.id: model.fields for model in catalogue.models()} == {each["id"]: each for each in listed}
         for model_id, price in LAST_KNOWN_PRICES.items():
             assert catalogue.price(model_id) == price
         assert catalogue.find("llama-3.3-70b-versatile") == catalogue.find("openai/gpt-oss-120b")
@@ -53,7 +53,7 @@ async def test_model_prices_override_and_complete_the_catalogue(groq: SimulatedG
 async def test_allowed_models_filter_the_catalogue(groq: SimulatedGroq) -> None:
     allowed = {"allowed_models": "openai/gpt-oss-20b, llama-3.3-70b-versatile"}
     async with GroqClient(settings(groq.url, **allowed)) as client:
-        catalogue = await read(client, lambda each: bool(each.models()[0].facts))
+        catalogue = await read(client, lambda each: bool(each.models()[0].fields))
         assert [model.id for model in catalogue.models()] == ["openai/gpt-oss-120b", "openai/gpt-oss-20b"]
         assert catalogue.find("qwen/qwen3.6-27b") is None
 

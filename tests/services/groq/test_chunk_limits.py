@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import UpstreamBroken
+from app.core.upstream_errors import UpstreamBroken
 from app.services.chat.usage import Usage
 from app.services.groq.chunks import MAX_CHOICES
 from app.services.groq.sse_decoder import SseDecoder
@@ -17,7 +17,7 @@ def test_a_value_with_half_a_surrogate_pair_counts_as_answer(name: str) -> None:
     text = "PAIR" + "x" * 1000
     event = chunk({name: text if name == "refusal" else [{"arguments": text}]}).replace(b"PAIR", b"\\ud83d")
     block, _ = decode(event)
-    assert (block.error, block.deltas) == (None, 1)
+    assert (block.error, block.progress_chunks) == (None, 1)
     assert 1000 <= block.answer_bytes <= 1100
 
 
@@ -29,7 +29,7 @@ def test_the_most_choices_and_tool_calls_are_accepted() -> None:
     ]
     block = SseDecoder(max_event_bytes=10**6).feed(b"data: " + json.dumps({"choices": choices}).encode() + b"\n\n")
     assert (block.error, block.unexpected, block.choices) == (None, set(), MAX_CHOICES)
-    assert (block.tool_calls, block.finished, block.deltas) == (calls, set(range(MAX_CHOICES)), 1)
+    assert (block.tool_calls, block.finished_choices, block.progress_chunks) == (calls, set(range(MAX_CHOICES)), 1)
 
 
 @pytest.mark.parametrize("index", [MAX_CHOICES, MAX_CHOICES + 1])

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.errors import UpstreamBroken
 from app.core.record import ANSWER_FIELDS
+from app.core.upstream_errors import UpstreamBroken
 from app.services.chat.block import Block
 from app.services.groq.chunks import MAX_CHOICES
 from tests.services.groq.shapes import USAGE, chunk, decode
@@ -73,7 +73,7 @@ def test_no_type_of_any_field_ends_a_stream(field: str, value: Any) -> None:
     assert block.error is None
     assert relayed[0] == event
     assert block.unexpected <= set(ANSWER_FIELDS)
-    assert block.finished
+    assert block.finished_choices
 
 
 @pytest.mark.parametrize(
@@ -179,4 +179,4 @@ def test_every_value_of_a_delta_counts_as_answer(delta: dict[str, Any], least: i
 
 def test_role_and_channel_do_not_count_as_answer() -> None:
     block, _ = decode(chunk({"role": "assistant", "content": ""}), chunk({"reasoning": "x", "channel": "analysis"}))
-    assert (block.answer_bytes, block.deltas) == (1, 1)
+    assert (block.answer_bytes, block.progress_chunks) == (1, 1)

@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.core.errors import (
-    ServiceError,
+from app.core.errors import ServiceError
+from app.core.upstream_errors import (
     UpstreamBroken,
+    UpstreamKeyRefused,
     UpstreamRateLimited,
-    UpstreamRefusedOurKey,
     UpstreamRejected,
     UpstreamUnavailable,
 )
@@ -20,8 +20,8 @@ from app.services.groq.errors import error_from_event, error_from_status
     ("status", "kind", "answered", "retryable"),
     [
         (400, UpstreamRejected, 400, False),
-        (401, UpstreamRefusedOurKey, 502, False),
-        (403, UpstreamRefusedOurKey, 502, False),
+        (401, UpstreamKeyRefused, 502, False),
+        (403, UpstreamKeyRefused, 502, False),
         (404, UpstreamRejected, 404, False),
         (413, UpstreamRejected, 413, False),
         (422, UpstreamRejected, 422, False),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import UpstreamBroken, UpstreamRejected
+from app.core.upstream_errors import UpstreamBroken, UpstreamRejected
 from app.services.chat.block import Block
 from app.services.groq_client import GroqClient
 from tests.services.groq.clients import blocks, open_stream, settings

@@ -1,4 +1,4 @@
-"""No caller receives what arrived on a connection before the caller's own request was sent."""
+"""No client receives what arrived on a connection before the client's own request was sent."""
 
 import asyncio
 import ssl
@@ -15,7 +15,7 @@ from tests.services.groq.shapes import DONE, chunk
 from tests.support.replay import OK, chunked
 
 _Idle = Callable[[asyncio.StreamWriter], Awaitable[None]]
-POISON = b"".join([OK, *chunked(chunk({"content": "another caller's answer"}, "stop"), DONE)])
+POISON = b"".join([OK, *chunked(chunk({"content": "another client's answer"}, "stop"), DONE)])
 
 
 @pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])

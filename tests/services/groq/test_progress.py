@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.core.attempt import Attempt
-from app.core.errors import UpstreamBrokenEarly, UpstreamError, UpstreamRejected, UpstreamTimeout
+from app.core.upstream_errors import UpstreamBrokenEarly, UpstreamError, UpstreamRejected, UpstreamTimeout
 from app.services.groq_client import GroqClient
 from tests.services.groq.clients import PAYLOAD, blocks, open_stream, read_all, settings
 from tests.services.groq.shapes import DONE, STREAM, chunk
@@ -81,7 +81,7 @@ async def test_anything_beyond_the_role_is_progress(delta: dict[str, Any]) -> No
     with replaying([OK, *chunked(ROLE, chunk({"role": "assistant", **delta}), end=False)], pause_s=0.05) as url:
         async with GroqClient(settings(url, groq_max_attempts=1)) as client:
             stream = await open_stream(client)
-            assert (await stream.read()).deltas == 1
+            assert (await stream.read()).progress_chunks == 1
             await stream.aclose()
 
 

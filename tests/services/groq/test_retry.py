@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.core.attempt import Attempt
-from app.core.errors import (
+from app.core.upstream_errors import (
     UpstreamError,
     UpstreamRateLimited,
     UpstreamRejected,

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tenacity import AsyncRetrying
 
-from app.core.errors import InvalidRequest, UpstreamRateLimited, UpstreamUnavailable
+from app.core.errors import InvalidRequest
+from app.core.upstream_errors import UpstreamRateLimited, UpstreamUnavailable
 from app.services.groq.retry import create_retry_policy
 
 BUSY = UpstreamUnavailable("busy")

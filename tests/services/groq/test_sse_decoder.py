@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.services.chat.block import Block
 from app.services.chat.usage import Usage
-from app.services.groq.chunks import add_facts, parse_chunk
+from app.services.groq.chunks import add_chunk, parse_chunk
 from app.services.groq.sse_decoder import SseDecoder
 from tests.services.groq.shapes import CALL, DONE, STREAM, chunk, decode
 
@@ -29,7 +29,7 @@ def assert_is_the_stream(block: Block, data: bytes = STREAM) -> None:
     assert "".join(block.text) == "naïve 東京🚀"
     assert block.reasoning == ["Hm"]
     assert block.tool_calls == [CALL]
-    assert block.deltas == 4
+    assert block.progress_chunks == 4
     assert block.model == "m"
     assert block.finish_reason == "stop"
     assert block.upstream_request_id == "req_1"
@@ -104,7 +104,7 @@ def test_a_last_event_that_lacks_its_blank_line_is_read_and_completed() -> None:
 
 
 def test_the_empty_first_chunk_is_no_token() -> None:
-    assert decode(chunk({"role": "assistant", "content": ""}))[0].deltas == 0
+    assert decode(chunk({"role": "assistant", "content": ""}))[0].progress_chunks == 0
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,6 @@ def test_events_decoded_together_have_the_facts_of_events_decoded_one_by_one(chu
     for each in data:
         parsed = parse_chunk(each)
         assert parsed is not None
-        add_facts(parsed, one_by_one)
+        add_chunk(parsed, one_by_one)
     one_by_one.data = together.data
     assert together == one_by_one

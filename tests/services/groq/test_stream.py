@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.core.attempt import Attempt
-from app.core.errors import UpstreamUnavailable
+from app.core.upstream_errors import UpstreamUnavailable
 from app.services.groq_client import GroqClient
 from tests.services.groq.clients import blocks, open_stream, settings
 from tests.services.groq.shapes import DONE, STREAM

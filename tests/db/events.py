@@ -1,12 +1,12 @@
-"""Who watches what becomes of the rows."""
+"""Telemetry of rows that records its events."""
 
 from collections.abc import Sequence
 
 from app.core.record import ChatRecord
 
 
-class Watch:
-    """Keeps what it is told."""
+class RecordedEvents:
+    """Implements CommitEvents and OutboxEvents."""
 
     def __init__(self) -> None:
         self.commits: list[tuple[int, str | None]] = []

@@ -1,28 +1,33 @@
-"""A writer with all that it stands on, over rows that the test decides about."""
+"""Helpers: a writer with its outbox, over a database that the test controls."""
 
 import asyncio
+import resource
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from app.core.record import ChatRecord
 from app.db.commits import Commits, RowInserter
-from app.db.errors import RowsRefused
+from app.db.errors import RowsRejected
 from app.db.outbox import Outbox
 from app.db.outbox_file import OutboxFile
 from app.db.replay import decode
 from app.db.reservations import Reservations
 from app.db.writer import ChatLogWriter
-from tests.db.watch import Watch
+from tests.db.events import RecordedEvents
+from tests.support.processes import PROJECT
+from tests.support.records import record
 
 DATABASE = "postgresql://db.example.org:5432/chats"
 OUTBOX_TIMEOUT_S = 10.0
 
 
-class GatedRows:
-    """Keeps batches, each row once; an insert waits at a gate, and fails if it is told to."""
+class GatedDatabase:
+    """Stores batches, each row once. An insert waits while `gate` is not set, and raises `error` if there is one."""
 
     def __init__(self) -> None:
         self.batches: list[list[ChatRecord]] = []
@@ -32,8 +37,8 @@ class GatedRows:
         self.tries = 0
 
     @property
-    def kept(self) -> list[str]:
-        """The prompts of the rows, in the order in which they came."""
+    def prompts(self) -> list[str]:
+        """The prompts of the rows, in the order in which they were inserted."""
         return [str(record.prompt) for batch in self.batches for record in batch]
 
     async def insert(self, records: Sequence[ChatRecord]) -> None:
@@ -42,7 +47,7 @@ class GatedRows:
         if self.error:
             raise self.error
         if any(record.prompt == "poison" for record in records):
-            raise RowsRefused("refused for its data")
+            raise RowsRejected("refused for its data")
         there = {record.id for batch in self.batches for record in batch}
         self.batches.append([record for record in records if record.id not in there])
 
@@ -61,7 +66,7 @@ def outbox(
     *,
     max_bytes: int = 10**9,
     timeout_s: float | None = None,
-    watch: Watch | None = None,
+    events: RecordedEvents | None = None,
     database: str = DATABASE,
 ) -> Outbox:
     reservations = Reservations()
@@ -70,36 +75,36 @@ def outbox(
         max_bytes=max_bytes,
         timeout_s=timeout_s or OUTBOX_TIMEOUT_S,
         reservations=reservations,
-        events=watch or Watch(),
+        events=events or RecordedEvents(),
     )
 
 
 @asynccontextmanager
-async def keeping(
+async def running_writer(
     rows: RowInserter,
     folder: Path | None,
     *,
     timeout_s: float = 2,
     max_rows: int = 100,
-    watch: Watch | None = None,
+    events: RecordedEvents | None = None,
     database: str = DATABASE,
 ) -> AsyncIterator[ChatLogWriter]:
     """A writer that runs; without a folder it has no outbox."""
-    watch = watch or Watch()
-    commits = Commits(rows, timeout_s=timeout_s, events=watch)
-    disk = None if folder is None else outbox(folder, watch=watch, database=database)
+    events = events or RecordedEvents()
+    commits = Commits(rows, timeout_s=timeout_s, events=events)
+    disk = None if folder is None else outbox(folder, events=events, database=database)
     async with ChatLogWriter(commits, disk, max_rows=max_rows) as log:
         yield log
 
 
-def leave(folder: Path, records: Sequence[ChatRecord], *, database: str = DATABASE) -> None:
-    """What a process left in an outbox that has ended."""
+def fill_outbox(folder: Path, records: Sequence[ChatRecord], *, database: str = DATABASE) -> None:
+    """Adds rows as a process that has ended left them."""
     with closing(outbox_file(folder, database=database)) as file:
         file.append(records)
 
 
-def stored(folder: Path, columns: str = "*") -> list[sqlite3.Row]:
-    """The rows of an outbox, in the order in which they came; none without a file."""
+def outbox_rows(folder: Path, columns: str = "*") -> list[sqlite3.Row]:
+    """The rows of an outbox, in the order in which they were inserted; none without a file."""
 
     def read(connection: sqlite3.Connection) -> list[Any]:
         connection.row_factory = sqlite3.Row
@@ -111,5 +116,37 @@ def stored(folder: Path, columns: str = "*") -> list[sqlite3.Row]:
 
 def prompts_in(folder: Path, *, rejected: bool = False) -> list[str]:
     """Of the rows that wait, or of those that the database refused."""
-    rows = stored(folder, "payload, rejected_at")
+    rows = outbox_rows(folder, "payload, rejected_at")
     return [str(decode(row["payload"]).prompt) for row in rows if (row["rejected_at"] is not None) is rejected]
+
+
+def records(*prompts: str) -> list[ChatRecord]:
+    return [record(prompt=prompt) for prompt in prompts]
+
+
+@contextmanager
+def full_disk(after_bytes: int) -> Iterator[None]:
+    """No file may grow larger: the kernel refuses it as it does on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (after_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def child(code: str, *args: object) -> subprocess.Popen[str]:
+    """A process of its own, which writes a line for each thing that it has done."""
+    imports = "import os, sys; from pathlib import Path; from tests.db.writers import outbox_file, record\n"
+    command = [sys.executable, "-c", imports + code, *map(str, args)]
+    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+
+
+async def until_drained(log: ChatLogWriter) -> None:
+    async with asyncio.timeout(10):
+        while log.outbox_rows or not log.database_healthy:
+            await asyncio.sleep(0.005)
+
+
+def numbered(count: int) -> list[ChatRecord]:
+    return [record(prompt=f"{number}") for number in range(count)]

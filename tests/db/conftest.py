@@ -1,0 +1,12 @@
+"""Fixtures of the tests of rows."""
+
+import pytest
+
+from app.db import availability, replay
+
+
+@pytest.fixture
+def fast_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(availability, "_PING_INTERVAL_S", 0.01)
+    monkeypatch.setattr(replay, "_INTERVAL_S", 0.01)
+    monkeypatch.setattr(replay, "_MAX_PAUSE_S", 0.02)
