@@ -12,7 +12,7 @@ import pytest
 from tests.deploy.grafana import expressions
 from tests.support.database import query
 from tests.support.otlp import Collector, collecting
-from tests.support.prometheus import Prometheus, prometheus, rules
+from tests.support.prometheus import Prometheus, prometheus, rules, runbook_blocks
 from tests.support.service import HELLO, PATH, SimulatedGroq, http_client
 from tests.support.serving import Workers, serving
 from tests.support.shared import SharedResources
@@ -105,6 +105,14 @@ def test_every_rule_is_evaluated_without_an_error(live: Live) -> None:
     evaluated = {rule["name"]: (rule["health"], rule.get("lastError")) for group in groups for rule in group["rules"]}
     assert set(evaluated) == {rule.record or rule.alert for rule in rules()}
     assert set(evaluated.values()) == {("ok", None)}
+
+
+def test_queries_of_the_runbook_are_answered(live: Live) -> None:
+    """Two series that a query cannot match are an error only when it is evaluated."""
+    lines = [line for block in runbook_blocks("promql") for line in block.splitlines()]
+    answered = {line for line in lines if live.prometheus.query(line)}
+    assert "sum by (instance) (chat_active_streams)" in answered
+    assert any("upstream_error" in line for line in answered)
 
 
 def test_prometheus_counts_equal_the_rows_in_the_database(live: Live) -> None:
