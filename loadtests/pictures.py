@@ -8,13 +8,13 @@ It runs as `make run` starts it, with a simulated Groq.
     trace.png   what `make trace` prints of the second chat
 """
 
+import base64
 import html
 import io
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -31,8 +31,9 @@ from tests.support.service import PATH, http_client
 _FOLDER = PROJECT / "docs" / "pictures"
 _LOOK: dict[str, Any] = {"viewport": {"width": 1180, "height": 780}, "color_scheme": "light"}
 _SHARP = {**_LOOK, "device_scale_factor": 1.5}
-_FRAME_S = 0.12
-_COLOURS = 64
+_FRAME_S = 0.08
+_STILL_MS = 3000
+_COLOURS = 96
 _QUESTION = "When is a request retried?"
 """The simulator answers it in characters that every machine has a font for."""
 _QUESTIONS = (_QUESTION, "How do I find the trace?", "Where is the row?", "What can I break?", "What does [DONE] mean?")
@@ -89,11 +90,13 @@ def _chat(http: httpx2.Client, url: str, rng: Random) -> None:
 
 
 def _take_chat(browser: Browser, url: str) -> None:
-    frames: list[tuple[float, Image.Image]] = []
     with opened(browser, url, **_LOOK) as (page, _):
-        _film(page, frames, lambda: _send(page, "Broken stream"), "upstream_error", still_s=2)
-        _film(page, frames, lambda: _send(page, "503 twice"), "completed", still_s=0)
-    _save_film(frames)
+        film = _Film(page)
+        for fault, outcome in (("Broken stream", "upstream_error"), ("503 twice", "completed")):
+            _send(page, fault)
+            expect(page.locator("#details .badge")).to_have_text(outcome, timeout=20_000)
+            page.wait_for_timeout(_STILL_MS)
+        film.save(_FOLDER / "chat.gif")
     with opened(browser, url, **_SHARP) as (page, _):
         _send(page, "503 twice")
         expect(page.locator("#details .badge")).to_have_text("completed", timeout=20_000)
@@ -105,28 +108,38 @@ def _send(page: Page, fault: str) -> None:
     page.get_by_role("button", name=fault).click()
 
 
-def _film(
-    page: Page, frames: list[tuple[float, Image.Image]], send: Callable[[], None], outcome: str, *, still_s: float
-) -> None:
-    """Adds frames with their times, at most one every _FRAME_S, until `still_s` after the outcome is shown."""
-    send()
-    shown = False
-    while not shown:
-        due = time.monotonic() + _FRAME_S
-        shown = page.locator("#details .badge").inner_text() == outcome
-        frames.append((time.monotonic(), Image.open(io.BytesIO(page.screenshot())).convert("RGB")))
-        time.sleep(max(0, due - time.monotonic()))
-    frames.append((time.monotonic(), frames[-1][1]))
-    time.sleep(still_s)
+class _Film:
+    """Records a page: Chromium sends a frame when the page has changed."""
 
+    def __init__(self, page: Page) -> None:
+        self._frames: list[tuple[float, bytes]] = []
+        self._chromium = page.context.new_cdp_session(page)
+        self._chromium.on("Page.screencastFrame", self._add)
+        self._chromium.send("Page.startScreencast", {"format": "png"})
 
-def _save_film(frames: list[tuple[float, Image.Image]]) -> None:
-    """All frames have the colours of the last one, so that most pixels do not change."""
-    times = [at for at, _ in frames]
-    milliseconds = [round((after - at) * 1000) for at, after in zip(times, [*times[1:], times[-1] + 4], strict=True)]
-    colours = frames[-1][1].quantize(_COLOURS, dither=Image.Dither.NONE)
-    first, *others = (frame.quantize(palette=colours, dither=Image.Dither.NONE) for _, frame in frames)
-    first.save(_FOLDER / "chat.gif", save_all=True, append_images=others, duration=milliseconds, loop=0, optimize=True)
+    def _add(self, frame: dict[str, Any]) -> None:
+        at = frame["metadata"]["timestamp"]
+        if not self._frames or at - self._frames[-1][0] >= _FRAME_S:
+            self._frames.append((at, base64.b64decode(frame["data"])))
+        else:
+            self._frames[-1] = (self._frames[-1][0], base64.b64decode(frame["data"]))
+        self._chromium.send("Page.screencastFrameAck", {"sessionId": frame["sessionId"]})
+
+    def save(self, file: Path) -> None:
+        """Writes an animation in which each frame is shown until the next one was sent.
+
+        All frames have the colours of the whole film, so that most pixels do not change.
+        """
+        self._chromium.send("Page.stopScreencast")
+        times = [at for at, _ in self._frames]
+        milliseconds = [round((after - at) * 1000) for at, after in pairwise([*times, times[-1] + _STILL_MS / 1000])]
+        frames = [Image.open(io.BytesIO(data)).convert("RGB") for _, data in self._frames]
+        every = Image.new("RGB", (frames[0].width, frames[0].height * 2))
+        for number, frame in enumerate((frames[len(frames) // 3], frames[-1])):
+            every.paste(frame, (0, number * frame.height))
+        colours = every.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        first, *others = (frame.quantize(palette=colours, dither=Image.Dither.NONE) for frame in frames)
+        first.save(file, save_all=True, append_images=others, duration=milliseconds, loop=0, optimize=True)
 
 
 def _take_trace(browser: Browser, text: str) -> None:

@@ -32,7 +32,7 @@ export class ChatDialog {
     if (!this.#dialog.open) this.#dialog.showModal();
     try {
       const { row, messages } = await readChat(id, this.#key.value);
-      this.#log.replaceChildren(...messages.map(({ role, text }) => messageElement(role, NAMES[role] ?? role, text)));
+      this.#log.replaceChildren(...messages.map(({ role, text, reasoning }) => messageElement(role, NAMES[role] ?? role, text, reasoning)));
       if (!messages.length) this.#log.replaceChildren(paragraph("neutral", "The row has no content: CHAT_LOG_CONTENT or the request excludes it."));
       this.#panel.show(row);
     } catch (error) {

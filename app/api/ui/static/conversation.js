@@ -90,8 +90,8 @@ class Answer {
   }
 }
 
-/** A message as an article: its author and its text. */
-export const messageElement = (role, name, text) =>
-  element("article", { className: role }, paragraph("role", name), paragraph("text", text));
+/** A message as an article: its author, its reasoning if it has any, and its text. */
+export const messageElement = (role, name, text, reasoning = null) =>
+  element("article", { className: role }, ...[paragraph("role", name), reasoning && paragraph("reasoning", reasoning), paragraph("text", text)].filter(Boolean));
 
 export const paragraph = (className, text) => element("p", { className }, text);

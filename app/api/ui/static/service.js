@@ -1,7 +1,10 @@
 /** The requests that the page sends to its service. */
 import { EventParser } from "./sse.js";
 
-/** An error whose message is shown to the user. `id` is the chat's id, if the service sent one; `disconnected`: no end came. */
+/**
+ * An error whose message is shown to the user. `id` is the chat's id, if the service sent one. `disconnected`: the
+ * connection broke before the end.
+ */
 export class Failure extends Error {
   constructor(message, { id = null, status = null, disconnected = false } = {}) {
     super(message);
@@ -58,11 +61,14 @@ async function list(filters, key) {
   return (await call(`${STORED}?${new URLSearchParams(given)}`, { headers: headers(key) })).json();
 }
 
-/** A stored chat: {row, messages}; each message has a role and a text. Throws a Failure with status 409 if it runs. */
+/**
+ * A stored chat: {row, answer, messages}; each message has a role, a text, and reasoning or none. Throws a Failure, with
+ * status 409 if the chat runs.
+ */
 export async function readChat(id, key) {
   const paths = [`${STORED}/${id}`, `${STORED}/${id}/messages?limit=${PAGE_SIZE}`];
   const [stored, asked] = await Promise.all(paths.map(async (path) => (await call(path, { headers: headers(key) })).json()));
-  const messages = [...asked.data, stored.choices[0].message].map((message) => ({ role: message.role, text: textOf(message) }));
+  const messages = [...asked.data, stored.choices[0].message].map((message) => ({ role: message.role, text: textOf(message), reasoning: message.reasoning }));
   return { row: rowOf(stored), answer: stored.choices[0].message, messages: stored.x_chat.content_stored ? messages : [] };
 }
 
@@ -82,9 +88,9 @@ export async function readWhenStored(id, key, signal) {
 const rowOf = ({ x_chat: row }) => ({ ...row, created_ms: Date.parse(row.created_at) });
 
 /** Parts that are not a text, such as tool calls, are shown as JSON. */
-function textOf({ content, content_parts: parts, reasoning, refusal, tool_calls: calls }) {
+function textOf({ content, content_parts: parts, refusal, tool_calls: calls }) {
   const others = [parts, calls].filter(Boolean).map((each) => JSON.stringify(each, null, 2));
-  return [reasoning && `(${reasoning})`, content, refusal, ...others].filter(Boolean).join("\n\n");
+  return [content, refusal, ...others].filter(Boolean).join("\n\n");
 }
 
 /**
