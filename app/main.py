@@ -68,8 +68,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 drain=drain,
             )
             telemetry.metrics.register_gauges(
-                active_streams=lambda: chats.admission.active,
-                body_bytes=lambda: bodies.budget.used,
+                capacity={
+                    "chat_active_streams": lambda: chats.admission.active,
+                    "chat_active_streams_limit": lambda: settings.max_active_streams,
+                    "chat_queued": lambda: chats.admission.queued,
+                    "chat_queue_limit": lambda: settings.max_queued_chats,
+                    "chat_request_body_bytes": lambda: bodies.budget.used,
+                    "chat_request_body_limit_bytes": lambda: settings.max_body_bytes_in_flight,
+                    "db_pool_size": pool_gauges(engine)["size"],
+                },
                 draining=lambda: drain.started,
                 pool=pool_gauges(engine),
                 outbox=outbox_gauges(outbox),

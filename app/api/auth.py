@@ -76,6 +76,7 @@ class GuardedRoute(APIRoute):
             state["body_memory"] = memory = state["bodies"].memory_for(state["client"], request.scope)
             data, parsed = await state["bodies"].read(request, kind, memory)
             state["response_headers"] = {**state["response_headers"], **_mapped_model(parsed, state["settings"])}
+            state["model"] = state["settings"].model_id(parsed.model or state["settings"].default_model)
             return await handle(_ParsedRequest(request.scope, data, parsed))
 
         return guarded

@@ -92,7 +92,13 @@ def report_refusal(scope: Scope, error: ServiceError) -> None:
         return
     state: RequestState = scope["state"]
     if CHAT_TAG in route.tags:
-        has_key = "client" in state  # GuardedRoute has authenticated the client
-        state["telemetry"].chat_refused(error, request_id=state["request_id"], route=route.path, has_key=has_key)
+        state["telemetry"].chat_refused(
+            error,
+            request_id=state["request_id"],
+            route=route.path,
+            model=state["model"],
+            client=state.get("client"),
+            has_key="client" in state,  # GuardedRoute has authenticated the client
+        )
     elif isinstance(error, Unauthorized):
         state["telemetry"].key_refused(error, request_id=state["request_id"], route=route.path)

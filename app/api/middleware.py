@@ -40,6 +40,7 @@ class RequestLifecycle:
             | {  # a copy: the lifespan's state is shared by all requests
                 "request_id": request_id,
                 "client_request_id": client_request_id[:_MAX_CLIENT_REQUEST_ID] if client_request_id else None,
+                "model": None,
                 "response_headers": {},
                 "arrived": time.monotonic(),
                 "body_bytes": 0,

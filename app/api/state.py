@@ -76,8 +76,20 @@ class Authenticator(Protocol):
 class RefusalEvents(Protocol):
     """The telemetry of refused requests. Its methods never raise."""
 
-    def chat_refused(self, error: ServiceError, *, request_id: UUID, route: str, has_key: bool) -> None:
-        """A request for a chat was refused. `has_key`: its key is valid, or none is needed."""
+    def chat_refused(
+        self,
+        error: ServiceError,
+        *,
+        request_id: UUID,
+        route: str,
+        model: str | None,
+        client: str | None,
+        has_key: bool,
+    ) -> None:
+        """A request for a chat was refused. `model` and `client` are None if they are not known.
+
+        `has_key`: its key is valid, or none is needed.
+        """
         ...
 
     def key_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:
@@ -118,9 +130,10 @@ class AppState(TypedDict):
 
 
 class RequestState(AppState):
-    """The state of a request: RequestLifecycle creates it, GuardedRoute sets `client`, `body_memory` and headers.
+    """The state of a request: RequestLifecycle creates it, GuardedRoute sets the client, model and memory.
 
     `client` is the name of the API key, None without keys; it is missing until the client has authenticated itself.
+    `model` is the provider's id of the requested model, None before the body was read.
     `response_headers` are set on every response: rate limits, and the model that an alias was mapped to.
     `arrived` and `body_bytes` are set when the whole body was received (services/chat/ports.py describes both).
     """
@@ -128,6 +141,7 @@ class RequestState(AppState):
     request_id: UUID
     client_request_id: str | None
     client: str | None
+    model: str | None
     response_headers: Mapping[str, str]
     arrived: float
     body_bytes: int

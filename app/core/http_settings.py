@@ -116,4 +116,14 @@ class HttpSettings(BaseSettings):
     @property
     def has_quota(self) -> bool:
         """Whether any quota is set."""
-        return any((self.quota_requests_per_minute, self.quota_tokens_per_minute, self.quota_streams))
+        return bool(self.quota_limits)
+
+    @property
+    def quota_limits(self) -> dict[str, int]:
+        """The quotas that are set, by kind: requests and tokens per minute, streams at the same time."""
+        limits = {
+            "requests": self.quota_requests_per_minute,
+            "tokens": self.quota_tokens_per_minute,
+            "streams": self.quota_streams,
+        }
+        return {kind: limit for kind, limit in limits.items() if limit is not None}

@@ -40,10 +40,14 @@ RETIRED_MODELS = {
 """Retired model ids, and the successors that Groq names for them."""
 
 LAST_KNOWN_PRICES = {
-    # US dollars per million tokens, from anomalyco/models.dev#5742; for gpt-oss also BerriAI/litellm#19309.
+    # US dollars per million tokens. gpt-oss: anomalyco/models.dev#1871 (2026-05-27), BerriAI/litellm#19309.
     "openai/gpt-oss-20b": ModelPrice(input=0.075, output=0.30, cached_input=0.0375),
     "openai/gpt-oss-120b": ModelPrice(input=0.15, output=0.60, cached_input=0.075),
+    # Groq's catalogue, as quoted in anomalyco/models.dev#3761 (2026-07-27) and #5742 (2026-08-29).
     "qwen/qwen3.6-27b": ModelPrice(input=0.60, output=3.00, cached_input=0.30),
     "qwen/qwen3.8-27b": ModelPrice(input=0.80, output=4.00, cached_input=0.40),
 }
-"""Prices of models for which neither `MODEL_PRICES` nor Groq's catalogue has one."""
+"""Prices of models for which neither `MODEL_PRICES` nor Groq's catalogue has one.
+
+No source has a price of groq/compound. Those of allam-2-7b contradict each other, and that of gpt-oss-safeguard-20b
+has no date. `chat_unpriced_tokens_total` counts the tokens of models without a price."""

@@ -35,10 +35,10 @@ def create_engine(settings: Settings, *, pool_size: int = _POOL_SIZE) -> AsyncEn
 
 
 def pool_gauges(engine: AsyncEngine) -> dict[str, Callable[[], float]]:
-    """Functions that return the number of connections in use and of idle ones."""
+    """Functions that return the number of connections in use, of idle ones, and the most that may be open."""
     pool = engine.pool
     assert isinstance(pool, QueuePool)  # noqa: S101 - what create_engine made # nosec B101
-    return {"in_use": pool.checkedout, "idle": pool.checkedin}
+    return {"in_use": pool.checkedout, "idle": pool.checkedin, "size": pool.size}
 
 
 def database_identity(settings: Settings) -> str:

@@ -1,7 +1,8 @@
 """Names that several signals share: spans, events, and the closed sets of label values.
 
 A request can add no label value. Models are those of the settings, those of Groq's catalogue once they are used, and
-`other`; outcomes are those of the row and of requests without a row. Attribute names stand in attributes.py.
+`other`; outcomes are those of the row and of requests without a row; clients are the names in API_KEYS, `anonymous` and
+`other`. Attribute names stand in attributes.py.
 """
 
 import os
@@ -9,7 +10,7 @@ from collections.abc import Iterable
 
 from app import NAME
 from app.core.errors import InternalError
-from app.core.outcomes import Outcome
+from app.core.outcomes import REFUSALS, Outcome
 from app.core.record import StoredIn
 from app.core.upstream_errors import UpstreamError
 
@@ -39,8 +40,13 @@ FAILED = frozenset(
 WARNED = frozenset({Outcome.DRAINING, Outcome.REJECTED_OVERLOAD, Outcome.REJECTED_UNAVAILABLE})
 """The service stopped or had no capacity: the client may repeat the request."""
 
-OTHER_MODEL = "other"
+OTHER = "other"
+ANONYMOUS = "anonymous"
+GEN_AI_LABELS = {"gen_ai_operation_name": "chat", "gen_ai_provider_name": "groq"}
+GEN_AI_TOKEN_TYPES = ("input", "output")
 TOKEN_TYPES = ("input", "output", "cached_input", "reasoning")
+CLIENT_REFUSALS = (*sorted(REFUSALS - {Outcome.REJECTED_UNAUTHORIZED}), Outcome.INTERNAL_ERROR)
+CONNECT, BEFORE_FIRST_TOKEN, MID_STREAM = FAILURE_PHASES = ("connect", "before_first_token", "mid_stream")
 GROQ_PHASES = ("queue", "prompt", "completion")
 POOL_STATES = ("in_use", "idle")
 QUOTA_OPERATIONS = ("enter", "settle", "renew")
@@ -54,12 +60,8 @@ def _with_subclasses(error: type[UpstreamError]) -> Iterable[type[UpstreamError]
 
 
 RETRY_REASONS = tuple(sorted(error.code for error in _with_subclasses(UpstreamError) if error.retryable))
-ATTEMPT_RESULTS = (
-    "ok",
-    "cancelled",
-    InternalError.code,
-    *sorted({error.code for error in _with_subclasses(UpstreamError)}),
-)
+UPSTREAM_CODES = tuple(sorted({error.code for error in _with_subclasses(UpstreamError)}))
+ATTEMPT_RESULTS = ("ok", "cancelled", InternalError.code, *UPSTREAM_CODES)
 
 
 def service_name() -> str:

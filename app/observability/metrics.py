@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from prometheus_client import (
@@ -14,20 +14,32 @@ from prometheus_client import (
 )
 
 from app.core.attempt import Attempt
+from app.core.errors import ServiceError
 from app.core.outcomes import WITHOUT_ROW, Outcome
 from app.core.record import ChatRecord
-from app.observability.conventions import OTHER_MODEL, POOL_STATES, TOKEN_TYPES
-from app.observability.instruments import ChatMetrics, GroqMetrics, RowMetrics, WorkerMetrics
+from app.core.upstream_errors import UpstreamError
+from app.observability import conventions
+from app.observability.instruments import ChatMetrics, ClientMetrics, GroqMetrics, RowMetrics, WorkerMetrics
 
-_MAX_MODELS = 16
-"""Each has about a hundred series."""
+_MAX_MODELS = 8
+"""Each has about 150 series, and a worker should have fewer than 2,000."""
+_MAX_CLIENTS = 32
+"""Each has nine series."""
 _LAG_INTERVAL_S = 0.1
 
 
 class Metrics:
     """`registry` is what a scrape is answered from."""
 
-    def __init__(self, *, models: Iterable[str], info: Mapping[str, str], workers: int) -> None:
+    def __init__(
+        self,
+        *,
+        models: Iterable[str],
+        info: Mapping[str, str],
+        workers: int,
+        clients: Iterable[str] = (),
+        quotas: Iterable[tuple[str, int]] = (),
+    ) -> None:
         # A second series for every child, which nothing here uses.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
@@ -36,28 +48,34 @@ class Metrics:
         GCCollector(registry=self.registry)
         self._models = set(sorted(models)[:_MAX_MODELS])
         self._knows_model: Callable[[str], bool] = lambda _: False
-        labels = (*sorted(self._models), OTHER_MODEL)
+        labels = (*sorted(self._models), conventions.OTHER)
+        self._clients = {*[*clients][:_MAX_CLIENTS], conventions.ANONYMOUS, conventions.OTHER}
         self.chats = ChatMetrics(self.registry, labels)
         self.groq = GroqMetrics(self.registry, labels)
+        self.clients = ClientMetrics(self.registry, sorted(self._clients), quotas)
         self.rows = RowMetrics(self.registry)
         self.worker = WorkerMetrics(self.registry, info=dict(info), workers=workers)
 
     def model(self, name: str) -> str:
-        """The label of a model: its id, if it is configured or in Groq's catalogue, and one of the first 16."""
+        """The label of a model: its id, if it is configured or in Groq's catalogue, and one of the first eight."""
         if name in self._models:
             return name
         if len(self._models) >= _MAX_MODELS or not self._knows_model(name):
-            return OTHER_MODEL
+            return conventions.OTHER
         self._models.add(name)
         self.chats.add_model(name)
         self.groq.attempts.add(name)
         return name
 
+    def client(self, name: str | None) -> str:
+        """The label of a client: its name, if it is one of the first 32 in `API_KEYS`."""
+        name = name or conventions.ANONYMOUS
+        return name if name in self._clients else conventions.OTHER
+
     def register_gauges(
         self,
         *,
-        active_streams: Callable[[], float],
-        body_bytes: Callable[[], float],
+        capacity: Mapping[str, Callable[[], float]],
         draining: Callable[[], float],
         pool: Mapping[str, Callable[[], float]],
         outbox: Mapping[str, Callable[[], float]],
@@ -67,19 +85,24 @@ class Metrics:
         """Sets where gauges get their values at a scrape, and which models exist."""
         self._knows_model = knows_model
         self.groq.missing_models.set_function(missing_models)
-        self.chats.active_streams.set_function(active_streams)
-        self.chats.body_bytes.set_function(body_bytes)
         self.worker.draining.set_function(draining)
-        for state in POOL_STATES:
+        for name, value in capacity.items():
+            self.worker.capacity[name].set_function(value)
+        for state in conventions.POOL_STATES:
             self.rows.pool.labels(state).set_function(pool[state])
         for name, value in outbox.items():
             self.rows.outbox[name].set_function(value)
 
-    def chat_refused(self, outcome: Outcome) -> None:
-        """A request that no chat began for; its model is unknown."""
-        self.chats.requests.labels(OTHER_MODEL, outcome).inc()
+    def chat_refused(self, outcome: Outcome, *, model: str | None, client: str | None, has_key: bool) -> None:
+        """A request that no chat began for. `model` is the requested one, if it is known."""
+        # A refused request adds no model: it could take the label of one that is used.
+        self.chats.requests.labels(model if model in self._models else conventions.OTHER, outcome).inc()
         if outcome is Outcome.REJECTED_UNAUTHORIZED:
             self.worker.auth_failures.inc()
+        elif has_key:
+            name = self.client(client)
+            self.clients.requests.labels(name).inc()
+            self.clients.refusals.labels(name, outcome).inc()
 
     def attempted(self, attempt: Attempt, *, before: Attempt | None) -> None:
         """One request to Groq; `before` is the failed one that it repeats."""
@@ -87,17 +110,33 @@ class Metrics:
         self.groq.attempts.labels(model, attempt.result).inc()
         if before is not None:
             self.groq.retries.labels(before.result).inc()
+        if isinstance(attempt.error, UpstreamError):
+            phase = conventions.CONNECT if attempt.headers_at is None else conventions.BEFORE_FIRST_TOKEN
+            self.groq.failures.labels(attempt.error.code, phase).inc()
+        if attempt.headers_at is None or model == conventions.OTHER:  # which would mix the limits of several models
+            return
+        answered = time.time() - (time.monotonic() - attempt.headers_at)
         for kind, limit in attempt.rate_limits.items():
-            self.groq.limit.labels(model, kind).set(limit.limit)
-            self.groq.remaining.labels(model, kind).set(limit.remaining)
-            self.groq.reset.labels(model, kind).set(limit.reset_s)
+            reported = (limit.limit, limit.remaining, answered + limit.reset_s, answered)
+            for gauge, value in zip(self.groq.rate_limit(model, kind), reported, strict=True):
+                gauge.set(value)
+
+    def chat_failed(self, error: ServiceError | None, attempts: Sequence[Attempt]) -> None:
+        """One chat that has ended; counts a failure of Groq that no attempt followed."""
+        if not isinstance(error, UpstreamError) or not attempts or attempts[-1].result == "cancelled":
+            return
+        if attempts[-1].error is None:
+            self.groq.failures.labels(error.code, conventions.MID_STREAM).inc()
+        elif error.retryable:
+            self.groq.exhausted.labels(error.code).inc()
 
     def chat_finished(self, record: ChatRecord, *, exemplar: dict[str, str] | None) -> None:
         """One chat that was admitted, at its end."""
         chats, model, details = self.chats, self.model(record.model_name), record.details
         chats.requests.labels(model, record.outcome).inc(exemplar=exemplar)
         if record.outcome not in WITHOUT_ROW:
-            chats.duration.labels(model, record.outcome).observe(record.duration_ms / 1000, exemplar)
+            outcome = Outcome.COMPLETED if record.outcome is Outcome.COMPLETED else conventions.OTHER
+            chats.duration.labels(model, outcome).observe(record.duration_ms / 1000, exemplar)
         for histogram, milliseconds in (
             (chats.time_to_first_token.labels(model), record.ttft_ms),
             (chats.time_per_output_token.labels(model), details.time_per_output_token_ms),
@@ -109,12 +148,24 @@ class Metrics:
         ):
             if milliseconds is not None:
                 histogram.observe(milliseconds / 1000, exemplar)
-        counts = (record.prompt_tokens, record.completion_tokens, record.cached_tokens, record.reasoning_tokens)
-        for kind, count in zip(TOKEN_TYPES, counts, strict=True):
-            chats.tokens.labels(model, kind).inc(count or 0)
-        chats.cost.labels(model).inc(record.cost_usd or 0)
         for name in details.unexpected_fields:
             self.groq.unexpected_fields.labels(name).inc()
+        self._count_usage(record, model, self.client(record.client))
+
+    def _count_usage(self, record: ChatRecord, model: str, client: str) -> None:
+        chats, clients = self.chats, self.clients
+        counts = (record.prompt_tokens, record.completion_tokens, record.cached_tokens, record.reasoning_tokens)
+        for kind, count in zip(conventions.TOKEN_TYPES, counts, strict=True):
+            chats.tokens.labels(model, kind).inc(count or 0)
+        for kind, count in zip(conventions.GEN_AI_TOKEN_TYPES, counts, strict=False):
+            clients.tokens.labels(client, kind).inc(count or 0)
+            if record.usage_source == "upstream":  # the conventions forbid estimates
+                chats.token_usage.labels(model, *conventions.GEN_AI_LABELS.values(), kind).observe(count or 0)
+        if record.cost_usd is None:
+            chats.unpriced.labels(model).inc((record.prompt_tokens or 0) + (record.completion_tokens or 0))
+        chats.cost.labels(model).inc(record.cost_usd or 0)
+        clients.requests.labels(client).inc()
+        clients.cost.labels(client).inc(record.cost_usd or 0)
 
     def committed(self, rows: int, *, took_s: float, failure: str | None) -> None:
         """One commit, or an attempt that failed for the reason `failure`."""

@@ -47,6 +47,8 @@ class Telemetry:
             models=settings.configured_models | settings.model_prices.keys() | set(settings.allowed_models),
             info={"version": __version__, "environment": settings.app_env},
             workers=settings.web_concurrency,
+            clients=settings.api_keys,
+            quotas=settings.quota_limits.items(),
         )
         self.tracing = Tracing(settings, on_dropped=self.metrics.worker.spans_dropped.inc)
         self._metrics_server = MetricsServer(self.metrics.registry, settings)
@@ -95,13 +97,16 @@ class Telemetry:
             )
         return ChatTelemetry(self.metrics, spans)
 
-    def chat_refused(self, error: ServiceError, *, request_id: UUID, route: str, has_key: bool) -> None:
+    def chat_refused(
+        self, error: ServiceError, *, request_id: UUID, route: str, model: str | None, client: str | None, has_key: bool
+    ) -> None:
         """A request for a chat was refused before one began: it has no row and no span of its own."""
         with _never_raising():
-            self.metrics.chat_refused(error.outcome)
+            self.metrics.chat_refused(error.outcome, model=model, client=client, has_key=has_key)
         with _never_raising():
             if has_key or self._chat_refusals.allows():
-                emit_outcome("chat.refused", refusal_fields(error, request_id=request_id, route=route))
+                fields = refusal_fields(error, request_id=request_id, route=route) | {"client": client}
+                emit_outcome("chat.refused", fields)
 
     def key_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:
         """A request for anything else came without a valid key."""
@@ -178,6 +183,8 @@ class ChatTelemetry:
         with _never_raising():
             exemplar = ids if context and context.trace_flags.sampled else None
             self._metrics.chat_finished(record, exemplar=exemplar)
+        with _never_raising():
+            self._metrics.chat_failed(error, self._attempts)
         with _never_raising():
             if self._spans:
                 self._spans.end(record, self._attempts, failure or error, commit_s=commit_s, stored_in=stored_in)

@@ -4,11 +4,13 @@ import secrets
 
 from prometheus_client.samples import Sample
 
+from app.core.attempt import Attempt, RateLimit
 from app.core.config import Settings
 from app.core.outcomes import Outcome
-from app.observability.conventions import ATTEMPT_RESULTS
+from app.observability.conventions import ATTEMPT_RESULTS, CLIENT_REFUSALS
 from app.observability.metrics import Metrics
 from tests.observability.conftest import Observed
+from tests.support.records import record
 from tests.support.scrape import scrape, total
 from tests.support.service import HELLO, PATH, SimulatedGroq
 
@@ -35,6 +37,28 @@ def test_requests_cannot_add_series(observed: Observed, groq: SimulatedGroq) -> 
     after = series(scrape(observed.http, observed.metrics_port))
     assert after == before
     assert len(after) < MAX_SERIES
+
+
+def test_worker_with_every_model_client_and_outcome_has_few_series() -> None:
+    """More models and clients than have labels of their own, each with every outcome, limit and failure."""
+    metrics = Metrics(
+        models=[f"model-{number}" for number in range(30)],
+        info={"version": "1"},
+        workers=1,
+        clients=[f"client-{number}" for number in range(100)],
+        quotas=[("requests", 1), ("tokens", 1), ("streams", 1)],
+    )
+    limits = {kind: RateLimit(100, 70, 1.0) for kind in ("requests", "tokens")}
+    for number in range(100):
+        model, client = f"model-{number}", f"client-{number}"
+        for outcome in Outcome:
+            metrics.chat_refused(outcome, model=model, client=client, has_key=outcome in CLIENT_REFUSALS)
+            metrics.chat_finished(record(model_name=model, client=client, outcome=outcome), exemplar=None)
+        metrics.attempted(Attempt(model, 1.0, headers_at=1.1, ended=1.2, rate_limits=limits), before=None)
+    samples = [sample for family in metrics.registry.collect() for sample in family.samples]
+    assert total(samples, "chat_client_requests_total", client="other") > 0
+    assert total(samples, "groq_ratelimit_limit", model="model-0", kind="tokens") == 100
+    assert len(series(samples)) < MAX_SERIES
 
 
 def test_series_exist_from_the_start() -> None:

@@ -72,9 +72,12 @@ def test_failing_signal_does_not_stop_the_others(harness: Harness, lines: list[A
 
 def test_refusal_is_counted_and_logged(harness: Harness, lines: list[Any]) -> None:
     refusal = InvalidRequest("no", param="messages")
-    harness.telemetry.chat_refused(refusal, request_id=uuid4(), route="/chat", has_key=True)
+    harness.telemetry.chat_refused(
+        refusal, request_id=uuid4(), route="/chat", model="unknown", client="alice", has_key=True
+    )
     assert harness.value("chat_requests_total", model="other", outcome="invalid_request") == 1
     assert (lines[0]["event"], lines[0]["error_code"]) == ("chat.refused", "invalid_request")
+    assert lines[0]["client"] == "alice"
 
 
 def test_observation_has_an_exemplar(harness: Harness) -> None:
@@ -111,7 +114,8 @@ def test_level_of_a_chat_or_refusal_depends_on_its_outcome(
 ) -> None:
     if outcome in REFUSALS:
         refusal = type("Refusal", (ServiceError,), {"outcome": outcome})
-        harness.telemetry.chat_refused(refusal("no"), request_id=uuid4(), route="/chat", has_key=True)
+        facts: dict[str, Any] = {"request_id": uuid4(), "route": "/chat", "model": None, "client": None}
+        harness.telemetry.chat_refused(refusal("no"), **facts, has_key=True)
     else:
         harness.chat(outcome=outcome, attempts=1)
     assert [line["log_level"] for line in lines] == [documented_levels()[outcome]]

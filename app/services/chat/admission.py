@@ -44,6 +44,11 @@ class Admission:
         self._idle.set()
         self.active = 0
 
+    @property
+    def queued(self) -> int:
+        """The number of callers that wait for a slot."""
+        return len(self._queue)
+
     def check(self) -> None:
         """Raises what `enter` would raise at once: a request may be refused before its body is read."""
         self._check_open()
