@@ -2,17 +2,19 @@
 
 from builders.dashboard import dashboard, label_variable, line, row
 from builders.outcome import RESULT_COLOURS
-from builders.panel import heatmap, override, percentiles, stat, table, thresholds, timeseries
+from builders.panel import heatmap, percentiles, stat, thresholds, timeseries
 from builders.query import Json, percentile, promql, promql_heatmap, promql_now
 
-MODEL = '{model=~"$model"}'
+from panels.groq_limits import HEADROOM, MODEL, STALE, rate_limits
+
 ATTEMPTS = "chat_upstream_attempts_total"
 STALL = "chat_stream_stall_seconds"
 OVERHEAD = "chat_overhead_seconds"
 PHASE = "groq_phase_seconds"
 TO_FIRST = "chat_time_to_first_token_seconds"
 REFUSED = '=~"rate_limit_exceeded|upstream_refused_key"'
-HEADROOM = f"groq_ratelimit_remaining{MODEL} / groq_ratelimit_limit"
+FAILURES = "chat_upstream_failures_total"
+OF_GROQ = f'{FAILURES}{{error_code!="upstream_rejected"}}'
 
 
 def share(title: str, description: str, part: str, whole: str, levels: Json) -> Json:
@@ -22,26 +24,6 @@ def share(title: str, description: str, part: str, whole: str, levels: Json) -> 
 
 def attempts(result: str) -> str:
     return f'{ATTEMPTS}{{model=~"$model", result{result}}}'
-
-
-def limits() -> Json:
-    names = {"Value #A": "limit", "Value #B": "remaining", "Value #C": "reset in"}
-    order = {name: place for place, name in enumerate(("model", "kind", *names))}
-    shown = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": names}
-    return table(
-        "Rate limits by model",
-        """From Groq's latest response headers; the lowest value of all workers. Groq limits requests per day and tokens
-        per minute.""",
-        promql_now(f"min by (model, kind) (groq_ratelimit_limit{MODEL})", table=True),
-        promql_now(f"min by (model, kind) (groq_ratelimit_remaining{MODEL})", table=True),
-        promql_now(f"max by (model, kind) (groq_ratelimit_reset_seconds{MODEL})", table=True),
-        transformations=[{"id": "merge", "options": {}}, {"id": "organize", "options": shown}],
-        columns=[
-            override("limit", unit="short"),
-            override("remaining", unit="short"),
-            override("reset in", unit="s", decimals=0),
-        ],
-    )
 
 
 health = row(
@@ -76,6 +58,7 @@ health = row(
             unit="percentunit",
             decimals=0,
             levels=thresholds("red", (0.1, "orange"), (0.25, "green")),
+            may_be_empty=STALE,
         ),
         stat(
             "Rejected API key by machine",
@@ -109,12 +92,42 @@ attempts_row = row(
             stacked=True,
             colours=RESULT_COLOURS,
             legend="table",
-            width=10,
+            width=12,
+        ),
+        timeseries(
+            "Failures by phase",
+            """connect: no connection to Groq. before_first_token: the service retries. mid_stream: the client sees it.
+            Without requests that Groq rejected because of their content.""",
+            promql(f"sum by (phase) (rate({OF_GROQ}[$__rate_interval]))", "{{phase}}"),
+            unit="reqps",
+            stacked=True,
+            colours={"connect": "dark-orange", "before_first_token": "orange", "mid_stream": "red"},
+            width=12,
+        ),
+    ),
+    line(
+        8,
+        timeseries(
+            "Failures after the first token",
+            """By error code. upstream_rejected: Groq refused what the model wrote, such as an invalid tool call. The
+            others are interruptions of Groq or of the network.""",
+            promql(f'sum by (error_code) (rate({FAILURES}{{phase="mid_stream"}}[$__rate_interval]))', "{{error_code}}"),
+            unit="reqps",
+            stacked=True,
+            colours=RESULT_COLOURS,
         ),
         timeseries(
             "Retries by reason",
             "Attempts after a failed attempt. A peak is a short failure; a lasting level is an outage.",
             promql("sum by (reason) (rate(chat_retries_total[$__rate_interval]))", "{{reason}}"),
+            unit="reqps",
+            stacked=True,
+            colours=RESULT_COLOURS,
+        ),
+        timeseries(
+            "Chats with exhausted retries",
+            "Chats that failed after their last allowed attempt, by the reason of its failure.",
+            promql("sum by (reason) (rate(chat_retries_exhausted_total[$__rate_interval]))", "{{reason}}"),
             unit="reqps",
             stacked=True,
             colours=RESULT_COLOURS,
@@ -129,28 +142,6 @@ attempts_row = row(
             unit="reqps",
             colours=RESULT_COLOURS,
         ),
-    ),
-)
-
-rate_limits = row(
-    "Rate limits",
-    line(
-        7,
-        timeseries(
-            "Rate-limit headroom",
-            "Remaining share of each rate limit, from Groq's latest response. At 0 Groq answers with 429.",
-            promql(f"min by (model, kind) ({HEADROOM})", "{{model}} {{kind}}"),
-            unit="percentunit",
-            limit=0.1,
-            max=1,
-        ),
-        timeseries(
-            "Time until rate-limit reset",
-            "From Groq's latest response: seconds for tokens, up to a day for requests.",
-            promql(f"max by (model, kind) (groq_ratelimit_reset_seconds{MODEL})", "{{model}} {{kind}}"),
-            unit="s",
-        ),
-        limits(),
     ),
 )
 

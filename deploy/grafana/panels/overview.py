@@ -2,10 +2,11 @@
 
 from builders.dashboard import dashboard, label_variable, line, row
 from builders.outcome import COLOURS, GROUP_COLOURS, GROUPS
-from builders.panel import bar_gauge, heatmap, link, percentiles, stat, timeseries
+from builders.panel import bar_gauge, heatmap, link, percentiles, stat, thresholds, timeseries
 from builders.query import promql, promql_heatmap, promql_now
 
 from panels.alerts import RUNBOOK
+from panels.clients import clients
 from panels.slos import SERVICE_HEALTH
 
 MODEL = '{model=~"$model"}'
@@ -116,9 +117,19 @@ load = row(
             unit="currencyUSD",
             width=4,
         ),
+        stat(
+            "Tokens without a price",
+            """In this time range, of all models. Their cost is missing in the other panels: add the model's price to
+            MODEL_PRICES.""",
+            promql_now("sum(increase(chat_unpriced_tokens_total[$__range]))"),
+            unit="short",
+            decimals=0,
+            levels=thresholds("green", (0.5, "orange")),
+            width=4,
+        ),
         bar_gauge(
             "Cost by model",
-            "In this time range. `other`: models without a price, whose cost is unknown.",
+            "In this time range, by the price list.",
             promql_now(f"sum by (model) (increase(chat_cost_usd_total{MODEL}[$__range]))", "{{model}}"),
             unit="currencyUSD",
         ),
@@ -141,5 +152,6 @@ DASHBOARD = dashboard(
     traffic,
     latency,
     load,
+    clients,
     variables=[label_variable("model", "Model", "chat_requests_total"), RUNBOOK],
 )

@@ -8,6 +8,7 @@ from panels.workers_rows import HOST, rows
 
 # Prometheus and Jaeger export process_* too: this selects the workers' series.
 OF_WORKERS = f"and on (job, instance) app_workers{HOST}"
+OF_JOB = '{job="chat", host=~"$host"}'
 LAG = "event_loop_lag_seconds"
 
 health = row(
@@ -81,10 +82,13 @@ workers = row(
             decimals=0,
         ),
         timeseries(
-            "Active streams by worker",
-            "Workers should have similar values. A worker with far more has more long-lived connections.",
-            promql(f"chat_active_streams{HOST}", "{{instance}}"),
+            "Worker restarts",
+            """New processes on the same metrics port, by machine. A deployment restarts each worker once; more are
+            crashes.""",
+            promql(f"sum by (host) (changes(process_start_time_seconds{OF_JOB}[$__rate_interval]))", "{{host}}"),
             unit="short",
+            decimals=0,
+            bars=True,
         ),
         timeseries(
             "Draining by worker",
@@ -92,6 +96,40 @@ workers = row(
             promql(f"chat_draining{HOST}", "{{instance}}"),
             unit="short",
             decimals=0,
+        ),
+    ),
+    line(
+        7,
+        timeseries(
+            "Capacity used",
+            """Of the worker with the highest value. At 100 % of the streams chats wait in the queue, at 100 % of the
+            queue or of the request bodies they are refused. At 100 % of the connections commits wait.""",
+            *(
+                promql(f"max({used}{HOST} / {limit}{HOST})", name)
+                for name, used, limit in (
+                    ("streams", "chat_active_streams", "chat_active_streams_limit"),
+                    ("queue", "chat_queued", "chat_queue_limit"),
+                    ("request bodies", "chat_request_body_bytes", "chat_request_body_limit_bytes"),
+                )
+            ),
+            promql(
+                f'max(db_pool_connections{{host=~"$host", state="in_use"}} / ignoring (state) db_pool_size{HOST})',
+                "database connections",
+            ),
+            unit="percentunit",
+            limit=0.8,
+            max=1,
+            width=12,
+        ),
+        timeseries(
+            "Active streams by worker",
+            """Workers should have similar values. A worker with far more has more long-lived connections. `limit` is
+            MAX_ACTIVE_STREAMS.""",
+            promql(f"chat_active_streams{HOST}", "{{instance}}"),
+            promql(f"max(chat_active_streams_limit{HOST})", "limit"),
+            unit="short",
+            colours={"limit": "red"},
+            width=12,
         ),
     ),
 )
