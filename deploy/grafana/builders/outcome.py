@@ -52,3 +52,8 @@ RESULT_COLOURS = {
     "upstream_model_gone": "semi-dark-purple",
     "internal_error": "dark-red",
 }
+
+# Phases in which a request to Groq fails.
+PHASE_COLOURS = dict(
+    zip(("connect", "before_first_token", "mid_stream"), ("dark-orange", "orange", "red"), strict=True)
+)

@@ -1,7 +1,7 @@
 """Groq: results of attempts, retries, rate limits, and latency of Groq and of the service."""
 
 from builders.dashboard import dashboard, label_variable, line, row
-from builders.outcome import RESULT_COLOURS
+from builders.outcome import PHASE_COLOURS, RESULT_COLOURS
 from builders.panel import heatmap, percentiles, stat, thresholds, timeseries
 from builders.query import Json, percentile, promql, promql_heatmap, promql_now
 
@@ -101,7 +101,7 @@ attempts_row = row(
             promql(f"sum by (phase) (rate({OF_GROQ}[$__rate_interval]))", "{{phase}}"),
             unit="reqps",
             stacked=True,
-            colours={"connect": "dark-orange", "before_first_token": "orange", "mid_stream": "red"},
+            colours=PHASE_COLOURS,
             width=12,
         ),
     ),
