@@ -89,6 +89,7 @@ def _run_pytest(tests: Sequence[str], copy: Path, *, writes_bytecode: bool) -> N
     code = 1
     try:
         os.setpgid(0, 0)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in the background of a script
         os.chdir(copy)
         for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
             del sys.modules[name]
