@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.db.outbox_folder import file_system
-from tests.db.writers import full_disk, outbox_file, prompts_in, records
+from tests.db.writers import fill_outbox, full_disk, outbox, outbox_file, prompts_in, records
 from tests.support.records import record
 
 
@@ -130,3 +130,17 @@ def test_rows_can_be_deleted_and_rejected_on_a_full_disk(small_disk: Path) -> No
         file.reject(str(written[-1].id), "refused")
         status = file.status()
     assert (status.rows, status.rejected_rows) == (99, 1)
+
+
+async def test_outbox_knows_from_its_start_that_the_disk_is_full(small_disk: Path) -> None:
+    fill_outbox(small_disk, records("before"))
+    (small_disk / "outbox.ballast").unlink(missing_ok=True)
+    fill(small_disk / "other")
+    async with outbox(small_disk) as disk:
+        available = [disk.available]
+        assert disk.free_bytes(on_disk=True) == 0
+        (small_disk / "other").unlink()
+        await disk.refresh_status()
+        available.append(disk.available)
+        assert disk.rows == 1
+    assert available == [False, True]
