@@ -90,7 +90,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 settings=settings,
                 chats=chats,
                 catalogue=groq.catalogue,
-                reader=reader,
                 stored_chats=StoredChats(settings, rows=reader, running=chats.running),
                 database_ping=CachedPing(rows.ping),
                 telemetry=telemetry,

@@ -1,7 +1,7 @@
 """The typed state of the process and of a request; `request.scope["state"]` has both."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypedDict
+from typing import Protocol, TypedDict
 from uuid import UUID
 
 from fastapi import Request
@@ -16,14 +16,6 @@ from app.services.chat.drain import Drain
 from app.services.chat.ports import BodyMemory, Connection, RequestContext
 from app.services.chat_service import ChatService
 from app.services.stored_chats import StoredChats
-
-
-class ChatReader(Protocol):
-    """Reads stored chats. Raises the driver's exceptions if the database does not answer."""
-
-    async def metadata(self, chat_id: UUID) -> Mapping[str, Any] | None:
-        """The columns of a chat that hold no content; None if there is no such row."""
-        ...
 
 
 class RecordStoreStatus(Protocol):
@@ -118,7 +110,6 @@ class AppState(TypedDict):
     settings: Settings
     chats: ChatService
     catalogue: Catalogue
-    reader: ChatReader
     stored_chats: StoredChats
     database_ping: CachedPing
     telemetry: RefusalEvents

@@ -1,20 +1,21 @@
 """The page at `/`: its files, and the endpoints that it uses beside the chat."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from app.api.auth import authenticate
-from app.api.state import AppState, RequestState
+from app.api.state import AppState
 from app.api.swagger import SECURITY_HEADERS
 from app.api.ui import faults
 from app.core.config import Settings
-from app.core.errors import RowsUnavailable
+from app.core.errors import ChatNotFound, ChatRunning
+from app.core.record import METADATA
 
 _STATIC = Path(__file__).parent / "static"
 _POLICY = "; ".join(
@@ -23,7 +24,6 @@ _POLICY = "; ".join(
         *(f"{kind}-src 'self'" for kind in ("script", "style", "connect", "img")),
     ]
 )
-_DATABASE_TIMEOUT_S = 2
 
 router = APIRouter(include_in_schema=False)
 
@@ -64,19 +64,10 @@ async def about(request: Request) -> dict[str, Any]:
 @router.get("/page/chats/{chat_id}")
 async def chat(chat_id: UUID, request: Request) -> Response:
     """The row of one of the client's chats without its content; null if there is none."""
-    state: RequestState = request.scope["state"]
-    client = authenticate(request)
+    state: AppState = request.scope["state"]
     try:
-        if not state["store"].database_healthy:
-            raise ConnectionError("the database is unavailable")
-        async with asyncio.timeout(_DATABASE_TIMEOUT_S):
-            row = await state["reader"].metadata(chat_id)
-    except Exception as exc:
-        raise RowsUnavailable("the database does not answer; try again later", retry_after=1) from exc
-    if row is None or row["client"] != client:
+        row = await state["stored_chats"].find(str(chat_id), client=authenticate(request))
+    except (ChatNotFound, ChatRunning):
         return JSONResponse(None)
-    return JSONResponse({name: value if _is_json(value) else str(value) for name, value in row.items()})
-
-
-def _is_json(value: object) -> bool:
-    return value is None or isinstance(value, str | int | float | list)
+    metadata = {name: value for name, value in row.items() if name in METADATA}
+    return Response(msgspec.json.encode(metadata, enc_hook=str), media_type="application/json")

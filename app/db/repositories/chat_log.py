@@ -14,14 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.core.chat_query import ChatPage, ChatQuery
 from app.core.outcomes import Outcome
-from app.core.record import METADATA, NO_MESSAGES, ChatRecord
+from app.core.record import NO_MESSAGES, ChatRecord
 from app.core.storable import storable
 from app.db.errors import commit_error
 from app.db.models import ChatLog
 from app.db.session import create_session_factory
 
 _COLUMNS = tuple(column.key for column in ChatLog.__table__.columns)
-_METADATA = tuple(column for column in ChatLog.__table__.columns if column.key in METADATA)
 _EXCERPT = 200
 _EXCERPTS = {"prompt": func.substr(ChatLog.prompt, 1, _EXCERPT).label("prompt")}
 _LONG = {"messages", "params"}
@@ -104,13 +103,6 @@ class ChatLogRepository:
         statement = select(*columns, _WITH_CONTENT)
         async with self._reading() as session:
             result = await session.execute(statement.where(ChatLog.id == chat_id, ChatLog.client == client))
-            row = result.mappings().one_or_none()
-            return None if row is None else dict(row)
-
-    async def metadata(self, chat_id: UUID) -> Mapping[str, Any] | None:
-        """Returns the columns of a chat that hold no content; None if there is no such row."""
-        async with self._sessions() as session:
-            result = await session.execute(select(*_METADATA).where(ChatLog.id == chat_id))
             row = result.mappings().one_or_none()
             return None if row is None else dict(row)
 
