@@ -40,6 +40,20 @@ def test_commands_of_the_banner_work(tmp_path: Path, http: httpx2.Client) -> Non
         assert http.get(f"{url}/docs").status_code == 200
 
 
+def test_simulator_is_slow_enough_to_be_watched_and_the_page_states_its_speed(
+    tmp_path: Path, http: httpx2.Client
+) -> None:
+    with program(["app"], cwd=tmp_path, env=FREE_PORT) as running:
+        url = running.url()
+        assert http.get(f"{url}/page/about").json()["tokens_per_s"] == 100
+        reply = chat(http, url, "Why is the sky blue?")
+        _, output = run(["app", "chats", "--json", "--limit", "1"], cwd=tmp_path)
+        row = json.loads(output)
+        assert row["id"] == reply.id
+        assert row["completion_tokens"] > 200
+        assert row["duration_ms"] > 1000
+
+
 def test_chats_survive_a_restart(tmp_path: Path, http: httpx2.Client) -> None:
     ids = set()
     for _ in range(2):

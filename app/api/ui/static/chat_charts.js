@@ -33,14 +33,18 @@ function success(rows, period) {
     title: "Success rate",
     value: good + bad ? `${((good / (good + bad)) * 100).toFixed(bad ? 1 : 0)} %` : "–",
     note: [bad && `${bad} failed`, neutral && `${neutral} by clients`].filter(Boolean).join(", "),
-    draw: (svg) => drawBars(svg, period, CLASSES.map((name) => [name, rows.filter((row) => outcomeClass(row.outcome) === name), () => 1]), String),
+    draw: (svg) => {
+      const ofClass = (name) => rows.filter((row) => outcomeClass(row.outcome) === name);
+      drawBars(svg, period, CLASSES.map((name) => [name, ofClass(name), () => 1]), String);
+    },
   };
 }
 
 function firstToken(rows, period) {
   const points = rows.filter((row) => row.ttft_ms !== null).map((row) => [row.created_ms, row.ttft_ms]);
   const [p50, p95] = [0.5, 0.95].map((share) => milliseconds(percentile(points, share)));
-  return { title: "Time to first token", value: p50, note: `p50, ${p95} p95`, draw: (svg) => drawDots(svg, period, points, milliseconds) };
+  const draw = (svg) => drawDots(svg, period, points, milliseconds);
+  return { title: "Time to first token", value: p50, note: `p50, ${p95} p95`, draw };
 }
 
 function rate(rows, period) {
@@ -85,8 +89,8 @@ function drawBars(svg, period, layers, format) {
     layers.forEach(([name], layer) => {
       const value = sums[layer][bin];
       if (!value) return;
-      const rect = { class: `fill ${name}`, x: bin * step + 0.5, width: Math.max(1, step - 1), y: y(below + value), height: y(below) - y(below + value) };
-      bars.push(shape("rect", rect));
+      const [x, above] = [bin * step + 0.5, y(below + value)];
+      bars.push(shape("rect", { class: `fill ${name}`, x, y: above, width: Math.max(1, step - 1), height: y(below) - above }));
       below += value;
     });
   }
@@ -97,12 +101,17 @@ function drawBars(svg, period, layers, format) {
 function drawDots(svg, period, points, format) {
   const width = fit(svg, HEIGHT);
   const top = roundUp(Math.max(...points.map(([, value]) => value)));
-  const dots = points.map(([at, value]) =>
-    shape("circle", { class: "fill dot", cx: (3 + share(at, period) * (width - 6)).toFixed(1), cy: (FLOOR - (value / top) * (FLOOR - TOP)).toFixed(1), r: 2 }),
-  );
+  const dots = points.map(([at, value]) => {
+    const [cx, cy] = [3 + share(at, period) * (width - 6), FLOOR - (value / top) * (FLOOR - TOP)];
+    return shape("circle", { class: "fill dot", cx: cx.toFixed(1), cy: cy.toFixed(1), r: 2 });
+  });
   svg.replaceChildren(gridLine(TOP, width, format(top)), ...dots, ...periodLabels(width, period));
 }
 
 const periodLabels = (width, { from, to }) => [
-  shape("g", { class: "grid" }, shape("path", { d: `M0 ${FLOOR + 0.5}H${width}` }), text(0, HEIGHT - 3, clock(from)), text(width, HEIGHT - 3, clock(to), "end")),
+  shape("g", { class: "grid" },
+    shape("path", { d: `M0 ${FLOOR + 0.5}H${width}` }),
+    text(0, HEIGHT - 3, clock(from)),
+    text(width, HEIGHT - 3, clock(to), "end"),
+  ),
 ];

@@ -3,6 +3,7 @@ import { messageElement, paragraph } from "./conversation.js";
 import { Panel } from "./panel.js";
 import { readChat } from "./service.js";
 
+const NO_CONTENT = "The row has no content: CHAT_LOG_CONTENT or the request excludes it.";
 const NAMES = { user: "You", assistant: "Groq" };
 
 export class ChatDialog {
@@ -32,8 +33,8 @@ export class ChatDialog {
     if (!this.#dialog.open) this.#dialog.showModal();
     try {
       const { row, messages } = await readChat(id, this.#key.value);
-      this.#log.replaceChildren(...messages.map(({ role, text, reasoning }) => messageElement(role, NAMES[role] ?? role, text, reasoning)));
-      if (!messages.length) this.#log.replaceChildren(paragraph("neutral", "The row has no content: CHAT_LOG_CONTENT or the request excludes it."));
+      const articles = messages.map(({ role, text, reasoning }) => messageElement(role, NAMES[role] ?? role, text, reasoning));
+      this.#log.replaceChildren(...(articles.length ? articles : [paragraph("neutral", NO_CONTENT)]));
       this.#panel.show(row);
     } catch (error) {
       this.#log.replaceChildren(paragraph("error", error.message));

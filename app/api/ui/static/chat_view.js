@@ -13,7 +13,12 @@ const FAULTS = {
   cut: "Broken stream",
   silent: "Silence of 2.5 s",
 };
-const QUESTIONS = ["How do I find the trace?", "Where is the row of this chat?", "When is a request retried?", "What can I break?"];
+const QUESTIONS = [
+  "How do I find the trace?",
+  "Where is the row of this chat?",
+  "When is a request retried?",
+  "What can I break?",
+];
 const CONTINUES = "The page does not read on. The answer is finished without it, and then is in the view Chats.";
 const NO_ROW = "The database has no row for this chat: it was refused, or its row is in the outbox.";
 
@@ -189,6 +194,7 @@ function endingOf(error) {
 
 /** The numbers of a chat in one line. */
 function numbers(row) {
-  const parts = [row.outcome, row.ttft_ms !== null && `first token ${milliseconds(row.ttft_ms)}`, perSecond(outputRate(row)), dollars(row.cost_usd)];
+  const ttft = row.ttft_ms !== null && `first token ${milliseconds(row.ttft_ms)}`;
+  const parts = [row.outcome, ttft, perSecond(outputRate(row)), dollars(row.cost_usd)];
   return parts.filter((part) => part && part !== "–").join(" · ");
 }

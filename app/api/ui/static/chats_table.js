@@ -3,9 +3,15 @@ import { element } from "./dom.js";
 import { clock, dollars, milliseconds, outcomeClass, outputRate } from "./format.js";
 
 const COLUMNS = {
-  Time: (row) => element("a", { href: `#chats/${row.id}` }, element("time", { dateTime: new Date(row.created_ms).toISOString() }, clock(row.created_ms))),
+  Time: (row) => {
+    const dateTime = new Date(row.created_ms).toISOString();
+    return element("a", { href: `#chats/${row.id}` }, element("time", { dateTime }, clock(row.created_ms)));
+  },
   Model: (row) => row.model_name,
-  Outcome: (row) => [element("span", { className: outcomeClass(row.outcome) }, row.outcome), row.error_code && ` ${row.error_code}`],
+  Outcome: (row) => {
+    const outcome = element("span", { className: outcomeClass(row.outcome) }, row.outcome);
+    return [outcome, row.error_code && ` ${row.error_code}`];
+  },
   "First token": (row) => milliseconds(row.ttft_ms),
   "Tokens/s": (row) => Math.round(outputRate(row)) || "–",
   Tokens: (row) => row.completion_tokens?.toLocaleString("en") ?? "–",

@@ -58,8 +58,8 @@ export class ChatsView {
   }
 
   get #filters() {
-    const [outcome, model, error, endUser] = ["outcome", "model", "error", "user"].map((name) => this.#$(`filter-${name}`).value.trim());
-    return { outcome, model, error, endUser };
+    const value = (name) => this.#$(`filter-${name}`).value.trim();
+    return { outcome: value("outcome"), model: value("model"), error: value("error"), endUser: value("user") };
   }
 
   /** The running chats, and the newest stored ones. Outcome, error and end user are those of stored chats. */

@@ -91,7 +91,9 @@ class Answer {
 }
 
 /** A message as an article: its author, its reasoning if it has any, and its text. */
-export const messageElement = (role, name, text, reasoning = null) =>
-  element("article", { className: role }, ...[paragraph("role", name), reasoning && paragraph("reasoning", reasoning), paragraph("text", text)].filter(Boolean));
+export function messageElement(role, name, text, reasoning = null) {
+  const thoughts = reasoning ? [paragraph("reasoning", reasoning)] : [];
+  return element("article", { className: role }, paragraph("role", name), ...thoughts, paragraph("text", text));
+}
 
 export const paragraph = (className, text) => element("p", { className }, text);

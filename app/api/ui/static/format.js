@@ -2,8 +2,11 @@
 
 const known = (value) => value !== null && value !== undefined;
 
-export const milliseconds = (ms) =>
-  !known(ms) ? "–" : ms < 10 ? `${ms.toFixed(1)} ms` : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+export function milliseconds(ms) {
+  if (!known(ms)) return "–";
+  if (ms >= 1000) return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+  return `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
+}
 
 export const dollars = (amount) => (known(amount) ? `$${amount.toFixed(amount < 0.01 ? 6 : amount < 1 ? 4 : 2)}` : "–");
 

@@ -52,7 +52,8 @@ export async function listChats({ outcome, model, error, endUser, after }, key) 
 /** The running chats of the worker that answers, newest first, with the names of a row; and which worker it is. */
 export async function listRunning(key) {
   const page = await list({ state: "running" }, key);
-  const rows = page.data.map(rowOf).map((row) => ({ ...row, outcome: "running", duration_ms: row.age_ms, completion_tokens: row.tokens }));
+  const running = ({ age_ms, tokens }) => ({ outcome: "running", duration_ms: age_ms, completion_tokens: tokens });
+  const rows = page.data.map(rowOf).map((row) => ({ ...row, ...running(row) }));
   return { rows, worker: page.x_chat.worker, workers: page.x_chat.workers };
 }
 
@@ -66,10 +67,12 @@ async function list(filters, key) {
  * status 409 if the chat runs.
  */
 export async function readChat(id, key) {
-  const paths = [`${STORED}/${id}`, `${STORED}/${id}/messages?limit=${PAGE_SIZE}`];
+  const paths = [`${STORED}/${id}`, `${STORED}/${id}/messages?order=desc&limit=${PAGE_SIZE}`];
   const [stored, asked] = await Promise.all(paths.map(async (path) => (await call(path, { headers: headers(key) })).json()));
-  const messages = [...asked.data, stored.choices[0].message].map((message) => ({ role: message.role, text: textOf(message), reasoning: message.reasoning }));
-  return { row: rowOf(stored), answer: stored.choices[0].message, messages: stored.x_chat.content_stored ? messages : [] };
+  const answer = stored.choices[0].message;
+  const shown = (message) => ({ role: message.role, text: textOf(message), reasoning: message.reasoning });
+  const messages = [...asked.data.reverse(), answer].map(shown); // the last PAGE_SIZE of them
+  return { row: rowOf(stored), answer, messages: stored.x_chat.content_stored ? messages : [] };
 }
 
 /** The same, once the chat has ended and its row is stored. */
@@ -94,7 +97,8 @@ function textOf({ content, content_parts: parts, refusal, tool_calls: calls }) {
 }
 
 /**
- * Sends a chat; one that `continues` is finished without the page. Yields {id} when its answer begins, {text, reasoning} for each event, and {done: true} for the receipt.
+ * Sends a chat; one that `continues` is finished without the page. Yields {id} when its answer begins, {text, reasoning}
+ * for each event, and {done: true} for the receipt.
  * Throws a Failure for an error of the service, and for an answer that ends without a receipt.
  */
 export async function* chat(request, { key, signal, continues }) {

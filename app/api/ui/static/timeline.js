@@ -21,7 +21,9 @@ export function steps(row, measurement = null) {
     const note = `${row.completion_tokens ?? "?"} tokens in ${milliseconds(row.duration_ms - row.ttft_ms)}`;
     result.push({ name: "Stream", kind: "stream", from: row.ttft_ms, to: row.duration_ms, note });
   }
-  for (const { from, to } of measurement?.stalls ?? []) result.push(period("Silence", "wait", from, Math.min(to, row.duration_ms)));
+  for (const { from, to } of measurement?.stalls ?? []) {
+    result.push(period("Silence", "wait", from, Math.min(to, row.duration_ms)));
+  }
   if (row.outcome !== "completed") result.push({ ...mark("Ended", row.duration_ms, row.outcome), kind: "bad-mark" });
   if (measurement) result.push(committed(row.duration_ms, measurement.receiptMs));
   return result;
