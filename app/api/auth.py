@@ -77,6 +77,7 @@ class GuardedRoute(APIRoute):
             data, parsed = await state["bodies"].read(request, kind, memory)
             state["response_headers"] = {**state["response_headers"], **_mapped_model(parsed, state["settings"])}
             state["model"] = state["settings"].model_id(parsed.model or state["settings"].default_model)
+            state["bodies"].check(parsed)  # now the model of a refusal is known
             return await handle(_ParsedRequest(request.scope, data, parsed))
 
         return guarded

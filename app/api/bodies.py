@@ -49,13 +49,14 @@ class BodyReader:
             raise InvalidRequest("send a JSON object, with the header 'content-type: application/json'")
         data, scan = await self._collect(request, memory)
         if len(data) <= _THREAD_FROM_BYTES:
-            parsed = kind.parse(data, scan)
-        else:
-            parsed = await asyncio.get_running_loop().run_in_executor(self._parser, kind.parse, data, scan)
-        if (count := len(parsed.messages)) > (limit := self._max_messages):
+            return data, kind.parse(data, scan)
+        return data, await asyncio.get_running_loop().run_in_executor(self._parser, kind.parse, data, scan)
+
+    def check(self, request: ChatRequest) -> None:
+        """Raises InvalidRequest if the request has more messages than MAX_MESSAGES."""
+        if (count := len(request.messages)) > (limit := self._max_messages):
             message = f"messages: {count} are more than {limit}; leave the oldest ones out"
             raise InvalidRequest(message, param="messages")
-        return data, parsed
 
     async def _collect(self, request: Request, memory: BodyMemory) -> tuple[bytes, JsonScan]:
         length = request.headers.get("content-length", "")
