@@ -11,7 +11,7 @@ def storable(value: Any) -> Any:
     A surrogate pair that was split over two chunks becomes one character.
     """
     if isinstance(value, str):
-        return _whole(value).replace("\x00", "\ufffd")
+        return value if value.isascii() and "\x00" not in value else _whole(value).replace("\x00", "\ufffd")
     if isinstance(value, Raw):
         return _without_nul(value)
     if isinstance(value, list):
@@ -22,8 +22,6 @@ def storable(value: Any) -> Any:
 
 
 def _whole(text: str) -> str:
-    if text.isascii():
-        return text
     try:
         text.encode()  # ten times faster than the conversion to UTF-16
     except UnicodeEncodeError:

@@ -16,7 +16,8 @@ from app.simulator.models import PREFILL_TOKENS_PER_S, Model
 _TOKEN = re.compile(r"\s*\S+")
 _REASONING = "The user wants an answer. I should keep it short, name the facts, and say what I do not know."
 _TEXTS = tomllib.loads(Path(__file__).with_name("answers.toml").read_text(encoding="utf-8"))
-_LONGEST_KNOWN_QUESTION = 60
+_KNOWN_QUESTION = range(3, 13)
+"""Words of a question that one of the texts may answer. Load tests send fewer, and find theirs in the answer."""
 
 
 @dataclass(slots=True)
@@ -61,9 +62,9 @@ def count_tokens(value: Any) -> int:
 
 
 def _prose(prompt: str, rng: random.Random) -> str:
-    words = set(re.findall(r"\w+", prompt.lower())) if len(prompt) <= _LONGEST_KNOWN_QUESTION else set()
+    words = re.findall(r"\w+", prompt.lower())
     for answer in _TEXTS["answer"]:
-        if words & set(answer["words"]):
+        if len(words) in _KNOWN_QUESTION and not set(answer["words"]).isdisjoint(words):
             return str(answer["text"]).strip()
     sentences = rng.sample(_TEXTS["sentences"], k=rng.randint(5, len(_TEXTS["sentences"])))
     return f"You asked: “{prompt[:120]}”. " + " ".join(sentences)
