@@ -38,7 +38,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         async with _until_disconnect(receive, self._connection), aclosing(self._blocks) as blocks:
-            first = await anext(blocks)  # small, so that it fits into the send buffer
+            first = await anext(blocks)  # small: it fits into the send buffer, so that sending it needs no limit
             await send({"type": "http.response.start", "status": 200, "headers": list(self.head)})
             await send({"type": "http.response.body", "body": first, "more_body": True})
             with closing(ReusableTimeout()) as timeout:

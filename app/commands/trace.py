@@ -21,7 +21,7 @@ _SHOWN = {
     "chat.cost_usd": "${:.6f}",
     "chat_logs.rows": "rows: {}",
     "wait_s": "waited {:.3f} s",
-    "gap_s": "{:.3f} s of silence",
+    "silence_s": "{:.3f} s of silence",
 }
 
 

@@ -66,7 +66,7 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
     """The shortest time between two blocks of a stream after its first token: one frame of a screen; 0 relays every
     read. Ends and errors are not delayed. An overloaded worker uses up to 250 ms."""
     max_active_streams: Count = 512
-    """Per worker."""
+    """Running chats of each worker, streamed or not."""
     max_queued_chats: Annotated[int, Field(ge=0)] = 32
     """Chats that may wait for a free stream; further ones are refused with 503 and `Retry-After`."""
     queue_timeout_s: Seconds = 0.05

@@ -6,7 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
 from app.core.models import RETIRED_MODELS, ModelPrice
-from app.core.setting_types import Count, HeaderSecret, HttpUrl, JsonObject, Names, Seconds, SecondsOrNone
+from app.core.setting_types import Count, HeaderSecret, HttpUrl, JsonObject, Names, Seconds, SecondsOrZero
 
 
 class GroqSettings(BaseSettings):
@@ -34,7 +34,7 @@ class GroqSettings(BaseSettings):
     groq_end_timeout_s: Seconds = 0.9
     """How long the `[DONE]` of a stream may take after its last finish_reason. The answer is complete without it."""
     groq_max_attempts: int = Field(default=3, ge=1, le=5)
-    groq_retry_sleep_budget_s: SecondsOrNone = 15
+    groq_retry_sleep_budget_s: SecondsOrZero = 15
     """The total sleep between the attempts of one chat. A longer `Retry-After` ends the chat at once."""
     groq_retry_deadline_s: Seconds = 45
     """All attempts of one chat and the sleep between them, until the first token."""

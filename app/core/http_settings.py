@@ -66,7 +66,7 @@ class HttpSettings(BaseSettings):
     """For each key, prompt and answer together. Tokens are known when a chat has ended, so the last chats may exceed
     it."""
     quota_streams: Count | None = None
-    """Streams at the same time, for each key."""
+    """Chats at the same time, streamed or not, for each key."""
     redis_url: RedisUrl | None = None
     """Counts quotas for all workers and machines together. Without it each worker counts its own requests."""
     redis_timeout_s: Seconds = 0.25

@@ -30,7 +30,7 @@ class Model:
 
 
 RETIRED_MODELS = {
-    # The id in the project's specification. Groq never served it; its small Llama was llama-3.1-8b-instant.
+    # Groq never served this id, which clients use by mistake for llama-3.1-8b-instant.
     "llama-3.3-8b-instant": "openai/gpt-oss-20b",
     # Shut down on 2026-08-16 for free and developer accounts; the successors are those of Groq's deprecation notice,
     # as quoted in langchain-ai/langchain#38363 and karthink/gptel#1481.

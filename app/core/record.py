@@ -18,7 +18,7 @@ ANSWER_FIELDS = (
     "prompt_tokens_details", "queue_time", "reasoning", "reasoning_content", "reasoning_tokens", "refusal",
     "tool_calls", "usage", "x_groq",
 )  # fmt: skip
-"""The fields of an answer that are read while it is relayed; `event` is an event that is not a JSON object."""
+"""Fields that are read while an answer is relayed, as labels of a metric. `event` is one that is no JSON object."""
 
 
 class StoredIn(StrEnum):

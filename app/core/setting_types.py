@@ -86,7 +86,7 @@ def _addresses(proxies: str) -> str:
 
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-SecondsOrNone = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+SecondsOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
 Names = (NoDecode, BeforeValidator(_names))
 JsonObject = (NoDecode, BeforeValidator(_from_json))

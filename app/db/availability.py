@@ -15,7 +15,7 @@ from app.db.errors import NotMigrated
 
 _PING_INTERVAL_S = 0.5
 _MAX_PING_INTERVAL_S = 16
-_DOUBLINGS = 8
+_DOUBLINGS = 5  # of the interval, up to its maximum
 _PING_TIMEOUT_S = 2
 
 log = structlog.get_logger(__name__)

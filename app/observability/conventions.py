@@ -45,6 +45,7 @@ ANONYMOUS = "anonymous"
 GEN_AI_LABELS = {"gen_ai_operation_name": "chat", "gen_ai_provider_name": "groq"}
 GEN_AI_TOKEN_TYPES = ("input", "output")
 TOKEN_TYPES = ("input", "output", "cached_input", "reasoning")
+# A bug before a chat began is reported as a refusal, too.
 CLIENT_REFUSALS = (*sorted(REFUSALS - {Outcome.REJECTED_UNAUTHORIZED}), Outcome.INTERNAL_ERROR)
 CONNECT, BEFORE_FIRST_TOKEN, MID_STREAM = FAILURE_PHASES = ("connect", "before_first_token", "mid_stream")
 GROQ_PHASES = ("queue", "prompt", "completion")

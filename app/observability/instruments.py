@@ -55,6 +55,7 @@ class ChatMetrics:
         text = "Seconds per output token after the first one, averaged over each chat."
         self.time_per_output_token = by_model("chat_time_per_output_token_seconds", text, buckets.PER_TOKEN)
         text = "Seconds of the longest silence of Groq within each answer."
+        # Of any length; a stall is one of a second or more.
         self.longest_silence = by_model("chat_stream_stall_seconds", text, buckets.STALL)
         text = "Seconds from the last byte of the request to the end of a chat that has a row, without its commit."
         labels = ["model", "outcome"]

@@ -67,6 +67,7 @@ def emit_chat(
 ) -> None:
     """Emits `chat.finished`, at the level of its outcome. `failure`: its row could not be stored.
 
+    `failed_with` is the error that the chat had ended with before its row could not be stored.
     Where the content of a chat is not stored, a traceback has no messages: they may quote the content.
     """
     private = record.messages == NO_MESSAGES

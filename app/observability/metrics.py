@@ -159,7 +159,7 @@ class Metrics:
             chats.tokens.labels(model, kind).inc(count or 0)
         for kind, count in zip(conventions.GEN_AI_TOKEN_TYPES, counts, strict=False):
             clients.tokens.labels(client, kind).inc(count or 0)
-            if record.usage_source == "upstream":  # the conventions forbid estimates
+            if record.usage_source == "upstream":  # OpenTelemetry's conventions forbid estimates
                 chats.token_usage.labels(model, *conventions.GEN_AI_LABELS.values(), kind).observe(count or 0)
         if record.cost_usd is None:
             chats.unpriced.labels(model).inc((record.prompt_tokens or 0) + (record.completion_tokens or 0))

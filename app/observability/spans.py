@@ -121,7 +121,7 @@ class ChatSpans:
         if record.ttft_ms is not None:
             yield conventions.FIRST_TOKEN, {}, self._at(record.ttft_ms)
         for at_ms, silence_ms in record.details.stalls:
-            yield conventions.STALL, {"gap_s": silence_ms / 1000}, self._at(at_ms)
+            yield conventions.STALL, {"silence_s": silence_ms / 1000}, self._at(at_ms)
         if record.outcome is Outcome.CLIENT_DISCONNECTED:
             yield conventions.CLIENT_DISCONNECTED, {}, end_ns
         if record.outcome is Outcome.DRAINING:

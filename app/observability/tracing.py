@@ -99,6 +99,7 @@ class Tracing:
             yield
         finally:
             timeout_s = self._settings.trace_flush_timeout_s
+            # This ends the processor, which the provider of commits shares.
             await run_in_daemon(self._provider.shutdown, name="last spans", timeout_s=timeout_s)
 
     def _processor(self) -> BatchSpanProcessor | None:

@@ -113,6 +113,7 @@ class ChatRequest(BaseModel):
         user_messages = (index for index in reversed(range(len(self.messages))) if self.messages[index].role == "user")
         if (last := next(user_messages, None)) is not None:
             self._last_user_message = msgspec.json.decode(body["messages"], type=list[msgspec.Raw])[last]
+        # Integers as pydantic has converted them (7.0 is 7), numbers as the client wrote them.
         plain = {name: getattr(self, name) for name in ("model", "stream", *_INTEGERS) if name in body}
         plain |= {name: msgspec.json.decode(body[name]) for name in _NUMBERS if name in body}
         self._body = body | plain

@@ -37,7 +37,8 @@ class GroqClient:
         self.catalogue = Catalogue(settings)
         self._fallback_model = settings.groq_fallback_model and settings.model_id(settings.groq_fallback_model)
         self._flush_scheduler = FlushScheduler(settings.stream_flush_ms / 1000)
-        self._redactor = Redactor(settings.groq_endpoint[1])
+        _, api_key = settings.groq_endpoint
+        self._redactor = Redactor(api_key)
         self._http = GroqHttp(settings)
 
     async def __aenter__(self) -> Self:

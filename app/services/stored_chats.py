@@ -38,7 +38,7 @@ class ChatRows(Protocol):
 
 
 class StoredChats:
-    """One per process. A name of a chat is its id, `x-request-id`, or the id that the answer itself has."""
+    """One per process. A chat is named by its id (the `x-request-id` of the response) or by the id of its answer."""
 
     def __init__(self, settings: Settings, *, rows: ChatRows, running: Container[UUID]) -> None:
         self._rows = rows

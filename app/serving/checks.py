@@ -133,7 +133,7 @@ def groq_problems(settings: Settings) -> list[str]:
 
 
 def outbox_problems(settings: Settings) -> list[str]:
-    """Whether the outbox can be written."""
+    """Whether the outbox can be written. Production needs one: SQLite, which has none, is refused there."""
     if settings.embedded_database is not None and settings.app_env != "production":
         return []
     file = OutboxFile(settings.outbox_dir, database="")

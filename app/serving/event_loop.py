@@ -8,7 +8,6 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from ipaddress import ip_address
 from threading import Thread
@@ -18,8 +17,6 @@ import uvloop
 
 LOOP = "app.serving.event_loop:Loop"
 """For uvicorn's setting `loop`."""
-_THREADS = 4
-"""Of the default executor, which only the shutdown of the metrics server uses."""
 
 _Query = tuple[str, int | str | None, int, int, int, int]
 _Addresses = list[tuple[Any, ...]]
@@ -35,7 +32,6 @@ class Loop(uvloop.Loop):
     def __init__(self) -> None:
         super().__init__()
         self._lookups: dict[_Query, asyncio.Future[_Addresses]] = {}
-        self.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="default"))
 
     async def getaddrinfo(
         self,

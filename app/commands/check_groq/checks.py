@@ -171,7 +171,7 @@ def _(replies: Replies) -> str | None:
     return reply.unless_error(401, code="invalid_api_key", message="Invalid API Key") or reply.rate_limits or None
 
 
-@_check("streamed JSON", "`response_format` of JSON kinds with `stream`")
+@_check("streamed JSON", "`response_format` of JSON kinds with `stream` is a 400")
 def _(replies: Replies) -> str | None:
     reply = replies.streamed_json
     wrong_text = None if "does not support streaming" in reply.text else str(reply)

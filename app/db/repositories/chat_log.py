@@ -166,7 +166,7 @@ def _conditions(query: ChatQuery) -> list[ColumnElement[bool]]:
 
 
 def _order(query: ChatQuery) -> list[ColumnElement[Any]]:
-    """Chats of one client are in the order of the indexes, which PostgreSQL would not see of `client IS NULL` alone."""
+    """By id. With `client IS NULL`, PostgreSQL uses an index on (client, id) only if the order names both."""
     columns = [ChatLog.id] if query.any_client else [ChatLog.client, ChatLog.id]
     return [column.desc() if query.newest_first else column.asc() for column in columns]
 

@@ -36,7 +36,7 @@ def chat_record(session: ChatSession, price: Callable[[str], ModelPrice | None])
         prompt=session.request.prompt(),
         messages=body["messages"],
         params={name: value for name, value in body.items() if name not in _NOT_PARAMS}
-        | ({} if session.streamed else {"stream": False}),
+        | ({} if session.streamed else {"stream": False}),  # without it, a chat was streamed
         requested_model=session.requested_model,
         model_name=session.model[:_MAX_INDEXED],
         response="".join(answer.text) or None,

@@ -81,7 +81,7 @@ class ChatSession:
     def complete(self, now: float) -> None:
         """The end of the answer has been read. Raises UpstreamBroken if there was no finish_reason.
 
-        One is enough: that every choice has its own is the provider's client's concern.
+        One is enough: an answer of which only some choices finished counts as complete.
         """
         if self.streamed and not self.answer.finished_choices:
             raise UpstreamBroken(self.answer.early_stop or "the answer stopped before its end")

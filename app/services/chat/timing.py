@@ -17,8 +17,6 @@ class ChatTiming:
     `silence_s` is the time since the provider's last chunk, as far as the chat waited for it.
     `last_token_at` is the time of the last progress, or `arrived` before the first.
     `stalls` has the start and length of the first silences of a second or more.
-    `stalls` has the start and length of the first silences of a second or more.
-    `stalls` has the start and length of the first silences of a second or more.
     `backpressure_s` is the time that the client took to accept blocks.
     """
 

@@ -46,10 +46,10 @@ def estimated_usage(
 ) -> Usage | None:
     """Estimates the tokens of a chat that ended before the provider sent its usage; None if it did no work.
 
-    `attempts` are those of `ChatRecord.attempt_log`. The provider works from the request until it refuses, and on an
-    answer that it has begun, however that ends: a client that leaves before the first token has used the prompt. The
-    estimate is a token for every four bytes of the request (with its tools and pictures), and one for each chunk of a
-    stream, or for every four bytes of an answer that is not streamed.
+    `attempts` are those of `ChatRecord.attempt_log`. The provider has worked if it answered, if the chat was cancelled
+    while the provider worked, and if it sent a status 200 and then no token in time. The estimate is a token for every
+    four bytes of the request (with its tools and pictures), and one for each chunk of a stream, or for every four bytes
+    of an answer that is not streamed.
     """
     if not any(map(_has_worked, attempts)):
         return None
@@ -57,6 +57,6 @@ def estimated_usage(
 
 
 def _has_worked(attempt: Mapping[str, Any]) -> bool:
-    """The attempt was answered, was cancelled while it ran, or timed out after the status 200."""
+    """An answer that broke off before its first token is not counted: the provider's error ended its work."""
     started_answer = attempt["status"] == HTTPStatus.OK
     return attempt["result"] in {"ok", "cancelled"} or (started_answer and attempt["result"] == UpstreamTimeout.code)

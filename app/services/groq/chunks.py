@@ -23,7 +23,8 @@ _MAX_SECONDS = 10**6
 _MAX_DEPTH = 64
 """Of a tool call. Databases and JSON libraries refuse much deeper values; requests have the same limit."""
 _LABELS = {"role": ("assistant",), "channel": ("analysis", "commentary", "final")}
-"""Values that describe a delta and are no part of the answer: the first delta has only a role."""
+"""Values that describe a delta and are no part of the answer: the first delta has only a role. `channel` is gpt-oss's
+label for reasoning (analysis, commentary) or answer (final)."""
 
 
 class Chunk(msgspec.Struct, gc=False):
@@ -99,7 +100,7 @@ def _add_choices(choices: list[Any], block: Block) -> None:
 
 
 def _add_delta(delta: dict[str, Any], block: Block) -> bool:
-    """Returns whether the delta is progress: it has anything beyond the role, and not only an empty text."""
+    """Returns whether the delta is progress: anything beyond the role and the channel, and not only an empty text."""
     progress = False
     for name, value in delta.items():
         if not value or (name in _LABELS and value in _LABELS[name]):
