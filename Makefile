@@ -107,7 +107,7 @@ lint: .venv/dev ## Check style, types, security, dashboards, Dockerfile, compose
 	@if docker compose version >/dev/null 2>&1; then docker compose config --quiet; fi
 
 rename: ## Give the project its own name: NAME=my-chat TITLE="My chat" REPOSITORY=owner/my-chat
-	@$(PYTHON) tools/rename.py "$(NAME)" --title "$(TITLE)" --repository "$(REPOSITORY)"
+	@$(PYTHON) deploy/scripts/rename.py "$(NAME)" --title "$(TITLE)" --repository "$(REPOSITORY)"
 
 format: .venv/dev ## Format the code
 	@$(BIN)/ruff check --fix .
@@ -127,7 +127,7 @@ lock-check: .venv/uv ## Check that the locks install, from wheels only, on every
 			&& echo "$$lock installs on $$version" || exit 1; done; done
 
 audit: .venv/dev ## Fail if a locked package has a known vulnerability, or could not be looked up; needs the internet
-	@$(BIN)/python tools/audit.py
+	@$(BIN)/python deploy/scripts/audit.py
 
 pin: ## Pin the base image of the Dockerfile to its current digest; needs Docker
 	@image=$$(sed -n 's/^FROM \(python:[^@ ]*\).*/\1/p' Dockerfile | head -1) \
@@ -135,7 +135,7 @@ pin: ## Pin the base image of the Dockerfile to its current digest; needs Docker
 		&& sed -i "s|^FROM $$image[^ ]*|FROM $$image@$$digest|" Dockerfile && grep '^FROM' Dockerfile
 
 release-notes: ## Check that the files name VERSION=1.2.3, and print its section of CHANGELOG.md
-	@$(PYTHON) tools/release.py "$(VERSION)"
+	@$(PYTHON) deploy/scripts/release.py "$(VERSION)"
 
 clean: ## Remove the environment and caches, but no data
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage*

@@ -13,7 +13,7 @@ from tests.support.copies import copy_project, tracked
 from tests.support.processes import PROJECT, program
 
 OLD = ("groq-stream", "Groq, streamed")
-KEPT = {"LICENSE", "CHANGELOG.md", "tools/rename.py", "tests/test_rename.py"}
+KEPT = {"LICENSE", "CHANGELOG.md", "deploy/scripts/rename.py", "tests/test_rename.py"}
 RUFF = str(Path(sys.executable).with_name("ruff"))
 CHECKS = [
     [RUFF, "check", "--no-cache", "."],

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from deploy.scripts.audit import LOCKS, report
 from tests.support.copies import copy_project
 from tests.support.processes import PROJECT
-from tools.audit import LOCKS, report
 
 LOCK = """aiohttp==3.14.5 \\
     --hash=sha256:00
@@ -41,7 +41,7 @@ def test_package_without_an_answer_is_a_problem(output: str, problems: list[str]
 
 def test_audit_fails_where_the_advisories_cannot_be_read() -> None:
     env = {"PATH": "", "HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
-    command = [sys.executable, str(PROJECT / "tools" / "audit.py")]
+    command = [sys.executable, str(PROJECT / "deploy" / "scripts" / "audit.py")]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == list(LOCKS)
@@ -51,7 +51,7 @@ def test_release_needs_its_section_its_version_and_a_base_image_with_a_digest(tm
     copy = copy_project(tmp_path)
 
     def notes(version: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(copy / "tools" / "release.py"), version]
+        command = [sys.executable, str(copy / "deploy" / "scripts" / "release.py"), version]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     changelog, dockerfile = copy / "CHANGELOG.md", copy / "Dockerfile"

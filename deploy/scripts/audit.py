@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-uv.txt")
 _PIN = re.compile(r"^([\w.-]+)==(\S+)(?: ; (.*?))? ?\\?$", re.MULTILINE)
 _SCANNER = [sys.executable, "-m", "pip_audit", "--strict", "--disable-pip", "--require-hashes", "--format", "json"]

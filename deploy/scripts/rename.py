@@ -9,8 +9,8 @@ import subprocess  # nosec B404
 import sys
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[1]
-_UNCHANGED = {"LICENSE", "CHANGELOG.md", "tools/rename.py", "tests/test_rename.py"}
+PROJECT = Path(__file__).parents[2]
+_UNCHANGED = {"LICENSE", "CHANGELOG.md", "deploy/scripts/rename.py", "tests/test_rename.py"}
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -35,7 +35,7 @@ def main() -> None:
 def rename(name: str, title: str, repository: str) -> list[Path]:
     """Returns the changed files."""
     # In this order: each pattern is part of the one before it.
-    replaced = dict.fromkeys(["OWNER/groq-stream-fastapi", "example/groq-stream"], repository or f"OWNER/{name}")
+    replaced = {"OWNER/groq-stream-fastapi": repository or f"OWNER/{name}"}
     replaced |= {"groq-stream-fastapi": name, "groq-stream": name, "Groq, streamed": title}
     pattern = re.compile("|".join(replaced))
     changed = []

@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 _VERSIONED = {
     "pyproject.toml": r'^version = "(.+)"$',
     "app/__init__.py": r'^__version__ = "(.+)"$',
