@@ -77,7 +77,7 @@ class GuardedRoute(APIRoute):
             data, parsed = await state["bodies"].read(request, kind, memory)
             state["response_headers"] = {**state["response_headers"], **_mapped_model(parsed, state["settings"])}
             state["model"] = state["settings"].model_id(parsed.model or state["settings"].default_model)
-            state["bodies"].check(parsed)  # now the model of a refusal is known
+            state["bodies"].check_messages(parsed)  # after the model is set, so that a refusal is counted with it
             return await handle(_ParsedRequest(request.scope, data, parsed))
 
         return guarded

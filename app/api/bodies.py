@@ -52,7 +52,7 @@ class BodyReader:
             return data, kind.parse(data, scan)
         return data, await asyncio.get_running_loop().run_in_executor(self._parser, kind.parse, data, scan)
 
-    def check(self, request: ChatRequest) -> None:
+    def check_messages(self, request: ChatRequest) -> None:
         """Raises InvalidRequest if the request has more messages than MAX_MESSAGES."""
         if (count := len(request.messages)) > (limit := self._max_messages):
             message = f"messages: {count} are more than {limit}; leave the oldest ones out"

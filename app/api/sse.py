@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import anyio
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.core.errors import ClientStalled
 from app.core.timeout import ReusableTimeout
@@ -38,15 +38,16 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         async with _until_disconnect(receive, self._connection), aclosing(self._blocks) as blocks:
-            first = await anext(blocks)  # small: it fits into the send buffer, so that sending it needs no limit
-            await send({"type": "http.response.start", "status": 200, "headers": list(self.head)})
-            await send({"type": "http.response.body", "body": first, "more_body": True})
+            start: Message | None = {"type": "http.response.start", "status": 200, "headers": list(self.head)}
             with closing(ReusableTimeout()) as timeout:
                 async for block in blocks:
                     if self._connection.lost_at is not None:
                         continue
                     try:
                         with timeout.limit(self._write_timeout_s):
+                            if start is not None:
+                                await send(start)
+                                start = None
                             await send({"type": "http.response.body", "body": block, "more_body": True})
                     except TimeoutError:
                         self._connection.lose()

@@ -70,7 +70,7 @@ class Availability:
         self.migrated = True
 
     async def _recover(self) -> None:
-        """Pings until the database answers, at an interval that doubles with each failure after a recovery."""
+        """Pings until the database answers. The interval doubles when commits fail again after a ping has succeeded."""
         doublings = min(self._failures_in_a_row, _DOUBLINGS)
         pause_s = min(_PING_INTERVAL_S * 2**doublings, _MAX_PING_INTERVAL_S)
         self._failures_in_a_row += 1

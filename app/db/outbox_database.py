@@ -89,7 +89,7 @@ class OutboxDatabase:
         except BaseException:
             self.close()
             raise
-        if self._folder.inode(_NAME) != self._inode:
+        if self._folder.inode(_NAME) != self._inode:  # by something that does not take the lock, such as rm
             raise FileNotFoundError(errno.ENOENT, "the file was removed while it was written", _NAME)
         self._reservations.used_bytes = used_bytes
         return result

@@ -12,7 +12,7 @@ from app import NAME
 from app.core.errors import InternalError
 from app.core.outcomes import REFUSALS, Outcome
 from app.core.record import StoredIn
-from app.core.upstream_errors import UpstreamError
+from app.core.upstream_errors import UpstreamError, UpstreamModelGone
 
 CHAT_SPAN = "chat {model}"
 ATTEMPT_SPAN = "groq.attempt"
@@ -60,7 +60,14 @@ def _with_subclasses(error: type[UpstreamError]) -> Iterable[type[UpstreamError]
         yield from _with_subclasses(subclass)
 
 
-RETRY_REASONS = tuple(sorted(error.code for error in _with_subclasses(UpstreamError) if error.retryable))
+# A model that is gone is not retried, but the fallback model follows it.
+RETRY_REASONS = tuple(
+    sorted(
+        error.code
+        for error in _with_subclasses(UpstreamError)
+        if error.retryable or issubclass(error, UpstreamModelGone)
+    )
+)
 UPSTREAM_CODES = tuple(sorted({error.code for error in _with_subclasses(UpstreamError)}))
 ATTEMPT_RESULTS = ("ok", "cancelled", InternalError.code, *UPSTREAM_CODES)
 

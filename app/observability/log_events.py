@@ -30,7 +30,7 @@ _DETAIL_FIELDS = (
 )  # fmt: skip
 _WINDOW_S = 1
 
-log = structlog.get_logger("app.services.chat")
+log = structlog.get_logger(__name__)
 
 
 def chat_fields(

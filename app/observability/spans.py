@@ -91,7 +91,7 @@ class ChatSpans:
             started = self._started_ns - round(self._queue_s * 1e9)
             self._child(conventions.ADMISSION_SPAN, SpanKind.INTERNAL, {}, started, self._started_ns)
         for number, attempt in enumerate(attempts):
-            # Until Groq's headers, or until it failed.
+            # Until Groq's headers, or until it failed. The event `first_token` marks the end of the wait after them.
             ended = (attempt.headers_at if attempt.error is None else attempt.ended) or attempt.started
             attributes = {**attempt_attributes(number, attempt), **self._server}
             self._child(

@@ -24,7 +24,7 @@ from app.observability.metrics_server import MetricsServer
 from app.observability.spans import ChatSpans, commit_span, trace_ids, traceparent
 from app.observability.tracing import Tracing
 
-log = structlog.get_logger("app.services.chat")
+log = structlog.get_logger(__name__)
 
 
 class _NeverRaising:

@@ -7,7 +7,7 @@ from app.quota.status import WINDOW_S, Limits, QuotaStatus, Window
 
 
 class LocalStore:
-    """Satisfies `quota.Store`. The names of keys bound what it holds."""
+    """Satisfies `quota.Store`. It has an entry for each name in API_KEYS, so that its size is bounded."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -17,7 +17,7 @@ class LocalStore:
     async def enter(self, client: str, request_id: str, *, cost: int) -> QuotaStatus:
         streams, limit = self._streams[client], self._limits.streams
         if may_stream := limit is None or len(streams) < limit:
-            streams.add(request_id)
+            streams.add(request_id)  # a request that is refused for another reason gives it back in `leave`
         return QuotaStatus(
             self._limits, self._count("requests", client, cost), self._count("tokens", client, 0), may_stream
         )

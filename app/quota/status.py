@@ -27,7 +27,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class QuotaStatus:
-    """Where a client stands, the present request included. `may_stream` is whether it holds a stream."""
+    """Where a client stands, the present request included. `may_stream` is whether this request has a stream."""
 
     limits: Limits
     requests: Window

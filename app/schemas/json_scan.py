@@ -8,7 +8,7 @@ from app.core.errors import BodyTooLarge, InvalidRequest
 
 MAX_DEPTH = 64
 _MAX_EXPONENT_DIGITS = 4
-"""Of a zero: PostgreSQL's numeric refuses `0e-99999`."""
+"""Of a zero only: PostgreSQL's numeric refuses `0e-99999`. Other numbers must be in the range of a double."""
 _MAX_DIGITS = 4300  # as many as Python's int() takes; PostgreSQL's numeric takes more
 _PIECE_BYTES = 2**16
 """Scanned at a time, in less than a millisecond whatever it contains. The event loop may run in between."""

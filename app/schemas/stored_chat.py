@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-_CONTENT = ("id", "messages", "params", "response", "reasoning", "refusal", "tool_calls", "has_content")
+_ELSEWHERE = ("id", "messages", "params", "response", "reasoning", "refusal", "tool_calls", "has_content")
 """Columns that are elsewhere in the object."""
 
 
@@ -18,7 +18,7 @@ def completion_object(row: Mapping[str, Any]) -> dict[str, Any]:
         "choices": [_choice(row)],
         "usage": _usage(row),
         "x_chat": {"state": "stored", "id": str(row["id"])}
-        | {name: value for name, value in row.items() if name not in _CONTENT}
+        | {name: value for name, value in row.items() if name not in _ELSEWHERE}
         | {"content_stored": row["has_content"]}
         # Why a connection to the provider failed is for operators.
         | {"attempt_log": [{name: fact for name, fact in each.items() if name != "cause"} for each in attempts]}

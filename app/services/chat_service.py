@@ -103,10 +103,9 @@ class ChatService:
             raise
         finally:
             timeouts.close()
-            storing = self._store_record(session, request, telemetry)
             if answer is not None:
                 _ = self._run_in_background(answer.aclose())
-            await asyncio.shield(storing)
+            await asyncio.shield(self._store_record(session, request, telemetry))
         for part in session.last_parts():
             yield part
 

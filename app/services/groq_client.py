@@ -20,7 +20,7 @@ from app.services.groq.retry import create_retry_policy
 from app.services.groq.stream import GroqStream
 
 _ENVELOPE_BYTES = 2**16
-"""What a whole answer has beside its text: ids, usage, quotes."""
+"""What a whole answer has beside its text: ids, usage, JSON's punctuation."""
 
 _Answer = GroqStream | GroqCompletion
 _OnAttempt = Callable[[Attempt], None]

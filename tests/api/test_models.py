@@ -102,6 +102,9 @@ def test_fallback_answers_for_a_missing_default_model(groq: SimulatedGroq, tmp_p
             assert reply.status == 200
             row = service.row(reply.id)
             assert (row["requested_model"], row["model_name"], row["attempts"]) == ("meta/gone", LARGE, 2)
+        samples = scrape(service.http, service.own_metrics_port)
+        assert total(samples, "chat_retries_total", reason="upstream_model_gone") == 2
+        assert "telemetry.failed" not in service.program.output
 
 
 def test_model_of_the_catalogue_gets_its_own_label_when_used(mapped: Service, groq: SimulatedGroq) -> None:

@@ -111,7 +111,7 @@ def _add_delta(delta: dict[str, Any], block: Block) -> bool:
             block.reasoning.append(value)
         else:
             _add_other(name, value, block)
-        progress = progress or name != "role"
+        progress = progress or name not in _LABELS
     return progress
 
 

@@ -95,7 +95,7 @@ class GroqStream:
 
     def _failure_before_progress(self, first: Block) -> UpstreamError:
         if isinstance(first.error, UpstreamError) and not isinstance(first.error, UpstreamBroken):
-            return first.error  # Groq's own error event, with its status
+            return first.error  # Groq's own error event, with its status. Other failures are UpstreamBrokenEarly.
         if not self._received_bytes:
             failure: UpstreamError = UpstreamUnreachable("Groq closed the connection before it answered")
         else:
