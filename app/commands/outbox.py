@@ -41,6 +41,8 @@ def outbox(settings: Settings, options: argparse.Namespace) -> int:
             return _import(file, options.source)
         else:
             _list(file, settings.outbox_dir, database)
+    except BrokenPipeError:
+        raise  # the reader ended, as in `outbox | head`
     except (OSError, sqlite3.Error) as exc:
         sys.stderr.write(f"cannot use the outbox in {settings.outbox_dir}: {exc}\n")
         return 1

@@ -53,6 +53,30 @@ def test_failing_groq_is_one_notification(running: Alertmanager) -> None:
     assert running.received("ChatCostHigh") == [("page", ["ChatAvailabilityBurn"]), ("ticket", ["ChatCostHigh"])]
 
 
+def test_full_and_crashing_workers_are_two_notifications(running: Alertmanager) -> None:
+    running.send(
+        alert("ChatOverloaded"),
+        alert("ChatNearCapacity", host="a", instance="a:9464"),
+        alert("ChatWorkersRestarting", host="a"),
+        alert("ChatWorkersMissing", host="a"),
+    )
+    running.received("ChatOverloaded")
+    running.send(alert("ChatCostHigh"))
+    running.received("ChatCostHigh")
+    assert sorted(running.notifications) == [
+        ("page", ["ChatWorkersRestarting"]),
+        ("ticket", ["ChatCostHigh"]),
+        ("ticket", ["ChatOverloaded"]),
+    ]
+
+
+def test_missing_redis_is_one_notification_where_quotas_are_required(running: Alertmanager) -> None:
+    running.send(alert("ChatStorageUnavailable"), alert("ChatQuotaStoreUnavailable", host="a"))
+    running.received("ChatStorageUnavailable")
+    running.send(alert("ChatCostHigh"))
+    assert running.received("ChatCostHigh") == [("page", ["ChatStorageUnavailable"]), ("ticket", ["ChatCostHigh"])]
+
+
 def test_different_tickets_are_different_notifications(running: Alertmanager) -> None:
     running.send(alert("ChatRowsWaiting", host="a"), alert("ChatRowsWaiting", host="b"), alert("ChatSpansDropped"))
     running.received("ChatSpansDropped")
