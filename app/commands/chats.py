@@ -3,7 +3,8 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -40,6 +41,8 @@ def chats(settings: Settings, options: argparse.Namespace) -> int:
         if settings.embedded_database and not settings.embedded_database.exists():
             raise FileNotFoundError("there is no such file")  # aiosqlite would print a traceback of its thread
         asyncio.run(_print(settings, query, limit=options.limit or default))
+    except BrokenPipeError:
+        raise  # the reader ended, as in `chats | head`
     except (OSError, SQLAlchemyError) as exc:
         cause = printable(str(getattr(exc, "orig", None) or exc).partition("\n")[0])
         sys.stderr.write(f"cannot read chats from {settings.database_name}: {cause}; `make run` sets it up\n")
@@ -49,16 +52,17 @@ def chats(settings: Settings, options: argparse.Namespace) -> int:
 
 async def _print(settings: Settings, query: ChatQuery, *, limit: int) -> None:
     printed = 0
-    async for row in _rows(settings, query, limit=limit):
-        if not query.whole and not printed:
-            print("  ".join(f"{name:<{width}}" for name, width in _WIDTHS.items()).rstrip())
-        print(_as_json(row) if query.whole else _as_text(row))
-        printed += 1
+    async with aclosing(_rows(settings, query, limit=limit)) as rows:
+        async for row in rows:
+            if not query.whole and not printed:
+                print("  ".join(f"{name:<{width}}" for name, width in _WIDTHS.items()).rstrip())
+            print(_as_json(row) if query.whole else _as_text(row))
+            printed += 1
     if not printed and not query.whole:
         print("no such chats")
 
 
-async def _rows(settings: Settings, query: ChatQuery, *, limit: int) -> AsyncIterator[Mapping[str, Any]]:
+async def _rows(settings: Settings, query: ChatQuery, *, limit: int) -> AsyncGenerator[Mapping[str, Any]]:
     """Reads a page at a time, so that an export fits into memory."""
     engine = create_engine(settings)
     try:

@@ -14,7 +14,6 @@ from tests.support.processes import PROJECT, program
 
 @pytest.mark.parametrize("command", [["chats"], ["chats", "--json"], ["trace"], ["outbox"]], ids=" ".join)
 def test_closed_pipe_is_no_error(tmp_path: Path, http: httpx2.Client, command: list[str]) -> None:
-    unbuffered = "1" if command == ["outbox"] else ""  # operators run it in the image, which sets this
     with program(["app"], cwd=tmp_path, env=FREE_PORT) as running:
         chat(http, running.url())
     reading, writing = os.pipe()
@@ -22,7 +21,7 @@ def test_closed_pipe_is_no_error(tmp_path: Path, http: httpx2.Client, command: l
     ended = subprocess.run(
         [sys.executable, "-m", "app", *command],
         cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": unbuffered},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"},  # as in the image
         stdout=writing,
         stderr=subprocess.PIPE,
         text=True,
