@@ -27,11 +27,19 @@ _SWITCH_INTERVAL_S = 0.0005
 class Server(uvicorn.Server):
     """Starts the drain at the first signal. A second one ends the streams, and still stores their rows."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, on_started: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        app: FastAPI,
+        on_started: Callable[[], None] = lambda: None,
+        *,
+        drain_delay_s: float = 0,
+    ) -> None:
         super().__init__(config)
         self._settings: Settings = app.state.settings
         self._drain: Drain = app.state.drain
         self._on_started = on_started
+        self._drain_delay_s = drain_delay_s
         self._loop: asyncio.AbstractEventLoop | None = None
         config.http = limited_protocol(self._settings)  # type: ignore[assignment] # uvicorn only calls it
         config.ws = "none"  # there are no websockets, and they would bypass the limits
@@ -51,13 +59,18 @@ class Server(uvicorn.Server):
         self._on_started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal starts the drain; a second Ctrl-C ends it."""
+        """The first signal starts the drain, SIGTERM after the delay; a second Ctrl-C ends it."""
+        delay_s, self._drain_delay_s = self._drain_delay_s, 0
+        if delay_s and sig == signal.SIGTERM and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.call_later, delay_s, self.handle_exit, sig, None)
+            return
         super().handle_exit(sig, frame)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._drain.start, self._settings.drain_timeout_s)
 
     def expire_drain(self) -> None:
         """Ends all streams now, with an error event and a row."""
+        self._drain_delay_s = 0
         self.handle_exit(signal.SIGTERM, None)
         self._drain.expire()
 

@@ -34,7 +34,8 @@ class Worker(UvicornWorker):
 
     async def _serve(self) -> None:
         self.config.app = self.wsgi
-        server = Server(self.config, self.wsgi)
+        # In a reload, gunicorn sends SIGTERM to the old workers when it has forked new ones, which may not listen yet.
+        server = Server(self.config, self.wsgi, drain_delay_s=self.wsgi.state.settings.drain_delay_s)
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.expire_drain)
         watcher = asyncio.create_task(self._watch_master(server), name="master")
         # Python's sockets: gunicorn's wrappers raise when the event loop has closed the socket.
