@@ -23,6 +23,7 @@ def main() -> int:
     serves = options.command in (None, "run")
     settings, problems = read_and_check(serves=serves)
     if settings is None or problems:
+        # All problems at once. Without any other, `run` checks the outbox itself.
         problems += outbox_problems(settings) if settings and serves else []
         sys.stderr.write("\n".join([*problems, ""]))
         return 2
@@ -83,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     prune = commands.add_parser("prune", help="delete old chats, or those of an end user")
     which = prune.add_mutually_exclusive_group(required=True)
     which.add_argument("--older-than", type=_age, metavar="AGE", help="such as 36h, 90d or 12w")
-    which.add_argument("--end-user", metavar="ID", help="a request's safety_identifier or user; also in the outbox")
+    help_text = "a request's safety_identifier or user; also in the outbox"
+    which.add_argument("--end-user", type=_id, metavar="ID", help=help_text)
     _add_chats(commands.add_parser("chats", help="show stored chats, newest first"))
     live = commands.add_parser("live", help="show the running chats of this machine's workers, every second")
     live.add_argument("--once", action="store_true", help="print them once")
@@ -107,7 +109,7 @@ def _add_chats(chats: argparse.ArgumentParser) -> None:
     chats.add_argument("--since", type=_age, metavar="AGE", help="such as 30m, 36h, 90d or 12w")
     chats.add_argument("--model", help="the model that answered")
     chats.add_argument("--client", help="the name of an API key")
-    chats.add_argument("--end-user", metavar="ID", help="a request's safety_identifier or user")
+    chats.add_argument("--end-user", type=_id, metavar="ID", help="a request's safety_identifier or user")
 
 
 def _outcome(text: str) -> Outcome:
@@ -115,6 +117,12 @@ def _outcome(text: str) -> Outcome:
     if text not in outcomes:
         raise argparse.ArgumentTypeError(f"use one of {', '.join(outcomes)}")
     return Outcome(text)
+
+
+def _id(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("give the id of an end user")
+    return text
 
 
 def _age(text: str) -> timedelta:

@@ -139,7 +139,7 @@ def _outbox(settings: Settings, telemetry: Telemetry) -> Outbox | None:
     file = OutboxFile(
         settings.outbox_dir,
         database=database_identity(settings),
-        busy_timeout_s=settings.outbox_timeout_s / 2,
+        busy_timeout_s=settings.outbox_timeout_s / 2,  # for a lock of sqlite3's shell: an error before the call's limit
         reservations=reservations,
     )
     return Outbox(

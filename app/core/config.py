@@ -44,7 +44,7 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
     """Workers of `make serve`. A busy worker uses one core."""
     worker_slot: int = Field(default=0, ge=0)
     """The number of this worker on its machine. `make serve` sets it."""
-    drain_delay_s: SecondsOrZero = 0.5
+    drain_delay_s: SecondsOrZero = 1
     """How long a worker of gunicorn accepts chats after SIGTERM: in a reload, the new workers may not listen yet."""
     drain_timeout_s: Seconds = 20
     """How long running streams may take to finish after the signal to stop. uvicorn, gunicorn and the container wait

@@ -10,9 +10,7 @@ from app.core.setting_types import Count, HeaderSecret, HttpUrl, JsonObject, Nam
 
 
 class GroqSettings(BaseSettings):
-    """Part of the Settings in config.py. `default_model`, `model_id`, `serves` and `is_simulated` are what other
-    packages use.
-    """
+    """Part of the Settings in config.py."""
 
     groq_api_key: HeaderSecret | None = None
     groq_base_url: HttpUrl = "https://api.groq.com/openai/v1"
@@ -39,7 +37,7 @@ class GroqSettings(BaseSettings):
     groq_retry_deadline_s: Seconds = 45
     """All attempts of one chat and the sleep between them, until the first token."""
     groq_fallback_model: str | None = None
-    """The model of one more attempt after the last one failed, or if Groq has retired the requested model."""
+    """The model of one more attempt after the last one failed, or if Groq has retired a model of these settings."""
     groq_catalogue_refresh_s: Seconds = 3600
     """How often the catalogue of models and prices is read from Groq."""
     allowed_models: Annotated[tuple[str, ...], *Names] = Field(default=(), validate_default=True)

@@ -14,6 +14,7 @@ MOST_MESSAGES = 10_000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _OTHER_DIGEST = re.compile(r"(sha\d*|sha-\d+|md5|blake\w+)[:= -]+[0-9a-f]{32,}|\$\w+\$.+", re.IGNORECASE)
 _NAME = re.compile(r"[\w.-]{1,64}")
+_RESERVED_NAMES = {"anonymous", "other"}  # labels of metrics, for clients without a key and for those beyond the limit
 _FORM = (
     "use name:secret or name:sha256:hex, with commas between them; a name has letters, digits, '.', '_' and '-', "
     "a secret is printable ASCII"
@@ -32,6 +33,8 @@ def _digests(value: Any) -> Any:
         if not _NAME.fullmatch(name) or not secret or not (secret.isascii() and secret.isprintable()):
             raise ValueError(_FORM)
         known = _digest(name, secret)
+        if name in _RESERVED_NAMES:
+            raise ValueError(f"'{name}' is a label of the metrics; give the client another name")
         if name in found or known in found.values():
             raise ValueError(f"{_FORM}; '{name}' or its key occurs twice")
         found[name] = known

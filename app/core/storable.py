@@ -30,7 +30,7 @@ def _whole(text: str) -> str:
 
 
 def _without_nul(raw: Raw) -> Raw:
-    """JSON without escaped NULs. It has no half pairs."""
+    """JSON without escaped NULs. It has no half pairs: a body with one is refused."""
     data = bytes(raw)
     if b"\\u0000" not in data:
         return raw

@@ -60,7 +60,10 @@ def _for_asyncpg(url: URL) -> tuple[URL, dict[str, str]]:
 
 
 def _make_durable(connection: Any, _record: Any) -> None:
-    """WAL: readers do not wait for the writer. FULL: a commit is on the disk when it returns."""
+    """WAL: readers do not wait for the writer. FULL: a commit is on the disk when it returns.
+
+    The outbox has no WAL because several workers write to it. Here one process does, and `prune` at times.
+    """
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")

@@ -13,7 +13,9 @@ from app.core.record import ChatRecord
 from app.db.outbox_database import OutboxDatabase
 from app.db.reservations import Reservations
 
-_INSERT = "INSERT OR IGNORE INTO chat_logs VALUES (?, ?, ?, ?, 0, ?, ?)"
+_INSERT = """
+INSERT OR IGNORE INTO chat_logs (id, database, created_at, payload, last_error, rejected_at) VALUES (?, ?, ?, ?, ?, ?)
+"""
 _WAITING = """
 SELECT id, payload FROM chat_logs WHERE database = ? AND rejected_at IS NULL ORDER BY attempts, created_at LIMIT ?
 """

@@ -52,6 +52,7 @@ GROQ_PHASES = ("queue", "prompt", "completion")
 POOL_STATES = ("in_use", "idle")
 QUOTA_OPERATIONS = ("enter", "settle", "renew")
 COMMIT_FAILURES = ("unavailable", "refused", "timeout")
+"""`refused`: the database rejected a row for its content."""
 
 
 def _with_subclasses(error: type[UpstreamError]) -> Iterable[type[UpstreamError]]:

@@ -148,6 +148,7 @@ class ChatService:
         if not session.streamed:
             block = replace(block, data=b"")  # sent when the row is durable
         if session.answer_bytes > (limit := self._settings.chat_max_answer_bytes):
+            session.answer.ended = False  # by this block, perhaps: an answer that is too long is not complete
             # counted as the provider's failure: no model's answer is as long as the default limit
             return replace(block, error=UpstreamBroken(f"the answer is longer than {limit} bytes"))
         return block

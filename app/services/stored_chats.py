@@ -52,10 +52,7 @@ class StoredChats:
 
     async def id_of(self, name: str, *, client: str | None) -> UUID | None:
         """The id of a chat; an id itself is returned unchecked. Raises RowsUnavailable."""
-        try:
-            return UUID(name)
-        except ValueError:
-            return await self._read(self._rows.find_id(name, client=client))
+        return _chat_id(name) or await self._read(self._rows.find_id(name, client=client))
 
     async def find(self, name: str, *, client: str | None, messages: bool = False) -> Mapping[str, Any]:
         """The row of one of the client's chats, with its messages or without.
@@ -73,7 +70,7 @@ class StoredChats:
     def _may_run(self, chat_id: UUID) -> bool:
         """A UUIDv7 begins with its time, in milliseconds: that of the request."""
         age_s = time.time() - (chat_id.int >> 80) / 1000
-        return chat_id.version == 7 and -_CLOCK_SKEW_S < age_s < self._longest_chat_s
+        return -_CLOCK_SKEW_S < age_s < self._longest_chat_s
 
     async def _read(self, reading: Awaitable[_Result]) -> _Result:
         try:
@@ -83,3 +80,12 @@ class StoredChats:
             log.warning("stored_chats.read_failed", error=f"{type(exc).__name__}: {exc}".partition("\n")[0])
             message = f"stored chats could not be read within {self._timeout_s:g} s; try again"
             raise RowsUnavailable(message, retry_after=_RETRY_AFTER_S) from exc
+
+
+def _chat_id(name: str) -> UUID | None:
+    """Ids of chats are UUIDv7; a UUID of another version is the id of an answer."""
+    try:
+        chat_id = UUID(name)
+    except ValueError:
+        return None
+    return chat_id if chat_id.version == 7 else None

@@ -57,7 +57,10 @@ class Loop(uvloop.Loop):
         port: Any = None,
         **options: Any,
     ) -> Any:
-        """Connects to the first address of a name that accepts; raises the error of the last address."""
+        """Connects to the first address of a name that accepts; raises the error of the last address.
+
+        uvloop's own would look up the name in the four threads of libuv.
+        """
         connect: Any = super().create_connection
         if not _is_name(host):
             return await connect(protocol_factory, host, port, **options)

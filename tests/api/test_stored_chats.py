@@ -42,6 +42,14 @@ def test_chat_is_retrieved_by_both_ids(openai: OpenAI) -> None:
         assert facts["content_stored"] is True
 
 
+def test_chat_is_retrieved_by_an_answer_s_id_that_is_a_uuid(openai: OpenAI, groq: SimulatedGroq) -> None:
+    name = str(uuid4())
+    groq.fail({"patch": {"id": name}})
+    answer = openai.chat.completions.create(model=REASONING, messages=HI)
+    assert answer.id == name
+    assert x_chat(openai.chat.completions.retrieve(name))["id"] == answer._request_id
+
+
 def test_streamed_chat_is_retrieved_with_its_tool_calls(openai: OpenAI) -> None:
     chunks = list(openai.chat.completions.create(model=MODEL, messages=HI, tools=TOOLS, stream=True))
     stored = openai.chat.completions.retrieve(chunks[0].id)

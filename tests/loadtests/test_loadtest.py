@@ -46,9 +46,9 @@ def test_a_service_that_works_meets_its_objectives(tmp_path: Path) -> None:
 def test_a_groq_that_fails_is_seen_by_users_and_by_the_exit_code(tmp_path: Path) -> None:
     code, output = loadtest(tmp_path, "--users=12", "--duration=6s", "--shape=spike", "--fault=errors", "--fault=cuts")
     assert code == 1, output
-    assert re.search(r"^bad +chat ended by error: tool_use_failed", output, re.MULTILINE), output
+    assert re.search(r"^bad +chat ended by error: (tool_use_failed|upstream_broken)", output, re.MULTILINE), output
     assert objective(output, "chats are completed") == "missed"
-    assert "tool_use_failed" in report(tmp_path, output)
+    assert "chat ended by error" in report(tmp_path, output)
 
 
 @pytest.mark.long

@@ -17,6 +17,7 @@ GUNICORN = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py")
         ({}, "GROQ_API_KEY is not set"),
         ({"GROQ_API_KEY": "k", "DRAIN_TIMEOUT_S": "long"}, "DRAIN_TIMEOUT_S: Input should be a valid number"),
         ({"GROQ_API_KEY": "k", "API_KEYS": "nameless"}, "API_KEYS: use name:secret"),
+        ({"GROQ_API_KEY": "k", "API_KEYS": "other:secret"}, "API_KEYS: 'other' is a label of the metrics"),
         ({"GROQ_API_KEY": "k", "SPOOL_DIR": "/data"}, "SPOOL_DIR: its name is OUTBOX_DIR now; see CHANGELOG.md"),
         ({"GROQ_API_KEY": "k", "APP_ENV": "production", "API_KEYS": "me:secret"}, "DATABASE_URL: set it to a Post"),
         (

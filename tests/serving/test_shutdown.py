@@ -30,7 +30,7 @@ Results = list[str | Reply]
 def workers(
     chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path, collector: Collector
 ) -> Iterator[Workers]:
-    env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "2", **collector.env}
+    env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "2", "DRAIN_DELAY_S": "1", **collector.env}
     with serving(tmp_path, http, env, database_url=chats_database) as running:
         yield running
 

@@ -76,6 +76,7 @@ def serving(
         "WEB_CONCURRENCY": str(workers),
         "DATABASE_URL": database_url,
         "HOME": str(folder),
+        "DRAIN_DELAY_S": "0",
     }
     command = ["gunicorn", "--config", str(PROJECT / "deploy" / "gunicorn.conf.py"), *([app] if app else [])]
     with program(

@@ -37,7 +37,7 @@ def _check(name: str, assumption: str) -> Callable[[Callable[[Replies], str | No
 
 
 def _price(name: str, price: ModelPrice, replies: Replies) -> str | None:
-    if (entry := replies.models.models.get(name)) is None:
+    if (entry := replies.models.entries_by_id.get(name)) is None:
         return "it is not listed"
     dollars = {"prompt": price.input, "completion": price.output, "input_cache_read": price.cached_input}
     found = {kind: Decimal(entry["pricing"][kind]) * 1_000_000 for kind in dollars}
@@ -53,7 +53,9 @@ for _name, _of in LAST_KNOWN_PRICES.items():
 
 @_check("retired models", f"{', '.join(RETIRED_MODELS)} are not served (free and developer plans, since 2026-08-16)")
 def _(replies: Replies) -> str | None:
-    served = sorted(set(RETIRED_MODELS) & set(replies.models.models))  # an enterprise account may still have them
+    served = sorted(
+        set(RETIRED_MODELS) & set(replies.models.entries_by_id)
+    )  # an enterprise account may still have them
     return f"this key is served {', '.join(served)}: set GROQ_MODEL_ALIASES={{}} to use them" if served else None
 
 
@@ -62,7 +64,7 @@ def _(replies: Replies) -> str | None:
     "lists id, object, created, owned_by; `pricing` in dollars per token, as strings, where there is a price",
 )
 def _(replies: Replies) -> str | None:
-    for name, entry in replies.models.models.items():
+    for name, entry in replies.models.entries_by_id.items():
         if entry["object"] != "model" or not isinstance(entry["owned_by"], str) or type(entry["created"]) is not int:
             return f"{name}: {json.dumps(entry)[:200]}"
         if not all(isinstance(price, str) for price in (entry.get("pricing") or {}).values()):
@@ -73,7 +75,7 @@ def _(replies: Replies) -> str | None:
 @_check("sizes of models", "are context_length and max_output_length, or context_window and max_completion_tokens")
 def _(replies: Replies) -> str | None:
     sizes = {"context_window", "context_length"}, {"max_completion_tokens", "max_output_length"}
-    for name, entry in replies.models.models.items():
+    for name, entry in replies.models.entries_by_id.items():
         if not all(names & set(entry) for names in sizes):
             return f"{name} has {', '.join(sorted(entry))}"
     return None

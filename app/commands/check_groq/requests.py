@@ -48,7 +48,7 @@ class Reply:
         return [json.loads(event) for event in self.events if event != "[DONE]"]
 
     @property
-    def models(self) -> dict[str, Any]:
+    def entries_by_id(self) -> dict[str, Any]:
         if self.status != 200:
             raise ValueError(str(self))
         return {entry["id"]: entry for entry in self.json["data"]}

@@ -174,7 +174,7 @@ def _order(query: ChatQuery) -> list[ColumnElement[Any]]:
 def _text_bytes(value: Any) -> int:
     if isinstance(value, str):
         return len(value)
-    return len(msgspec.json.encode(value)) if isinstance(value, list) else 0
+    return len(msgspec.json.encode(value)) if isinstance(value, list | dict) else 0
 
 
 def _first_id(moment: datetime) -> UUID:

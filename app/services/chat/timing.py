@@ -94,8 +94,8 @@ class ChatTiming:
         self.silence_s += waited_s
         if not block.chunks and not block.ended and not block.error:
             return
-        if self.first_chunk_at is not None and self.silence_s > self.longest_silence_s:
-            self.longest_silence_s = self.silence_s
+        if self.first_chunk_at is not None:
+            self.longest_silence_s = max(self.longest_silence_s, self.silence_s)
             if self.silence_s >= _STALL_S and len(self.stalls) < _MAX_STALLS:
                 self.stalls.append((now - self.silence_s - self.arrived, self.silence_s))
         self.silence_s = 0.0

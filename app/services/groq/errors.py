@@ -65,7 +65,7 @@ def error_from_status(
         return UpstreamUnavailable(message, upstream_error_body=body, retry_after=retry_after)
     if status < 400:
         return UpstreamBroken(f"Groq answered with status {status} where an answer was expected")
-    if configured_model and body.get("code") in _MODEL_GONE:
+    if configured_model and isinstance(code := body.get("code"), str) and code in _MODEL_GONE:
         return UpstreamModelGone(
             "Groq no longer serves the model that this service is set to; its operator must change it"
         )

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Any, Self
 
 import aiohttp
-import httpx2  # the SDK's HTTP client
+import httpx2  # the SDK's HTTP client, in place of httpx
 import msgspec
 from openai import AsyncOpenAI
 from yarl import URL

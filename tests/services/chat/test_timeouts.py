@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -82,6 +83,13 @@ async def test_answer_over_the_limit_ends_the_chat() -> None:
     assert message(last) == "the answer is longer than 20 bytes"
     assert (sut.record.outcome, sut.record.response) == (Outcome.UPSTREAM_ERROR, "word" * 6)
     assert sut.upstream.closed
+
+
+async def test_answer_over_the_limit_is_not_complete_although_its_last_block_ends_it() -> None:
+    sut = ServiceUnderTest(replace(END, text=["word" * 6]), chat_max_answer_bytes=20)
+    (error,) = await sut.run()
+    assert message(error) == "the answer is longer than 20 bytes"
+    assert sut.record.outcome is Outcome.UPSTREAM_ERROR
 
 
 async def test_the_chat_timeout_ends_a_stream_whose_blocks_are_always_ready() -> None:

@@ -38,7 +38,7 @@ def test_silence_is_measured_from_the_first_chunk_on() -> None:
     timing.add_block(WORDS, 105.0, waited_s=2.0)
     timing.add_block(WORDS, 106.0, waited_s=1.0)
     assert timing.longest_silence_s == 2.0
-    assert timing.stalls == [(3.0, 2.0)]
+    assert timing.stalls == [(3.0, 2.0), (5.0, 1.0)]
 
 
 def test_the_number_of_stalls_is_bounded() -> None:

@@ -44,6 +44,11 @@ def test_every_status_has_an_error(status: int, kind: type[ServiceError], answer
     assert (error.status, error.retryable) == (answered, retryable)
 
 
+def test_code_that_is_no_text_is_passed_on() -> None:
+    error = error_from_status(400, {"message": "m", "code": {"a": 1}}, configured_model=True)
+    assert type(error) is UpstreamRejected
+
+
 def test_a_message_about_the_service_s_key_is_not_passed_on() -> None:
     error = error_from_status(401, {"message": "Invalid API Key gsk_123", "code": "invalid_api_key"})
     assert "gsk_123" not in str(error.envelope())

@@ -41,9 +41,9 @@ def text_of(answer: list[Block]) -> str:
 async def test_tokens_of_one_interval_share_a_block() -> None:
     answer = await read([OK, *chunked(*_WORDS, _STOP, DONE)], flush_ms=500, pause_s=0.002)
     first, *rest = answer
-    assert first.text == ["0 "]
+    assert first.text[0] == "0 "
     words = [len(block.text) for block in rest if block.text]
-    assert sum(words) == 19
+    assert len(first.text) + sum(words) == 20
     assert len(words) <= 2  # an interval may end meanwhile
     assert b"".join(block.data for block in answer) == b"".join([*_WORDS, _STOP])
 
