@@ -138,7 +138,7 @@ def test_conversation_is_continued_by_its_own_caller(tmp_path: Path, groq: Simul
         path, body = f"/api/v1/chat/{reply.id}/reply", {"messages": [{"role": "user", "content": text}]}
         return service.chat(body, path=path, headers={"authorization": f"Bearer {key}"})
 
-    keys = {"API_KEYS": "me:mine,other:theirs"}
+    keys = {"API_KEYS": "me:mine,another:theirs"}
     with changed("conversations.md", "An endpoint", tmp_path, groq, keys) as service:
         first = service.chat(headers={"authorization": "Bearer mine"})
         second = said(first, "And why?", "mine")

@@ -13,7 +13,7 @@ from tests.support.service import Service, SimulatedGroq, service_before
 def compat_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("compat")
     settings = {
-        "API_KEYS": f"me:{KEY},other:{OTHER_KEY}",
+        "API_KEYS": f"me:{KEY},another:{OTHER_KEY}",
         "GROQ_RETRY_SLEEP_BUDGET_S": "0.5",
         "INTER_TOKEN_TIMEOUT_S": "1",
         "STREAM_KEEPALIVE_S": "0.2",

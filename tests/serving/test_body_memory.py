@@ -26,7 +26,7 @@ TEXT = json.dumps({"messages": [{"role": "user", "content": "x" * 124_000}]}).en
 @pytest.fixture(scope="module")
 def keyed_process(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     settings = {
-        "API_KEYS": "greedy:key-of-the-greedy,other:key-of-the-other",
+        "API_KEYS": "greedy:key-of-the-greedy,another:key-of-the-other",
         "MAX_BODY_BYTES": str(MAX_BODY_BYTES),
         "MAX_BODY_BYTES_IN_FLIGHT": str(LIMIT),
         "COMMIT_TIMEOUT_S": "20",

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from app.core.outcomes import Outcome
-from app.core.upstream_errors import UpstreamTimeout
+from app.core.upstream_errors import UpstreamBroken, UpstreamTimeout
 from app.services.chat.block import DONE, KEEPALIVE, Block
 from tests.services.fakes import END, WORD, ServiceUnderTest
 
@@ -87,8 +87,8 @@ async def test_answer_over_the_limit_ends_the_chat() -> None:
 
 async def test_answer_over_the_limit_is_not_complete_although_its_last_block_ends_it() -> None:
     sut = ServiceUnderTest(replace(END, text=["word" * 6]), chat_max_answer_bytes=20)
-    (error,) = await sut.run()
-    assert message(error) == "the answer is longer than 20 bytes"
+    with pytest.raises(UpstreamBroken, match="longer than 20 bytes"):
+        await sut.run()
     assert sut.record.outcome is Outcome.UPSTREAM_ERROR
 
 
