@@ -1,7 +1,7 @@
 """gunicorn's configuration for `make serve` and the image; values that differ between deployments are settings.
 
 Each timeout of a stop is longer than the one before, so that rows are written before the process is killed: streams
-DRAIN_TIMEOUT_S (20 s) < uvicorn 25 s < gunicorn 31 s < the container's grace period 35 s.
+DRAIN_TIMEOUT_S (20 s) < uvicorn 25 s < gunicorn 30 s < the container's grace period 35 s.
 
 A reload (SIGHUP) replaces the workers, with the settings and the code of the start. For new settings or code, start a
 new process. gunicorn handles no other signal until the old workers have stopped, so a stop during a reload takes two
@@ -36,7 +36,7 @@ reuse_port = True
 
 # gunicorn replaces a worker whose event loop has been blocked for this long.
 timeout = 30
-graceful_timeout = math.ceil(_settings.drain_delay_s + _settings.drain_timeout_s) + 2 * AFTER_DRAIN_S
+graceful_timeout = math.ceil(_settings.drain_timeout_s) + 2 * AFTER_DRAIN_S
 # Longer than the idle timeouts of common load balancers (60 s), so that the load balancer closes the connection.
 keepalive = 75
 

@@ -15,7 +15,6 @@ from app.core.setting_types import (
     Count,
     DatabaseUrl,
     Seconds,
-    SecondsOrZero,
 )
 from app.core.signal_settings import SignalSettings
 
@@ -44,8 +43,9 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
     """Workers of `make serve`. A busy worker uses one core."""
     worker_slot: int = Field(default=0, ge=0)
     """The number of this worker on its machine. `make serve` sets it."""
-    drain_delay_s: SecondsOrZero = 1
-    """How long a worker of gunicorn accepts chats after SIGTERM: in a reload, the new workers may not listen yet."""
+    drain_delay_s: float = Field(default=1, ge=0, le=4)
+    """How long a worker of gunicorn accepts chats after SIGTERM: in a reload, the new workers may not listen yet. Less
+    than the five seconds that gunicorn waits longer than uvicorn."""
     drain_timeout_s: Seconds = 20
     """How long running streams may take to finish after the signal to stop. uvicorn, gunicorn and the container wait
     five seconds longer each."""

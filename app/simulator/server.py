@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -14,10 +15,9 @@ API_PATH = "/openai/v1"
 
 
 def server(app: Starlette, *, log_level: str | None = None) -> uvicorn.Server:
-    """Return a server that does not wait for its streams when it is stopped."""
-    return uvicorn.Server(
-        uvicorn.Config(app, log_config=None, log_level=log_level, access_log=False, timeout_graceful_shutdown=1)
-    )
+    """Return a server that does not wait for its streams when it is stopped, and keeps idle connections for 75 s."""
+    options: dict[str, Any] = {"timeout_graceful_shutdown": 1, "timeout_keep_alive": 75}
+    return uvicorn.Server(uvicorn.Config(app, log_config=None, log_level=log_level, access_log=False, **options))
 
 
 @contextmanager
