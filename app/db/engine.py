@@ -1,6 +1,7 @@
 """The database engine of the process."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -31,6 +32,7 @@ def create_engine(settings: Settings, *, pool_size: int = _POOL_SIZE) -> AsyncEn
     )
     if file is not None:
         event.listen(engine.sync_engine, "connect", _make_durable)
+        event.listen(engine.sync_engine, "connect", _stop_once)
     return engine
 
 
@@ -68,3 +70,13 @@ def _make_durable(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+def _stop_once(connection: Any, _record: Any) -> None:
+    """Makes aiosqlite's `stop` return the same future at every call: its thread ends with the first one.
+
+    When a read or a commit is cancelled, SQLAlchemy stops the connection while its `close` is about to stop it too, and
+    would wait forever for a second answer; so would the process, at its end.
+    """
+    driver = connection.driver_connection
+    driver.stop = cache(driver.stop)

@@ -2,7 +2,9 @@
 
 import asyncio
 import sqlite3
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,3 +52,23 @@ async def test_commit_is_on_disk_when_it_returns(settings: Settings) -> None:
         assert (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar() == "wal"
         assert (await connection.exec_driver_sql("PRAGMA synchronous")).scalar() == 2
     await engine.dispose()
+
+
+async def test_cancelled_close_ends_although_the_connection_is_stopped_meanwhile(settings: Settings) -> None:
+    """As SQLAlchemy does it when a call is cancelled and then the event loop ends."""
+    engine = create_engine(settings)
+    connection = await engine.raw_connection()
+    driver: Any = connection.driver_connection
+    resume = threading.Event()
+    await driver.create_function("pause", 0, lambda: resume.wait(10))
+    slow = asyncio.ensure_future(driver.execute_fetchall("SELECT pause()"))
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(driver.close())
+    await asyncio.sleep(0)
+    driver.stop()
+    closing.cancel()
+    resume.set()
+    _, waiting = await asyncio.wait([closing, slow], timeout=10)
+    assert not waiting
+    await asyncio.gather(closing, slow, return_exceptions=True)
+    connection.invalidate()
