@@ -1,4 +1,4 @@
-"""A damaged outbox file is moved aside with its journal, and reported."""
+"""A damaged outbox file is renamed with its journal, and reported."""
 
 import sqlite3
 from contextlib import closing

@@ -39,10 +39,10 @@ export class ChatsTable {
     let previous = null;
     for (const row of rows) {
       const text = JSON.stringify(row);
-      const kept = before.get(row.id);
-      const line = kept?.text === text ? kept.line : lineOf(row);
+      const current = before.get(row.id);
+      const line = current?.text === text ? current.line : lineOf(row);
       before.delete(row.id);
-      if (kept && kept.line !== line) kept.line.replaceWith(line);
+      if (current && current.line !== line) current.line.replaceWith(line);
       const next = previous ? previous.nextSibling : this.#body.firstChild;
       if (next !== line) this.#body.insertBefore(line, next);
       this.#shown.set(row.id, { text, line });
