@@ -40,9 +40,11 @@ class Availability:
         """Checks the tables in the background: an unavailable database does not delay the start."""
         self._checking = asyncio.create_task(self._check_tables(), name="check of tables")
 
-    def on_success(self) -> None:
-        """Called when a commit has succeeded."""
-        self._failures_in_a_row = 0
+    def on_success(self, *, live: bool) -> None:
+        """Called when a commit has succeeded, of live rows or of rows from the outbox: so the tables exist."""
+        self.migrated = True
+        if live:
+            self._failures_in_a_row = 0
 
     def on_failure(self) -> None:
         """Called when a commit has failed for another reason than the content of its rows."""

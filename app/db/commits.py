@@ -79,8 +79,7 @@ class Commits:
         self._events.rows_committed(records, began_ns=began_ns, took_s=took_s, failure=_failure(error))
         if error is None:
             self.made += 1
-            if live:
-                self._database.on_success()
+            self._database.on_success(live=live)
             return
         log.error("chat_log.commit_failed", rows=len(records), error=f"{type(error).__name__}: {error}")
         if live and not isinstance(error, RowsRejected):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.db.availability import Availability
+from app.db.errors import NotMigrated
 
 
 class Database:
@@ -63,7 +64,7 @@ async def test_ping_interval_doubles_when_the_database_fails_again_after_a_recov
         await until_healthy(state)
         pauses.append(loop.time() - began)
     assert pauses == pytest.approx([0.5, 1, 2, 4, 8, 16, 16, 16], abs=0.15)  # it is checked every 0.1 s
-    state.on_success()
+    state.on_success(live=True)
     state.on_failure()
     await until_healthy(state)
     assert database.pings == 9
@@ -88,3 +89,18 @@ async def test_no_ping_is_sent_after_close() -> None:
     before = database.pings
     await asyncio.sleep(60)
     assert database.pings == before
+
+
+async def test_a_row_that_is_stored_ends_not_migrated_before_the_next_check_of_the_tables() -> None:
+    """Otherwise readiness would fail for a while after a migration whose first row is stored already."""
+
+    async def ping() -> None:
+        raise NotMigrated('relation "chat_logs" does not exist')
+
+    state = Availability(ping)
+    state.start()
+    await asyncio.sleep(0.1)
+    assert not state.migrated
+    state.on_success(live=False)
+    assert vars(state)["migrated"]
+    await state.aclose()

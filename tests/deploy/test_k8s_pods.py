@@ -67,7 +67,7 @@ def test_pods_may_start_before_the_migration_with_the_manifests_settings(
         assert job["command"][:2] == ["python", "-m"]
         assert run(job["command"][2:], cwd=tmp_path, env={"DATABASE_URL": url})[0] == 0
         assert running.row_in_time(reply.id, seconds=30)["client"] == "me"
-        assert http.get(running.url + probes[1]).status_code == 200
+        wait_until(lambda: http.get(running.url + probes[1]).status_code == 200, "it is not ready with its tables")
 
 
 @pytest.mark.parametrize("missing", sorted(secrets()))
