@@ -1,9 +1,10 @@
 """Middleware in plain ASGI, which does not buffer streams: the state of a request, routing, limits on bodies."""
 
 import time
+from collections.abc import Iterable
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
@@ -53,13 +54,8 @@ class RequestLifecycle:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = str(request_id)
-                headers.update(state["response_headers"])
-                if headers.get("content-type", "").startswith("text/html"):
-                    headers.update(SECURITY_HEADERS | dict(headers))
-                if trace := traceresponse():
-                    headers["traceresponse"] = trace
+                added = {"x-request-id": str(request_id), **state["response_headers"]}
+                message["headers"] = _with_headers(message["headers"], added)
             await send(message)
 
         try:
@@ -74,6 +70,17 @@ class RequestLifecycle:
             report_refusal(scope, error)
             response = render(error)
             await response(scope, receive, send_with_id)
+
+
+def _with_headers(headers: Iterable[tuple[bytes, bytes]], added: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    """The headers of a response with those that every response has; a page may have security headers of its own."""
+    raw = list(headers)
+    present = Headers(raw=raw)
+    if present.get("content-type", "").startswith("text/html"):
+        added |= {name: value for name, value in SECURITY_HEADERS.items() if name not in present}
+    if trace := traceresponse():
+        added["traceresponse"] = trace
+    return raw + [(name.encode("latin-1"), value.encode("latin-1")) for name, value in added.items()]
 
 
 class LenientRouting:

@@ -1,8 +1,8 @@
 """The HTTP response of a chat: starts with the first block, and ends when the client disconnects or accepts no data."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, closing, suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, closing, suppress
 from typing import ClassVar
 
 import anyio
@@ -37,24 +37,43 @@ class EventStream(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        async with _until_disconnect(receive, self._connection), aclosing(self._blocks) as blocks:
-            start: Message | None = {"type": "http.response.start", "status": 200, "headers": list(self.head)}
-            with closing(ReusableTimeout()) as timeout:
-                async for block in blocks:
-                    if self._connection.lost_at is not None:
-                        continue
-                    try:
-                        with timeout.limit(self._write_timeout_s):
-                            if start is not None:
-                                await send(start)
-                                start = None
-                            await send({"type": "http.response.body", "body": block, "more_body": True})
-                    except TimeoutError:
-                        self._connection.lose()
-                        if not self._connection.chat_continues:
-                            await self._end_stalled_chat()
-            if self._connection.lost_at is None:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        with anyio.CancelScope() as sending:
+            watcher = asyncio.create_task(self._cancel_on_disconnect(receive, sending))
+            try:
+                async with aclosing(self._blocks):
+                    await self._send_blocks(send)
+            finally:
+                watcher.cancel()
+
+    async def _cancel_on_disconnect(self, receive: Receive, sending: anyio.CancelScope) -> None:
+        """Cancels the response when the client disconnects, unless the chat continues.
+
+        uvicorn's `send` does nothing after a disconnect, so the response would not notice it.
+        """
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._connection.lose()
+        if not self._connection.chat_continues:
+            sending.cancel()
+
+    async def _send_blocks(self, send: Send) -> None:
+        start: Message | None = {"type": "http.response.start", "status": 200, "headers": list(self.head)}
+        with closing(ReusableTimeout()) as timeout:
+            async for block in self._blocks:
+                if self._connection.lost_at is not None:
+                    continue
+                try:
+                    with timeout.limit(self._write_timeout_s):
+                        if start is not None:
+                            await send(start)
+                            start = None
+                        await send({"type": "http.response.body", "body": block, "more_body": True})
+                except TimeoutError:
+                    self._connection.lose()
+                    if not self._connection.chat_continues:
+                        await self._end_stalled_chat()
+        if self._connection.lost_at is None:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _end_stalled_chat(self) -> None:
         """Raises ClientStalled in the generator; what it still yields is not sent."""
@@ -67,23 +86,3 @@ class WholeAnswer(EventStream):
 
     media_type = "application/json"
     head: ClassVar = [(b"content-type", b"application/json")]
-
-
-@asynccontextmanager
-async def _until_disconnect(receive: Receive, connection: Connection) -> AsyncIterator[None]:
-    """Cancels the block when the client disconnects, unless the chat continues; uvicorn's `send` ignores that."""
-    scope = anyio.CancelScope()
-
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        connection.lose()
-        if not connection.chat_continues:
-            scope.cancel()
-
-    watcher = asyncio.create_task(watch())
-    try:
-        with scope:
-            yield
-    finally:
-        watcher.cancel()

@@ -131,23 +131,23 @@ class Metrics:
             self.groq.exhausted.labels(error.code).inc()
 
     def chat_finished(self, record: ChatRecord, *, exemplar: dict[str, str] | None) -> None:
-        """One chat that was admitted, at its end."""
+        """One chat that was admitted, at its end. The exemplar goes to the histograms whose panels show exemplars."""
         chats, model, details = self.chats, self.model(record.model_name), record.details
-        chats.requests.labels(model, record.outcome).inc(exemplar=exemplar)
+        chats.requests.labels(model, record.outcome).inc()
         if record.outcome not in WITHOUT_ROW:
             outcome = Outcome.COMPLETED if record.outcome is Outcome.COMPLETED else conventions.OTHER
             chats.duration.labels(model, outcome).observe(record.duration_ms / 1000, exemplar)
-        for histogram, milliseconds in (
-            (chats.time_to_first_token.labels(model), record.ttft_ms),
-            (chats.time_per_output_token.labels(model), details.time_per_output_token_ms),
-            (chats.longest_silence.labels(model), details.longest_silence_ms if details.chunks else None),
-            (chats.overhead, details.overhead_ms),
-            (self.groq.phase.labels("queue"), details.upstream_queue_ms),
-            (self.groq.phase.labels("prompt"), details.upstream_prompt_ms),
-            (self.groq.phase.labels("completion"), details.upstream_completion_ms),
+        for histogram, milliseconds, linked in (
+            (chats.time_to_first_token.labels(model), record.ttft_ms, exemplar),
+            (chats.time_per_output_token.labels(model), details.time_per_output_token_ms, exemplar),
+            (chats.longest_silence.labels(model), details.longest_silence_ms if details.chunks else None, exemplar),
+            (chats.overhead, details.overhead_ms, None),
+            (self.groq.phase.labels("queue"), details.upstream_queue_ms, None),
+            (self.groq.phase.labels("prompt"), details.upstream_prompt_ms, None),
+            (self.groq.phase.labels("completion"), details.upstream_completion_ms, None),
         ):
             if milliseconds is not None:
-                histogram.observe(milliseconds / 1000, exemplar)
+                histogram.observe(milliseconds / 1000, linked)
         for name in details.unexpected_fields:
             self.groq.unexpected_fields.labels(name).inc()
         self._count_usage(record, model, self.client(record.client))

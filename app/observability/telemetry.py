@@ -192,7 +192,7 @@ class ChatTelemetry:
         context: SpanContext | None = self._spans.context if self._spans else None
         ids = trace_ids(context) if context else {}
         with _never_raising:
-            exemplar = ids if context and context.trace_flags.sampled else None
+            exemplar = {"trace_id": ids["trace_id"]} if context and context.trace_flags.sampled else None
             self._metrics.chat_finished(record, exemplar=exemplar)
         with _never_raising:
             self._metrics.chat_failed(error, self._attempts)

@@ -159,7 +159,8 @@ class _CountingProcessor(BatchSpanProcessor):
 def _correct(span: Span, scope: dict[str, Any]) -> None:
     """Removes the query, into which some clients put keys, and the port from the address; `server.port` has it."""
     if span.is_recording():
-        span.set_attribute("url.query", "")
+        if scope.get("query_string"):
+            span.set_attribute("url.query", "")
         if server := scope.get("server"):
             span.set_attribute("server.address", server[0])
 

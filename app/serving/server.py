@@ -100,7 +100,7 @@ def _tune_gc() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 10, 100)
+    gc.set_threshold(25_000, 10, 100)
     gc.enable()
 
 
