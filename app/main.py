@@ -139,7 +139,9 @@ def _outbox(settings: Settings, telemetry: Telemetry) -> Outbox | None:
     file = OutboxFile(
         settings.outbox_dir,
         database=database_identity(settings),
-        busy_timeout_s=settings.outbox_timeout_s / 2,  # for a lock of sqlite3's shell: an error before the call's limit
+        # Processes of the service take the folder's lock instead of SQLite's own. A person with the `sqlite3` shell may
+        # hold that: the call then fails with an error, before the outbox gives it up as hanging.
+        busy_timeout_s=settings.outbox_timeout_s / 2,
         reservations=reservations,
     )
     return Outbox(

@@ -22,7 +22,7 @@ _Kind = TypeVar("_Kind", bound=ChatRequest)
 
 
 class BodyReader:
-    """One per process. It has one thread: parsers hold the GIL, so that two would not be faster."""
+    """One per process. It has one thread: parsers hold the GIL, so two would not be faster."""
 
     def __init__(self, settings: Settings) -> None:
         self.budget = BodyBudget(settings.max_body_bytes_in_flight)
@@ -37,7 +37,8 @@ class BodyReader:
         self._parser.shutdown(wait=False, cancel_futures=True)
 
     def memory_for(self, client: str | None, scope: Scope) -> BodyMemory:
-        """Returns no memory yet, to be counted for a client: by its key, or by its address without keys."""
+        """Returns the counter of one request, at 0 bytes, charged to the client's key, or without keys to its
+        address."""
         return self.budget.memory_for(f"key {client}" if client else f"address {_network(scope)}")
 
     async def read(self, request: Request, kind: type[_Kind], memory: BodyMemory) -> tuple[bytes, _Kind]:

@@ -9,9 +9,9 @@ from app.core.errors import BodyBytesExceeded, Overloaded
 _SPREAD_S = 3  # spreads the retries of clients that are refused together
 _LARGE_BYTES = 2**18
 _COLLECTED_BYTES = 2**23
-"""The request of a failed chat is part of a reference cycle (error, traceback, frames). Python starts a collection by
-the number of objects, and a large request is one object: hundreds of megabytes could wait. A collection takes 3 ms,
-because objects from the start are frozen (serving/server.py)."""
+"""Bytes of large requests after which garbage is collected. The request of a failed chat is part of a reference cycle
+(error, traceback, frames), and Python collects by the number of objects, not by their size: hundreds of megabytes could
+wait. A collection takes 3 ms, because objects from the start are frozen (serving/server.py)."""
 
 
 class BodyBudget:
@@ -56,7 +56,8 @@ class BodyBudget:
             del self._held[client]
 
     def chat_ended(self, count: int) -> None:
-        """A chat with a request of this size has ended."""
+        """A chat with a request of this size has ended. All are counted, since it is not known here which ones
+        failed."""
         self._uncollected += count if count >= _LARGE_BYTES else 0
         if self._uncollected >= _COLLECTED_BYTES:
             self._uncollected = 0

@@ -33,7 +33,7 @@ class RecordStoreStatus(Protocol):
 
     @property
     def database_migrated(self) -> bool:
-        """False while the database lacks the tables of this version, until it has had them once."""
+        """False until the database has had the tables of this version once (db/availability.py has the reason)."""
         ...
 
     @property
@@ -93,14 +93,17 @@ class Quota(Protocol):
     """Limits requests by client, which is the name of the key."""
 
     async def enter(self, client: str | None, request_id: UUID) -> Mapping[str, str]:
-        """Count a request and return its rate-limit headers. `leave` has to follow in every case.
+        """Counts a request and returns its rate-limit headers. `leave` has to follow in every case.
 
         Raises QuotaExceeded or QuotaUnavailable.
         """
         ...
 
     def leave(self, request_id: UUID) -> None:
-        """End a request, unless its chat has ended. May be called more than once."""
+        """Ends a request without tokens. May be called more than once.
+
+        Does nothing after `ChatQuota.ended`, which the chat service calls on the same object with the chat's tokens.
+        """
         ...
 
 
@@ -170,6 +173,6 @@ def _continues(request: Request, body: ChatRequest, settings: Settings) -> bool:
         "this service returns no stored chats": not settings.chat_log_api,
     }
     if value == "true" and (reason := next((each for each, applies in reasons.items() if applies), None)):
-        message = f"{CONTINUE_HEADER}: {reason}, so that the answer could not be fetched later; leave the header out"
+        message = f"{CONTINUE_HEADER}: {reason}, so the answer could not be fetched later; leave the header out"
         raise InvalidRequest(message, param=CONTINUE_HEADER)
     return value == "true"

@@ -53,7 +53,7 @@ async def list_completions(
     if state == "running":
         return _json(_running(app, client, newest_first=order == "desc", limit=limit))
     if any(name.startswith("metadata") for name in request.query_params):
-        raise InvalidRequest("metadata: Groq refuses it, so that no chat has any; leave it out", param="metadata")
+        raise InvalidRequest("metadata: Groq refuses it, so no chat has any; leave it out", param="metadata")
     stored, after_id = app["stored_chats"], None
     if after is not None and (after_id := await stored.id_of(after, client=client)) is None:
         raise InvalidRequest("after: you have no stored chat with this id; send the last one of a page", param="after")

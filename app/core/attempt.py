@@ -22,8 +22,8 @@ class Attempt:
     """Times are in seconds on `time.monotonic`'s clock. `ended`: the answer made its first progress (one that is
     not streamed: was read), or the attempt failed.
 
-    `model` is the requested one. `rate_limits` has those in the provider's headers: `requests` (per day) and `tokens`
-    (per minute).
+    `model` is the id that was sent, perhaps the fallback model's. `rate_limits` has those in the provider's headers:
+    `requests` (per day) and `tokens` (per minute).
     """
 
     model: str

@@ -44,11 +44,11 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
     worker_slot: int = Field(default=0, ge=0)
     """The number of this worker on its machine. `make serve` sets it."""
     drain_delay_s: float = Field(default=1, ge=0, le=4)
-    """How long a worker of gunicorn accepts chats after SIGTERM: in a reload, the new workers may not listen yet. Less
-    than the five seconds that gunicorn waits longer than uvicorn."""
+    """How long a worker of gunicorn accepts chats after SIGTERM: in a reload, the new workers may not listen yet. At
+    most 4, because it is part of the five seconds by which gunicorn's time limit is longer than uvicorn's."""
     drain_timeout_s: Seconds = 20
-    """How long running streams may take to finish after the signal to stop. uvicorn, gunicorn and the container wait
-    five seconds longer each."""
+    """How long running chats may take to finish after SIGTERM or SIGINT. uvicorn waits five seconds longer, gunicorn
+    ten, and the container fifteen."""
 
     # ── One chat ─────────────────────────────────────────────────────────────────────────────────────────────────
     chat_timeout_s: Seconds = 300
@@ -64,7 +64,7 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
     """How long a client may accept no data before its chat is ended."""
     client_buffer_bytes: Annotated[int, Field(ge=4096)] = 2**17
     """128 KiB: the kernel's send buffer of a connection. When it is full, the service stops reading from Groq. The
-    kernel's default of 4 MB is more than most answers, so that a client that reads nothing would not be noticed."""
+    kernel's default of 4 MB is more than most answers: a client that reads nothing would not be noticed."""
     stream_flush_ms: Annotated[float, Field(ge=0, le=1000)] = 16
     """The shortest time between two blocks of a stream after its first token: one frame of a screen; 0 relays every
     read. Ends and errors are not delayed. An overloaded worker uses up to 250 ms."""

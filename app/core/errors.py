@@ -12,11 +12,11 @@
     ├─ Unauthorized                401   no key of this service, or an unknown one
     ├─ QuotaExceeded               429   more requests than the key's quota
     │  ├─ TokenQuotaExceeded       429   more tokens
-    │  ├─ StreamQuotaExceeded      429   more streams at the same time
+    │  ├─ StreamQuotaExceeded      429   more running chats
     │  └─ BodyBytesExceeded        429   more bytes of request bodies than the share of one client
     ├─ QuotaUnavailable            503   quotas cannot be counted, and QUOTA_FAIL_OPEN is off
-    ├─ Overloaded                  503   the worker runs as many chats as it may
-    ├─ RowsUnavailable             503   no space for the row of a new chat
+    ├─ Overloaded                  503   the worker runs as many chats, or holds as many bytes of bodies, as it may
+    ├─ RowsUnavailable             503   no space for the row of a new chat; or stored chats could not be read
     ├─ ServerDraining              503   the server is stopping and admits no chat
     │  └─ DrainExpired             503   the time to finish was over before the chat had ended
     ├─ ClientStalled               499   the client accepted no data for CLIENT_WRITE_TIMEOUT_S

@@ -24,18 +24,19 @@ class GroqSettings(BaseSettings):
     the retired models."""
     groq_connect_timeout_s: Seconds = 2
     groq_first_token_timeout_s: Seconds = 20
-    """From the request to the first progress of a stream, for each attempt. Groq streams reasoning within a second; 20
-    s is many times its longest queue, and leaves time for a retry."""
+    """The longest time from the request to the first token of a stream, for each attempt. Groq streams reasoning within
+    a second; 20 s is many times its longest queue, and leaves time for a retry."""
     groq_hidden_reasoning_timeout_s: Seconds = 120
-    """The same for a request that hides the reasoning (`include_reasoning: false`, `reasoning_format: "hidden"`): the
-    model sends nothing while it reasons, and gpt-oss-120b needs 120 s for 60,000 tokens at 500 tokens a second."""
+    """The longest time to the first token of a request that hides the reasoning (`include_reasoning: false`,
+    `reasoning_format: "hidden"`): the model sends nothing while it reasons, and gpt-oss-120b needs 120 s for 60,000
+    tokens at 500 tokens a second."""
     groq_end_timeout_s: Seconds = 0.9
     """How long the `[DONE]` of a stream may take after its last finish_reason. The answer is complete without it."""
     groq_max_attempts: int = Field(default=3, ge=1, le=5)
     groq_retry_sleep_budget_s: SecondsOrZero = 15
     """The total sleep between the attempts of one chat. A longer `Retry-After` ends the chat at once."""
     groq_retry_deadline_s: Seconds = 45
-    """All attempts of one chat and the sleep between them, until the first token."""
+    """The longest time until the first token, for all attempts of a chat and the sleep between them."""
     groq_fallback_model: str | None = None
     """The model of one more attempt after the last one failed, or if Groq has retired a model of these settings."""
     groq_catalogue_refresh_s: Seconds = 3600

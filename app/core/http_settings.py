@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode
 from app.core.setting_types import Addresses, Count, HttpUrl, Names, RedisUrl, Seconds, origins
 
 MOST_MESSAGES = 10_000
-"""No setting allows more: reading them would block the event loop for too long."""
+"""The largest value of MAX_MESSAGES: reading more would block the event loop for too long."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _OTHER_DIGEST = re.compile(r"(sha\d*|sha-\d+|md5|blake\w+)[:= -]+[0-9a-f]{32,}|\$\w+\$.+", re.IGNORECASE)
 _NAME = re.compile(r"[\w.-]{1,64}")
@@ -64,12 +64,12 @@ class HttpSettings(BaseSettings):
     forwarded_allow_ips: Addresses = ""
     """Proxies whose `X-Forwarded-For` and `-Proto` are trusted. From other addresses the headers are ignored."""
     quota_requests_per_minute: Count | None = None
-    """For each key. No default: what clients may cost is the operator's decision."""
+    """Requests of each key in a minute. No default: what clients may cost is the operator's decision."""
     quota_tokens_per_minute: Count | None = None
-    """For each key, prompt and answer together. Tokens are known when a chat has ended, so the last chats may exceed
-    it."""
+    """Tokens of each key in a minute, prompt and answer together. They are known when a chat has ended, so the last
+    chats may exceed the quota."""
     quota_streams: Count | None = None
-    """Chats at the same time, streamed or not, for each key."""
+    """Running chats of each key, streamed or not."""
     redis_url: RedisUrl | None = None
     """Counts quotas for all workers and machines together. Without it each worker counts its own requests."""
     redis_timeout_s: Seconds = 0.25

@@ -33,6 +33,6 @@ REFUSALS = frozenset(
         Outcome.REJECTED_UNAVAILABLE,
     }
 )
-"""No chat was started."""
+"""Outcomes of requests that the service refused: no chat was started."""
 
 WITHOUT_ROW = REFUSALS | {Outcome.PERSISTENCE_FAILED}

@@ -14,7 +14,7 @@ class Ping:
     """Runs `ping`, which raises if the backend does not answer.
 
     A ping that takes too long is cancelled without waiting for the end of the cancellation, since a driver may need
-    long to give up its connection. No other ping starts until then, so that pings cannot pile up.
+    long to give up its connection. No other ping starts until then, so pings cannot pile up.
     """
 
     def __init__(self, ping: Callable[[], Coroutine[Any, Any, None]]) -> None:

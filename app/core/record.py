@@ -18,7 +18,8 @@ ANSWER_FIELDS = (
     "prompt_tokens_details", "queue_time", "reasoning", "reasoning_content", "reasoning_tokens", "refusal",
     "tool_calls", "usage", "x_groq",
 )  # fmt: skip
-"""Fields that are read while an answer is relayed, as labels of a metric. `event` is one that is no JSON object."""
+"""Fields of an answer that are read: the label values of `chat_upstream_unexpected_fields_total`. `event` stands for an
+event that is no JSON object."""
 
 
 class StoredIn(StrEnum):

@@ -1,4 +1,4 @@
-"""Settings of metrics, traces and logs."""
+"""Settings of the signals: metrics, traces and logs."""
 
 from pathlib import Path
 from typing import Literal
@@ -16,9 +16,9 @@ class SignalSettings(BaseSettings):
     metrics_port: int = Field(default=9464, ge=0, le=65535)
     """Worker n serves its metrics on this port plus n."""
     metrics_timeout_s: Seconds = 10
-    """For one scrape, from its connection on: Prometheus' default timeout."""
+    """How long one scrape may take, from its connection on: Prometheus' default timeout."""
     metrics_max_connections: Count = 16
-    """Of the metrics port of one worker; each takes a thread. Several Prometheus servers need fewer."""
+    """Connections that a worker's metrics port accepts; each takes a thread. Several Prometheus servers need fewer."""
     trace_file: Path | None = None
     """The file for spans if there is no collector. `make run` uses data/traces.jsonl."""
     trace_flush_timeout_s: Seconds = 3

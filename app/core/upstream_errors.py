@@ -9,7 +9,7 @@ UpstreamError             502
 ├─ UpstreamModelGone        502   the provider no longer serves a model of the settings
 ├─ UpstreamRejected         4xx   the provider refused the request; its error is passed on
 └─ UpstreamBroken           502   the answer broke off, stopped early or could not be read
-   └─ UpstreamBrokenEarly   502   the same before its first progress, so that it is retried
+   └─ UpstreamBrokenEarly   502   the same before its first token: it is retried
 """
 
 from collections.abc import Mapping
@@ -22,8 +22,7 @@ CONNECTION_CAUSES = (
     "dns_failure", "connect_refused", "connect_timeout", "tls_failure", "proxy_failure", "connection_reset",
     "connection_closed", "protocol_error", "connection_failed",
 )  # fmt: skip
-"""Why the connection to the provider failed. For operators: it is in logs, spans and rows, and never sent to
-clients."""
+"""Why the connection to the provider failed. Operators see the cause in logs, spans and rows; clients never do."""
 
 
 class UpstreamError(ServiceError):

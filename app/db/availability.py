@@ -31,9 +31,9 @@ class Availability:
         self._failures_in_a_row = 0
         self.healthy = True
         self.migrated = True
-        """False while the database answers without the tables of this version, until it has had them once.
+        """False while the database answers without the tables of this version. Once True, it stays True.
 
-        An older version has to serve on while a newer one migrates the database: its rows go to the outbox.
+        Later a newer version may migrate the database while this one serves: its rows go to the outbox meanwhile.
         """
 
     def start(self) -> None:

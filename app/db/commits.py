@@ -55,7 +55,7 @@ class Commits:
 
     @property
     def migrated(self) -> bool:
-        """False while the database lacks the tables of this version, until it has had them once."""
+        """False until the database has had the tables of this version once (db/availability.py has the reason)."""
         return self._database.migrated
 
     def start(self) -> None:
@@ -72,7 +72,8 @@ class Commits:
         try:
             await asyncio.wait((inserting,), timeout=self._timeout_s)
         finally:
-            # Not awaited: a driver may need long to give up a connection that does not answer.
+            # Cancels once a second in the background until the insert has ended. It is not awaited, because a driver
+            # may need long to give up a connection that does not answer.
             cancel_until_done(inserting)
         error = _error_of(inserting)
         took_s = time.monotonic() - began

@@ -13,7 +13,7 @@ _ARGUMENT = re.compile(r"(query argument \$\d+): .*")
 
 
 class CommitError(Exception):
-    """The rows are not in the database."""
+    """A commit failed. Only RowsRejected and NotMigrated say for certain that the rows are not in the database."""
 
 
 class RowsRejected(CommitError):
@@ -29,7 +29,7 @@ class NotMigrated(DatabaseUnavailable):
 
 
 class CommitTimedOut(DatabaseUnavailable):
-    """The database has not answered in time. It may have stored the rows."""
+    """The database has not answered in time, and may store the rows all the same."""
 
 
 def commit_error(exc: Exception) -> CommitError:

@@ -16,7 +16,8 @@ _NETWORK_FILE_SYSTEMS = frozenset({
     "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs",
 })  # fmt: skip
 _BALLAST_BYTES = 2 * 2**20
-"""What the journal of a deletion may need."""
+"""The size of the ballast, a reserve file that is deleted when the disk is full: SQLite needs some space for its
+journal even to delete rows."""
 
 
 class OutboxFolder:

@@ -7,7 +7,11 @@ _USED = 0
 
 
 class Reservations:
-    """The bytes of one worker; each has a cell of its own, so that no lock is needed."""
+    """The bytes of one worker; each has a cell of its own, so that no lock is needed.
+
+    The constructor clears what a killed worker with this slot had reserved. gunicorn's master does the same
+    (`child_exit` in deploy/gunicorn.conf.py) and calls `share`. Other processes have memory of their own.
+    """
 
     _shared: ClassVar[memoryview | None] = None
 

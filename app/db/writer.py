@@ -63,7 +63,7 @@ class ChatLogWriter:
 
     @property
     def database_migrated(self) -> bool:
-        """False while the database lacks the tables of this version, until it has had them once."""
+        """False until the database has had the tables of this version once (db/availability.py has the reason)."""
         return self._commits.migrated
 
     @property

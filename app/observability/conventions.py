@@ -35,10 +35,10 @@ FAILED = frozenset(
         Outcome.PERSISTENCE_FAILED,
     }
 )
-"""Failures of Groq or of this service. A client that leaves, or a request that Groq refuses, is none."""
+"""Outcomes that are failures of Groq or of this service, unlike a client that leaves or a request that Groq refuses."""
 
 WARNED = frozenset({Outcome.DRAINING, Outcome.REJECTED_OVERLOAD, Outcome.REJECTED_UNAVAILABLE})
-"""The service stopped or had no capacity: the client may repeat the request."""
+"""Outcomes where the service stopped or had no capacity: the client may repeat the request."""
 
 OTHER = "other"
 ANONYMOUS = "anonymous"

@@ -20,7 +20,7 @@ _OF_A_CHAT = (
     "event", "level", "timestamp", "outcome", "error_code", "client", "model_name", "completion_tokens", "ttft_ms",
     "duration_ms", "cost_usd", "request_id", "exc_info", "exception", "error", "failed_with",
 )  # fmt: skip
-"""What a line for people has of a chat; JSON has all fields."""
+"""The fields of a chat in a line for people; JSON has all fields."""
 _DIRECT_CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
 
 

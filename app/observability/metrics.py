@@ -22,9 +22,9 @@ from app.observability import conventions
 from app.observability.instruments import ChatMetrics, ClientMetrics, GroqMetrics, RowMetrics, WorkerMetrics
 
 _MAX_MODELS = 8
-"""Each has about 150 series, and a worker should have fewer than 2,000."""
+"""Models that have a label of their own. Each has about 150 series, and a worker should have fewer than 2,000."""
 _MAX_CLIENTS = 32
-"""Each has nine series."""
+"""Clients that have a label of their own. Each has nine series."""
 _LAG_INTERVAL_S = 0.1
 
 

@@ -31,9 +31,9 @@ from app.observability.trace_file import TraceFile
 
 _EXCLUDED_URLS = "/healthz,/readyz"
 _MAX_ATTRIBUTE_LENGTH = 256
-"""Clients and Groq may send longer texts, and spans wait in memory."""
+"""Longer texts of clients and Groq are cut, because spans wait in memory."""
 _TRACE_FILE_DELAY_MS = 200
-"""`make trace` is often called right after a chat."""
+"""The longest time until a span is in the file: `make trace` is often called right after a chat."""
 
 log = structlog.get_logger(__name__)
 

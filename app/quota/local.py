@@ -7,7 +7,7 @@ from app.quota.status import WINDOW_S, Limits, QuotaStatus, Window
 
 
 class LocalStore:
-    """Satisfies `quota.Store`. It has an entry for each name in API_KEYS, so that its size is bounded."""
+    """Satisfies `quota.Store`. It has an entry for each name in API_KEYS, which bounds its size."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

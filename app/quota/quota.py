@@ -16,7 +16,8 @@ from app.quota.status import Limits, QuotaStatus
 
 _ANONYMOUS = "anonymous"
 _CROSSING_S = 0.05
-"""The end of a stream and its client's next request may reach Redis in reverse order, from two workers."""
+"""The wait before a stream is refused: the end of a stream and its client's next request may come from two workers, and
+reach Redis in reverse order."""
 _CLOSE_S = 2
 
 

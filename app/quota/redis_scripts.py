@@ -13,9 +13,9 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
 _PAUSE_S = 1
-"""After a failure Redis is not used for so long: chats need not find out one by one that it is unavailable."""
+"""How long Redis is not used after a failure: otherwise each chat would wait for a Redis that is unavailable."""
 _CONCURRENT = 16
-"""Scripts at a time, and so connections of a worker: one core cannot keep more of them busy."""
+"""Scripts that a worker runs at a time, each on a connection: one core cannot keep more of them busy."""
 _STEPS = 20
 
 log = structlog.get_logger(__name__)

@@ -19,7 +19,7 @@ RENEW_EVERY_S = 5
 """Two renewals may fail before the lease of a running stream ends."""
 _UNLIMITED = 10**15
 _MAX_ENDED = 10_000
-"""Leases of each client to release when Redis is available again; others end by themselves."""
+"""The most leases of a client that are released when Redis is available again; the others end by themselves."""
 
 # KEYS: requests, tokens, streams; a stream's score is the end of its lease. ARGV: window in ms, lease in s, …
 _WINDOW = """

@@ -26,9 +26,10 @@ from app.schemas.problems import invalid
 _INTEGERS = ("max_tokens", "max_completion_tokens", "seed")
 _NUMBERS = ("temperature", "top_p")
 _NOT_FORWARDED = ("store", "safety_identifier")
-"""For this service; Groq refuses both."""
+"""Fields for this service. They are not sent to Groq, which refuses both."""
 _MAX_END_USER = 512
-"""Four times what OpenAI accepts; an index of PostgreSQL takes no more than some 2,700 bytes."""
+"""The longest id of an end user: four times what OpenAI accepts, and less than the 2,700 bytes of an entry in
+PostgreSQL's indexes."""
 
 
 def _whole(value: Any) -> Any:
@@ -37,7 +38,7 @@ def _whole(value: Any) -> Any:
 
 
 _Dropped = AfterValidator(lambda _: None)
-"""Validated and then dropped: the body has the value as it was sent."""
+"""Drops a value once it is validated: `body` has it as the client sent it."""
 _Objects = Annotated[list[dict[str, Any]], Field(fail_fast=True)]
 _Integer = Annotated[int, BeforeValidator(_whole)]
 _Positive = Annotated[int, BeforeValidator(_whole), Field(ge=1)]

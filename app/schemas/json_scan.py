@@ -1,4 +1,7 @@
-"""Scans JSON while it arrives: limits the number of values and the depth, and finds invalid numbers, before parsing."""
+"""Scans JSON while it arrives: limits the number of values and the depth, and finds invalid numbers, before parsing.
+
+The time and memory of parsing depend on the number of values more than on the bytes (`max_body_values`).
+"""
 
 import math
 import re
@@ -8,16 +11,16 @@ from app.core.errors import BodyTooLarge, InvalidRequest
 
 MAX_DEPTH = 64
 _MAX_EXPONENT_DIGITS = 4
-"""Of a zero only: PostgreSQL's numeric refuses `0e-99999`. Other numbers must be in the range of a double."""
+"""The exponent of a zero must be shorter: PostgreSQL's numeric rejects `0e-99999`. Other numbers must fit a double."""
 _MAX_DIGITS = 4300  # as many as Python's int() takes; PostgreSQL's numeric takes more
 _PIECE_BYTES = 2**16
-"""Scanned at a time, in less than a millisecond whatever it contains. The event loop may run in between."""
+"""The piece that is scanned at a time. Larger ones would need several times their size in memory."""
 _SPACE = b" \t\r\n"
 _OPENS_AND_CLOSES = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 _NOT_A_NUMBER = re.compile(rb"NaN|Infinity")
 _LONG_NUMBER = re.compile(rb"[0-9.]{200}[0-9.eE+-]*|[0-9][0-9.]*[eE][+-]?[0-9]{3,}")
-"""Shorter numbers are in the range of a double."""
+"""Matches the numbers that may be too long, or out of the range of a double."""
 TOO_DEEP = f"the body is nested more than {MAX_DEPTH} levels deep"
 
 

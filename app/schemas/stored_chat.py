@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 _ELSEWHERE = ("id", "messages", "params", "response", "reasoning", "refusal", "tool_calls", "has_content")
-"""Columns that are elsewhere in the object."""
+"""Columns that are not in `x_chat`, but in another field of the object."""
 
 
 def completion_object(row: Mapping[str, Any]) -> dict[str, Any]:

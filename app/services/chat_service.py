@@ -141,15 +141,15 @@ class ChatService:
     async def _read(self, answer: UpstreamAnswer, session: ChatSession, timeouts: StreamTimeouts) -> Block:
         """Reads the next block and records it. Its data is what the client is sent now."""
         started = time.monotonic()
-        session.timing.on_block_accepted(started)
+        session.timing.on_block_accepted(started)  # `yield` returned: the client has accepted the last block
         block = await timeouts.read(answer)
         now = time.monotonic()
         session.add_block(block, now, waited_s=now - started)
         if not session.streamed:
             block = replace(block, data=b"")  # sent when the row is durable
         if session.answer_bytes > (limit := self._settings.chat_max_answer_bytes):
-            session.answer.ended = False  # by this block, perhaps: an answer that is too long is not complete
-            # counted as the provider's failure: no model's answer is as long as the default limit
+            session.answer.ended = False  # otherwise `fail` would count it as completed, if this block is its last
+            # The provider's failure: no model's answer is as long as the default limit.
             return replace(block, error=UpstreamBroken(f"the answer is longer than {limit} bytes"))
         return block
 

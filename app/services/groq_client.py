@@ -20,7 +20,7 @@ from app.services.groq.retry import create_retry_policy
 from app.services.groq.stream import GroqStream
 
 _ENVELOPE_BYTES = 2**16
-"""What a whole answer has beside its text: ids, usage, JSON's punctuation."""
+"""Bytes that an answer without `stream` may have beside its text: ids, usage, JSON's punctuation."""
 
 _Answer = GroqStream | GroqCompletion
 _OnAttempt = Callable[[Attempt], None]
@@ -55,7 +55,7 @@ class GroqClient:
     async def open(self, payload: Mapping[str, Any], *, on_attempt: _OnAttempt) -> _Answer:
         """Returns an answer that has made progress, or a whole one if `payload` has no `stream`.
 
-        Makes as many attempts as the settings allow, and calls `on_attempt` after each. Raises an UpstreamError:
+        Makes as many attempts as the settings allow, and calls `on_attempt` when each ends. Raises an UpstreamError:
         Groq's error response, or why there is no response.
         """
         deadline = time.monotonic() + self._settings.groq_retry_deadline_s
@@ -66,9 +66,8 @@ class GroqClient:
             may_help = error.retryable or isinstance(error, UpstreamModelGone)
             if not may_help or fallback in (None, payload["model"]) or deadline <= time.monotonic():
                 raise
-            with suppress(UpstreamError):  # the client asked for the other model, and receives that one's error
-                return await self._attempt({**payload, "model": fallback}, deadline, on_attempt)
-            raise
+            with suppress(UpstreamError):  # if it fails too, the client receives the error of the model that it asked
+            for return await self._attempt({**payload, "model": fallback}, deadline, on_attempt) raise
 
     async def _open_with_retries(self, payload: Mapping[str, Any], deadline: float, on_attempt: _OnAttempt) -> _Answer:
         policy = create_retry_policy(

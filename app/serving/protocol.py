@@ -19,9 +19,9 @@ from app.observability.log_events import LineLimit
 from app.serving.uvicorn_fixes import LingeringClose, with_framing
 
 _MAX_HEADERS = 100
-"""The default of Apache and gunicorn."""
+"""The most headers of a request: the default of Apache and gunicorn."""
 _MAX_PIPELINED = 16
-"""Requests waiting behind the running one. uvicorn has no limit, and one read can contain thousands."""
+"""The most requests that wait behind the running one. uvicorn has no limit, and one read can contain thousands."""
 _LINGER_S = 2
 """How long a refused client has to read the response before the connection is closed."""
 

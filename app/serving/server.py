@@ -17,7 +17,8 @@ from app.services.chat.drain import Drain
 from app.serving.protocol import limited_protocol
 
 AFTER_DRAIN_S = 5
-"""How much longer each layer waits than the one inside it: streams, then uvicorn, then gunicorn, then the container."""
+"""How much longer each layer waits at a stop than the one inside it: chats (DRAIN_TIMEOUT_S), uvicorn, gunicorn, the
+container."""
 _USER_TIMEOUT_MARGIN_S = 2
 _HEARTBEAT_S = 1
 _SWITCH_INTERVAL_S = 0.0005
@@ -107,7 +108,7 @@ def _tune_gc() -> None:
 def _set_user_timeout(listener: socket.socket, seconds: float) -> None:
     """Closes connections whose client accepts no data, after its chat was ended as stalled.
 
-    Their send buffer is full, so that the kernel would keep them open for long.
+    Their send buffer is full, so the kernel would keep them open for long.
     """
     if hasattr(socket, "TCP_USER_TIMEOUT") and listener.family in (socket.AF_INET, socket.AF_INET6):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(seconds) * 1000)

@@ -81,7 +81,11 @@ class LingeringClose(DecliningUpgrades):
 
 
 def with_framing(app: ASGI3Application, cycle: RequestResponseCycle, linger: Callable[[], None]) -> ASGI3Application:
-    """Wraps the application for a request after which the connection is closed; `linger` closes it slowly."""
+    """Wraps the application for a request after whose response uvicorn closes the connection.
+
+    Corrects the framing of HTTP/1.0, and calls `linger` instead of closing while the request still arrives. A
+    connection that stays open has HTTP/1.1 or a length, and the rest of its request is read after the response.
+    """
 
     async def framed_app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await app(scope, receive, _Framing(cycle, send, linger))

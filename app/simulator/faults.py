@@ -23,38 +23,38 @@ class Fault(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     times: int | None = Field(default=None, ge=1)
-    """For how many requests; without it, for all."""
+    """The number of requests that it applies to; without it, all."""
     probability: float = Field(default=1, ge=0, le=1)
     endpoint: Literal["chat", "models"] = "chat"
-    """For which requests. The fields about tokens do not apply to a list of models."""
+    """The requests that it applies to. The fields about tokens do not apply to a list of models."""
     model: str | None = None
-    """Only for chats with this model."""
+    """Applies only to chats with this model."""
 
     status: int | None = Field(default=None, ge=400, le=599)
-    """Answer with this HTTP status and the body that Groq sends with it."""
+    """The HTTP status, which is sent with Groq's body for it."""
     error: dict[str, Any] | None = None
     """The error object to send instead of Groq's usual one: with `status`, or with `ending: error_event`."""
     body: str | None = None
     """The whole body instead of Groq's: with `status`, or with 200."""
     content_type: _HeaderText | None = None
-    """Instead of `application/json` or `text/event-stream`."""
+    """The content type instead of `application/json` or `text/event-stream`."""
     gzip: bool = False
     """Compress the body, whatever the client accepts."""
     retry_after_s: int | None = Field(default=None, ge=0)
     retry_after: _HeaderText | None = None
     """The value of the header: a date, a decimal, nonsense."""
     rate_limit_headers: dict[_RateLimitHeader, _HeaderText] = {}
-    """Instead of the true ones; an empty value removes one."""
+    """Headers that replace the true ones; an empty value removes one."""
 
     first_byte_delay_s: _Delay = 0
-    """Before the headers."""
+    """The time before the headers are sent."""
     first_token_delay_s: _Delay = 0
-    """Between the opening chunk and the first token."""
+    """The time between the opening chunk and the first token."""
     tokens_per_s: float | None = Field(default=None, gt=0)
     words: int | None = Field(default=None, ge=1, le=1_000_000)
-    """The length of the answer; not of JSON."""
+    """The length of the answer in words; it does not change answers in JSON."""
     reasoning_words: int | None = Field(default=None, ge=0, le=1_000_000)
-    """The length of the reasoning; with 0 there is none."""
+    """The length of the reasoning in words; with 0 there is none."""
     refusal: str | None = Field(default=None, min_length=1)
     """The text of a refusal to answer: `refusal` in the message, or in the deltas."""
     silence_s: _Delay = 0
@@ -75,7 +75,7 @@ class Fault(BaseModel):
     `{"id": 123, "usage.prompt_tokens": 3.0, "x_groq.usage": [], "choices.0.delta.content": ["a"]}`. Missing objects are
     created, missing items of lists are not."""
     patch_every: dict[str, Any] = {}
-    """The same for every chunk."""
+    """Values to set in every chunk, by path, as in `patch`."""
 
     bytes_per_write: int | None = Field(default=None, ge=1)
     """Split the body into writes of so many bytes, within events and characters too."""

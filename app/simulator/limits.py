@@ -29,7 +29,7 @@ class Limits(BaseModel):
 
 
 FREE_PLAN = Limits(requests_per_minute=30, requests_per_day=1_000, tokens_per_minute=8_000, tokens_per_day=200_000)
-"""Of both gpt-oss."""
+"""The limits of Groq's free plan for both gpt-oss models."""
 
 
 class Bucket:

@@ -92,4 +92,5 @@ MODELS = {
 }
 
 DECOMMISSIONED = frozenset({"gemma2-9b-it", "llama-3.1-70b-versatile", "qwen-qwq-32b"})
-"""Answer 400 `model_decommissioned`. Models that were retired in July and August 2026 answer 404, as unknown ones."""
+"""Models for which Groq answers 400 `model_decommissioned`. Models that were retired in July and August 2026 answer
+404, as unknown ones."""

@@ -20,7 +20,7 @@ _SDK = (
     "search_settings seed service_tier stop store stream temperature tool_choice tools top_logprobs top_p user"
 )
 PROPERTIES = frozenset(_SDK.split()) | {"stream_options"}
-"""Those of groq-python 1.7.0 (`completion_create_params.py`), and `stream_options`."""
+"""The fields of a request: those of groq-python 1.7.0 (`completion_create_params.py`), and `stream_options`."""
 
 _NOT_WITH_ANY_MODEL = frozenset({"logprobs", "top_logprobs", "logit_bias", "metadata", "store"})
 _ANY_ROLE = {"role", "content"}

@@ -18,7 +18,7 @@ _SCRIPTS: dict[Fault, dict[str, Any]] = {
     "cut": {"ending": "truncate", "after_tokens": 40, "times": 1},
     "silent": {"silence_s": 2.5, "after_tokens": 40, "times": 1},
 }
-"""In the format of the simulator's `PUT /faults`."""
+"""The faults in the format of the simulator's `PUT /faults`."""
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 router = APIRouter(include_in_schema=False)

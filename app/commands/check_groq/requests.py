@@ -18,7 +18,7 @@ _SCHEMA = {
 }
 _MODEL = "openai/gpt-oss-20b"
 _MAX_TOKENS = 300
-"""Enough for some reasoning and a short answer, and about 0.01 cents each."""
+"""The limit of each answer: enough for some reasoning and a short text, for about 0.01 cents."""
 _TIMEOUT_S = 60
 
 

@@ -14,7 +14,7 @@ from app.db.types import Dollars, Id, Json, Timestamp
 class ChatLog(Base):
     """The columns are the fields of `core.record.ChatRecord`, which documents them.
 
-    The id is a UUIDv7, so that ids are sorted by time.
+    The id is a UUIDv7: ids sort by time.
     """
 
     __tablename__ = "chat_logs"

@@ -30,7 +30,7 @@ _LIMITS = text(
     "SELECT set_config('statement_timeout', :milliseconds, true),"
     " set_config('plan_cache_mode', 'force_custom_plan', true)"
 )
-"""Of one transaction. A plan that is made without the values cannot know that an outcome is rare."""
+"""Sets the time limit of one transaction, and plans its query with the values: some outcomes are rare, others not."""
 _FETCH_ROWS = 10
 _PAGE_BYTES = 2**22
 """4 MiB of text: a page with longer answers has fewer chats."""

@@ -68,9 +68,11 @@ class Admission:
             self._idle.clear()
         else:
             await self._wait_in_queue()
-        self._store.reserve(row_bytes)  # before the last check: other workers reserve at the same time
+        # All workers of the machine share the outbox. This chat is counted before the check: free space below zero
+        # means that chats of two workers took the last space at the same time.
+        self._store.reserve(row_bytes)
         try:
-            self._check_open()  # both may have changed during the wait
+            self._check_open()  # the drain may have started during the wait
             self._check_space(0)
         except BaseException:
             self.leave(row_bytes)

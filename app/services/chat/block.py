@@ -27,11 +27,12 @@ class Block:
     """Whole events (or one whole JSON answer), byte for byte, and the fields that were read from them.
 
     `chunks`: events that were chunks of the answer; comments are not. `progress_chunks`: those that made progress,
-    which is anything in a delta beyond the role and the channel. `choices`: how many choices the answer has, by the
-    highest index seen. `finished_choices`: indexes of the choices that have their finish_reason. `other_bytes`: the
-    size, as JSON, of everything in deltas that is neither text nor reasoning. `ended`: the answer ends with this block.
-    `early_stop`: the provider's reason for stopping early, if it gave one. `unexpected`: names of fields that were not
-    read, because their value has an invalid type or range. `error`: the answer failed after `data`.
+    which is anything in a delta beyond the role and the channel (gpt-oss's label of reasoning or answer). `choices`:
+    how many choices the answer has, by the highest index seen. `finished_choices`: indexes of the choices that have
+    their finish_reason. `other_bytes`: the size, as JSON, of everything in deltas that is neither text nor reasoning.
+    `ended`: the answer ends with this block. `early_stop`: the text of `x_groq.error`, after which no finish_reason
+    follows. `unexpected`: names of fields that were not read, because their value has an invalid type or range.
+    `error`: the answer failed after `data`.
     """
 
     data: bytes = b""

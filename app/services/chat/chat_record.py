@@ -10,7 +10,7 @@ from app.services.chat.timing import milliseconds
 from app.services.chat.usage import Usage, estimated_usage
 
 _MAX_INDEXED = 200
-"""Characters of the provider's texts that the database has an index for."""
+"""Longer texts of the provider are cut in columns that have an index."""
 _NOT_PARAMS = {"messages", "model", "stream"}
 _CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that left before the response
 

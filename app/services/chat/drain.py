@@ -18,7 +18,8 @@ class Drain:
         self._timeouts: set[ReusableTimeout] = set()
 
     def start(self, grace_s: float) -> None:
-        """Starts the grace period. Called on the event loop when the process receives the signal to stop."""
+        """Starts the grace period. Called on the event loop after SIGTERM or SIGINT, by gunicorn's workers with a
+        delay."""
         if not self.started:
             self.started = True
             asyncio.get_running_loop().call_later(grace_s, self.expire)

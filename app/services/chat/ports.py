@@ -37,7 +37,7 @@ class _Uncounted:
 
 
 UNCOUNTED: BodyMemory = _Uncounted()
-"""For a request whose memory is not counted."""
+"""The memory of a request whose body is not counted."""
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class RequestCheck(Protocol):
 
 
 class UpstreamAnswer(Protocol):
-    """An answer that has started; one that is not streamed is its only block."""
+    """An answer that has started. An answer that is not streamed has a single block, the whole body."""
 
     async def read(self) -> Block:
         """Returns everything that arrived since the last read; waits if nothing has.
@@ -112,8 +112,8 @@ class Upstream(Protocol):
 
         Values of `payload` that the service does not read are unparsed JSON (`msgspec.Raw`).
 
-        Raises an UpstreamError if every attempt failed. `on_attempt` is called for each attempt when it ends. The last
-        attempt may use another model.
+        Raises an UpstreamError if every attempt failed. `on_attempt` is called when an attempt ends: at its first
+        token, at the end of an answer that is not streamed, or at its failure. The last attempt may use another model.
         """
         ...
 
@@ -134,11 +134,14 @@ class RecordStore(Protocol):
 
     @property
     def free_bytes(self) -> int:
-        """The bytes of rows that can still be reserved, even if the database is unavailable. May be negative."""
+        """The bytes of rows that can still be reserved; negative if two workers took the last ones at the same time.
+
+        While the database is healthy, the free space of the disk does not count.
+        """
         ...
 
     def reserve(self, row_bytes: int) -> None:
-        """Reserves space for a row, or releases it where `row_bytes` is negative."""
+        """Reserves space for a row, shared by all workers of the machine; a negative number releases it."""
         ...
 
     def add(self, record: ChatRecord) -> Awaitable[StoredIn]:
@@ -159,7 +162,7 @@ class ChatTelemetry(Protocol):
         ...
 
     def attempted(self, attempt: Attempt) -> None:
-        """Called for each attempt when it ends."""
+        """Called for each attempt when it ends (`Upstream.open`)."""
         ...
 
     def finished(

@@ -23,7 +23,7 @@ class ChatSession:
 
     `answer` has what was read so far, except `data`; `answer_bytes` is its size.
     `streamed`: the client receives the answer as it arrives; otherwise `whole_body` has the provider's JSON at the end.
-    `sending`: data was sent to the client, so that a failure is an event, and no longer an HTTP status.
+    `sending`: data was sent to the client: a failure is an event from then on, no longer an HTTP status.
     `outcome` is None until the chat has ended. `traceparent` names the chat's span, if there is one.
     """
 
@@ -81,7 +81,7 @@ class ChatSession:
     def complete(self, now: float) -> None:
         """The end of the answer has been read. Raises UpstreamBroken if there was no finish_reason.
 
-        One is enough: an answer of which only some choices finished counts as complete.
+        One finish_reason is enough: OpenAI's API does not promise one for each of several choices before `[DONE]`.
         """
         if self.streamed and not self.answer.finished_choices:
             raise UpstreamBroken(self.answer.early_stop or "the answer stopped before its end")

@@ -75,7 +75,7 @@ class Catalogue:
             return {}
         settings = self._settings
         named = {"GROQ_DEFAULT_MODEL": settings.groq_default_model, "GROQ_FALLBACK_MODEL": settings.groq_fallback_model}
-        if settings.groq_model_aliases != RETIRED_MODELS:  # the default names no model that the operator chose
+        if settings.groq_model_aliases != RETIRED_MODELS:  # its default names no model that the operator chose
             named |= {f"GROQ_MODEL_ALIASES ({name})": target for name, target in settings.groq_model_aliases.items()}
         ids = {setting: settings.model_id(name) for setting, name in named.items() if name}
         return {setting: model_id for setting, model_id in ids.items() if model_id not in self._models}

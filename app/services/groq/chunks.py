@@ -16,12 +16,13 @@ from app.services.chat.usage import Usage
 from app.services.groq.errors import error_from_event
 
 MAX_CHOICES = 128
-"""Of one answer, and tool calls of one delta: OpenAI's limits for `n` and for tools."""
+"""The most choices of an answer, and the most tool calls of a delta: OpenAI's limits for `n` and for tools."""
 _MAX_TOKENS = 10**8
-"""A hundred times the longest context."""
+"""A hundred times the longest context of a model: a larger count is invalid."""
 _MAX_SECONDS = 10**6
 _MAX_DEPTH = 64
-"""Of a tool call. Databases and JSON libraries refuse much deeper values; requests have the same limit."""
+"""The deepest tool call that is stored: databases and JSON libraries fail at much deeper values. Requests have the same
+limit."""
 _LABELS = {"role": ("assistant",), "channel": ("analysis", "commentary", "final")}
 """Values that describe a delta and are no part of the answer: the first delta has only a role. `channel` is gpt-oss's
 label for reasoning (analysis, commentary) or answer (final)."""
@@ -92,7 +93,7 @@ def _add_choices(choices: list[Any], block: Block) -> None:
         block.choices = max(block.choices, index + 1)
         if delta := choice.get("delta"):
             block.progress_chunks += _add_delta(_typed("delta", delta, dict, block) or {}, block)
-        elif message := choice.get("message"):  # of a whole answer, which has no first token
+        elif message := choice.get("message"):  # an answer that is not streamed, which has no first token
             _add_delta(_typed("message", message, dict, block) or {}, block)
         if reason := choice.get("finish_reason"):
             block.finished_choices.add(index)

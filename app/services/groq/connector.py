@@ -22,7 +22,7 @@ def create_connector(ssl_context: ssl.SSLContext) -> aiohttp.TCPConnector:
         limit=0,
         keepalive_timeout=_KEEPALIVE_S,
         ttl_dns_cache=_DNS_CACHE_S,
-        resolver=aiohttp.ThreadedResolver(),  # the event loop's own lookup: serving/event_loop.py
+        resolver=aiohttp.ThreadedResolver(),  # calls `loop.getaddrinfo`, which serving/event_loop.py overrides
         ssl=ssl_context,
     )
 

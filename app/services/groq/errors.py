@@ -21,8 +21,8 @@ from app.core.upstream_errors import (
 )
 
 _TRANSIENT = {408, 409, 425, 498}
-"""Retried like 429 and every 5xx: the request timed out, met a conflict or came too early (RFC 9110, RFC 8470). 498 is
-Groq's own: the flex tier has no capacity left."""
+"""Statuses that are retried like 429 and every 5xx: the request timed out, met a conflict or came too early (RFC 9110,
+RFC 8470). 498 is Groq's own: the flex tier has no capacity left."""
 _MODEL_GONE = {"model_not_found", "model_decommissioned"}
 _TITLE = re.compile(r"<title[^>]*>\s*(.{1,200}?)\s*</title>", re.IGNORECASE | re.DOTALL)
 

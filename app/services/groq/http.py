@@ -20,11 +20,11 @@ from app.services.groq.errors import caused_by, error_from_response
 from app.services.groq.rate_limits import parse_rate_limits, parse_retry_after
 
 _DECODED_ENCODINGS = {"", "identity", "gzip", "deflate"}
-"""Those that aiohttp decodes. The service asks for `identity`; a proxy may compress all the same."""
+"""The encodings that aiohttp decodes. The service asks for `identity`; a proxy may compress all the same."""
 _MAX_ERROR_BYTES = 2**16
 _LARGE_REQUEST_BYTES = 2**16
 _READ_BUFFER_BYTES = 2**16
-"""aiohttp stops receiving at twice as much, until it is read: the most that a block holds, whatever Groq sends."""
+"""aiohttp stops receiving when twice as many bytes wait to be read: a block holds no more, whatever Groq sends."""
 
 
 class GroqHttp:
@@ -41,6 +41,7 @@ class GroqHttp:
         base_url, api_key = self._settings.groq_endpoint
         # The SDK only builds the headers and the URL: sending through it would cost a quarter of a chat's CPU more
         # (docs/decisions/requests.md). It has no retries, because tenacity retries.
+        # httpx2, the successor of httpx, is the HTTP library that the SDK depends on.
         http_client = httpx2.AsyncClient(verify=ssl_context, trust_env=False)
         async with AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, http_client=http_client) as sdk:
             self._url = URL(str(sdk.base_url.join("chat/completions")))

@@ -6,7 +6,7 @@ from app.core.errors import ServiceError
 from app.services.chat.block import Block
 
 _MIN_KEY_LENGTH = 12
-"""Shorter keys are a simulator's, and may be ordinary words of a message."""
+"""Shorter keys are not replaced: they are a simulator's, and may be ordinary words of a message."""
 _REPLACEMENT = "(the key of this service)"
 
 

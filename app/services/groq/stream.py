@@ -51,7 +51,7 @@ class GroqStream:
     async def wait_for_progress(self) -> None:
         """Returns at the first progress or a finish_reason; `read` then returns all that came until then.
 
-        Raises an UpstreamError for a failure before: nothing was sent to the client, so that it may be retried.
+        Raises an UpstreamError for a failure before: nothing was sent to the client, so it may be retried.
         Comments that come before the first chunk are dropped.
         """
         try:
@@ -140,7 +140,7 @@ class GroqStream:
 
     @property
     def _has_finished(self) -> bool:
-        """Every choice has its finish_reason, so that the answer is whole, however the connection ends."""
+        """Every choice has its finish_reason: the answer is whole, however the connection ends."""
         return len(self._finished_choices) >= self._choices
 
     def _process(self, block: Block, *, at_end: bool) -> Block:
