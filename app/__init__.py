@@ -33,7 +33,7 @@ Packages, from the outermost layer to the innermost; each imports only those bel
 __version__ = "0.1.0"
 
 NAME = "groq-stream"
-"""The name of the service in signals."""
+"""The name of the service in traces, metrics and logs."""
 
 TITLE = "Groq, streamed"
-"""Its name for people."""
+"""The name of the service on pages and in the terminal."""

@@ -132,7 +132,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _outbox(settings: Settings, telemetry: Telemetry) -> Outbox | None:
-    """SQLite as the database needs none: it is on the same disk."""
+    """Returns None for SQLite as the database, which is on the same disk as the outbox would be."""
     if settings.embedded_database is not None:
         return None
     reservations = Reservations(settings.worker_slot)

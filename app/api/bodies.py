@@ -37,8 +37,7 @@ class BodyReader:
         self._parser.shutdown(wait=False, cancel_futures=True)
 
     def memory_for(self, client: str | None, scope: Scope) -> BodyMemory:
-        """Returns the counter of one request, at 0 bytes, charged to the client's key, or without keys to its
-        address."""
+        """Returns the counter of one request, at 0 bytes. It charges the client's key, or without keys its address."""
         return self.budget.memory_for(f"key {client}" if client else f"address {_network(scope)}")
 
     async def read(self, request: Request, kind: type[_Kind], memory: BodyMemory) -> tuple[bytes, _Kind]:

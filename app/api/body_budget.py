@@ -56,8 +56,7 @@ class BodyBudget:
             del self._held[client]
 
     def chat_ended(self, count: int) -> None:
-        """A chat with a request of this size has ended. All are counted, since it is not known here which ones
-        failed."""
+        """A chat with a request of this size has ended. Counts all chats: which ones failed is not known here."""
         self._uncollected += count if count >= _LARGE_BYTES else 0
         if self._uncollected >= _COLLECTED_BYTES:
             self._uncollected = 0

@@ -49,11 +49,11 @@ class Catalogue(Protocol):
     """
 
     def models(self) -> Sequence[Model]:
-        """All of them, sorted by id."""
+        """All models that clients may use, sorted by id."""
         ...
 
     def find(self, name: str) -> Model | None:
-        """The one with this id or alias."""
+        """The model with this id or alias; None if there is none."""
         ...
 
 

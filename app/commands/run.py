@@ -44,7 +44,7 @@ def run(settings: Settings, *, reload: bool = False) -> int:
 
 
 def _serve_in_child(sockets: list[socket.socket] | None) -> None:
-    """Serves without waiting long for running streams, as the developer waits for the reload."""
+    """Serves without waiting long for running chats, as the developer waits for the reload."""
     [listener] = sockets or []
     sys.exit(_serve(read_settings().model_copy(update={"drain_timeout_s": _RELOAD_DRAIN_S}), listener))
 

@@ -71,9 +71,9 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
     max_active_streams: Count = 512
     """Running chats of each worker, streamed or not."""
     max_queued_chats: Annotated[int, Field(ge=0)] = 32
-    """Chats that may wait for a free stream; further ones are refused with 503 and `Retry-After`."""
+    """Chats that may wait until a running one ends; further ones are refused with 503 and `Retry-After`."""
     queue_timeout_s: Seconds = 0.05
-    """How long a chat may wait for a free stream: a fraction of the time to first token."""
+    """How long a chat may wait until a running one ends: a fraction of the time to first token."""
 
     # ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────────────
     database_url: DatabaseUrl = SecretStr(_EMBEDDED_DATABASE)

@@ -168,7 +168,7 @@ class RowsUnavailable(ServiceError):
 
 
 class ServerDraining(ServiceError):
-    """Its code is that of DrainExpired too: the client does the same, it sends the request again."""
+    """DrainExpired has the same code, because the client does the same: it sends the request again."""
 
     status = 503
     code = "server_draining"

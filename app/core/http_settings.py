@@ -87,7 +87,7 @@ class HttpSettings(BaseSettings):
     depends more on its values than on its bytes: this many take 20 ms and 10 MB to validate."""
     max_body_bytes_in_flight: Count = Field(default=2**26, validate_default=True)
     """64 MiB of each worker for all requests that are being received or answered; one client may use half. That is 64
-    KiB for each of 512 streams after one client has used its half. While its row is written, a request takes several
+    KiB for each of 512 chats after one client has used its half. While its row is written, a request takes several
     times its size."""
     body_timeout_s: Seconds = 30
     """The longest time for receiving a request body."""
@@ -123,7 +123,7 @@ class HttpSettings(BaseSettings):
 
     @property
     def quota_limits(self) -> dict[str, int]:
-        """The quotas that are set, by kind: requests and tokens per minute, streams at the same time."""
+        """The quotas that are set, by kind: requests and tokens per minute, running chats (`streams`)."""
         limits = {
             "requests": self.quota_requests_per_minute,
             "tokens": self.quota_tokens_per_minute,

@@ -22,7 +22,7 @@ class ModelPrice(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of a catalogue. `fields` are those of OpenAI's model object, and those that the provider adds."""
+    """One model of a catalogue. `fields` has OpenAI's fields of a model, and the fields that the provider adds."""
 
     id: str
     fields: Mapping[str, Any] = field(default_factory=dict)

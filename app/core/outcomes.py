@@ -1,4 +1,4 @@
-"""The outcomes of a request for a chat: one vocabulary for rows, logs, metrics and spans."""
+"""The outcomes of a request for a chat, which rows, logs, metrics and spans share."""
 
 from enum import StrEnum
 

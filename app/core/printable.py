@@ -16,12 +16,12 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """The same for a text of several lines; those after the first are indented, so that none passes for a log line."""
+    """The printable text of several lines; later ones are indented, so that none can be mistaken for a log line."""
     return "\n    ".join(printable(line) for line in text.split("\n"))
 
 
 def printable_json(text: str) -> str:
-    """JSON on one line that means the same, with escapes for what is not printable."""
+    """The JSON on one line, with an escape for each character that is not printable."""
     return text if text.isprintable() else "".join(each if each.isprintable() else _escape(each) for each in text)
 
 

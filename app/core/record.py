@@ -37,7 +37,8 @@ class Details:
 
     `streamed`: the client received the answer while it arrived, and not as one object at the end.
     `overhead_ms` is the service's part of the time to first token, without the waits for provider and admission.
-    `longest_silence_ms` is the longest wait for a chunk; `stalls` are silences of a second or more: start and length.
+    `longest_silence_ms` is the longest wait for a chunk; `stalls` has the start and length of the first silences of a
+    second or more.
     `backpressure_ms` is the time that the client took to accept blocks.
     `upstream_queue_ms`, `upstream_prompt_ms` and `upstream_completion_ms` are measured by the provider.
     `unexpected_fields` are fields of the answer with an invalid type or range, which are left out.

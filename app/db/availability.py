@@ -33,7 +33,7 @@ class Availability:
         self.migrated = True
         """False while the database answers without the tables of this version. Once True, it stays True.
 
-        Later a newer version may migrate the database while this one serves: its rows go to the outbox meanwhile.
+        A newer version may then migrate the database while this one serves: this one's rows go to the outbox.
         """
 
     def start(self) -> None:

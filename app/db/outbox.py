@@ -33,7 +33,7 @@ class OutboxEvents(Protocol):
 
 
 class OutboxUnavailable(Exception):
-    """The disk refuses, or does not answer in time: then it may have taken the rows."""
+    """The disk failed, or did not answer in time. In the second case it may have stored the rows."""
 
 
 class Outbox:
@@ -111,7 +111,7 @@ class Outbox:
         self._events.row_rejected()
 
     async def refresh_status(self) -> None:
-        """Updates what is known of the file; finds out whether a disk that refused takes rows again."""
+        """Updates what is known of the file; checks whether a disk that failed takes rows again."""
         if not self.available:
             await self.run(self.file.check)
         self.status = await self.run(self.file.status)

@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 
 class OutboxDatabase:
-    """`attempts` of a row counts failed replays. Each method raises OSError or sqlite3.Error if the disk refuses."""
+    """`attempts` of a row counts failed replays. Each method raises OSError or sqlite3.Error if the disk fails."""
 
     def __init__(self, path: Path, *, busy_timeout_s: float, reservations: Reservations) -> None:
         self._folder = OutboxFolder(path)

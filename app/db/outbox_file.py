@@ -39,7 +39,7 @@ class OutboxStatus(NamedTuple):
 class OutboxFile(OutboxDatabase):
     """Rows are for one `database`; those for others in the same file are left alone. Not thread-safe.
 
-    Each method raises OSError or sqlite3.Error if the disk refuses.
+    Each method raises OSError or sqlite3.Error if the disk fails.
     """
 
     def __init__(

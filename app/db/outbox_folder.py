@@ -21,7 +21,7 @@ journal even to delete rows."""
 
 
 class OutboxFolder:
-    """No file behind a symbolic link is opened. Each method raises OSError if the disk refuses."""
+    """No file behind a symbolic link is opened. Each method raises OSError if the disk fails."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class OutboxReplayer:
-    """One per process; the one that has the lock moves rows. Runs while its context is open."""
+    """One per process; the process that has the lock moves rows. Runs while its context is open."""
 
     def __init__(self, outbox: Outbox, commits: Commits) -> None:
         self._outbox = outbox

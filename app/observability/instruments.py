@@ -32,8 +32,8 @@ _RATE_LIMIT_GAUGES = (
 _CAPACITY_GAUGES = (
     ("chat_active_streams", "Number of running chats."),
     ("chat_active_streams_limit", "Number of chats that the worker may run at the same time."),
-    ("chat_queued", "Number of chats that wait for a free stream."),
-    ("chat_queue_limit", "Number of chats that may wait for a free stream; further ones are refused."),
+    ("chat_queued", "Number of chats that wait until a running one ends."),
+    ("chat_queue_limit", "Number of chats that may wait until a running one ends; further ones are refused."),
     ("chat_request_body_bytes", "Bytes of request bodies in memory, from the first byte until the row is durable."),
     ("chat_request_body_limit_bytes", "Bytes of request bodies that the worker may hold in memory."),
     ("db_pool_size", "Number of connections to the database that the worker may open."),
@@ -102,7 +102,7 @@ class ClientMetrics:
         self.tokens = LabelledMetric(tokens, clients, conventions.GEN_AI_TOKEN_TYPES)
         text = "US dollars that Groq charges for a client according to the price list."
         self.cost = LabelledMetric(Counter("chat_client_cost_usd", text, ["client"], registry=registry), clients)
-        text = "Requests and tokens per minute, and streams at the same time, that each client may use."
+        text = "Requests and tokens per minute, and running chats (streams), that each client may have."
         quota = Gauge("chat_quota_limit", text, ["kind"], registry=registry)
         for kind, limit in quotas:
             quota.labels(kind).set(limit)
@@ -172,7 +172,7 @@ class RowMetrics:
 
 
 class WorkerMetrics:
-    """The worker itself: its capacity, quotas and keys, and what was lost of its signals."""
+    """The worker itself: its capacity, quotas and keys, and the spans and log lines that it lost."""
 
     def __init__(self, registry: CollectorRegistry, *, info: dict[str, str], workers: int) -> None:
         Info("app", "Version and environment of the service.", registry=registry).info(info)
@@ -189,5 +189,5 @@ class WorkerMetrics:
         self.auth_failures = Counter("auth_failures", text, registry=registry)
         text = "Number of spans that were not exported."
         self.spans_dropped = Counter("otel_spans_dropped", text, registry=registry)
-        text = "Number of log lines that were not written, because the queue was full or stdout refused them."
+        text = "Number of log lines that were not written, because the queue was full or writing them failed."
         CallbackCounter("log_lines_dropped", text, lambda: log_output().dropped, registry=registry)

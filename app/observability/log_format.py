@@ -104,7 +104,7 @@ def _shown(value: Any) -> Any:
 
 
 def _plain_traceback(output: TextIO, exc_info: ExcInfo) -> None:
-    """Of structlog's formatters, the one that does not show the values of variables."""
+    """Uses the one formatter of structlog that does not show the values of variables."""
     text = StringIO()
     structlog.dev.plain_traceback(text, exc_info)
     output.write(printable_lines(text.getvalue()))

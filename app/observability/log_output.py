@@ -29,8 +29,8 @@ WriteText = Callable[[str], None]
 class QueuedWriter:
     """Writes lines to `descriptor` in a thread; `write` never blocks.
 
-    Dropped, and counted in `dropped`, are lines that would make the queue longer than `max_bytes`, and those that the
-    descriptor refuses. `on_recovered` is called in the thread with their number when writing works again.
+    Dropped, and counted in `dropped`, are lines that would make the queue longer than `max_bytes`, and lines that could
+    not be written. `on_recovered` is called in the thread with their number when writing works again.
     """
 
     def __init__(self, descriptor: int, *, max_bytes: int, on_recovered: Callable[[int], None]) -> None:
@@ -78,17 +78,17 @@ class QueuedWriter:
             with suppress(Empty):
                 while True:
                     lines.append(self._lines.get_nowait())
-            written = [self._write_block(block) for block in _blocks(lines)]
+            written = [self._write_batch(batch) for batch in _batches(lines)]
             if written[-1] and self._lines.empty() and self.dropped > self._reported:
                 count, self._reported = self.dropped - self._reported, self.dropped
                 with suppress(Exception):  # this thread must not end
                     self._on_recovered(count)
 
-    def _write_block(self, lines: list[bytes]) -> bool:
-        """False if the descriptor refuses it: a full disk, a closed pipe."""
-        block = b"".join(lines)
-        rest = memoryview(block)
-        refused = 0
+    def _write_batch(self, lines: list[bytes]) -> bool:
+        """Returns whether the lines were written; a full disk or a closed pipe prevents it."""
+        data = b"".join(lines)
+        rest = memoryview(data)
+        failed = 0
         try:
             while rest:
                 with suppress(BlockingIOError):  # a process made the descriptor non-blocking for all that share it
@@ -96,28 +96,28 @@ class QueuedWriter:
                     continue
                 select.select([], [self._descriptor], [])
         except (OSError, ValueError):
-            refused = len(lines)
+            failed = len(lines)
         with self._lock:
-            self.dropped += refused
-            self._bytes -= len(block)
-        return not refused
+            self.dropped += failed
+            self._bytes -= len(data)
+        return not failed
 
 
-def _blocks(lines: list[bytes]) -> Iterator[list[bytes]]:
+def _batches(lines: list[bytes]) -> Iterator[list[bytes]]:
     """Whole lines, as many as one atomic write takes."""
-    block: list[bytes] = []
+    batch: list[bytes] = []
     size = 0
     for line in lines:
-        if block and size + len(line) > _ATOMIC_BYTES:
-            yield block
-            block, size = [], 0
-        block.append(line)
+        if batch and size + len(line) > _ATOMIC_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(line)
         size += len(line)
-    yield block
+    yield batch
 
 
 class LogOutput:
-    """The writers of this process, one for each descriptor. A forked child has the same with empty queues."""
+    """The writers of this process, one for each descriptor. A forked child has the same writers with empty queues."""
 
     def __init__(self) -> None:
         self._writers: dict[int, QueuedWriter] = {}
@@ -177,7 +177,7 @@ class LogOutput:
 
 @cache
 def log_output() -> LogOutput:
-    """The one of this process, as stdout and stderr are; created at the first call."""
+    """Returns the LogOutput of this process, which has one stdout and one stderr; creates it at the first call."""
     return LogOutput()
 
 

@@ -91,7 +91,7 @@ def _log_crashes() -> None:
 
 
 def _is_relevant(record: logging.LogRecord) -> bool:
-    """A stream that is cut off has its own line; uvicorn reports it as a bug of the application."""
+    """Returns False for uvicorn's lines about chats that were cancelled: `chat.finished` reports those."""
     cancelled = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
     return not cancelled and record.msg != "ASGI callable returned without completing response."
 

@@ -168,7 +168,7 @@ class Metrics:
         clients.cost.labels(client).inc(record.cost_usd or 0)
 
     def committed(self, rows: int, *, took_s: float, failure: str | None) -> None:
-        """One commit, or an attempt that failed for the reason `failure`."""
+        """One commit; `failure` is the reason if it failed."""
         self.rows.commit.observe(took_s)
         if failure is None:
             self.rows.batch.observe(rows)

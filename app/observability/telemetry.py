@@ -130,7 +130,7 @@ class Telemetry:
     def rows_committed(
         self, records: Sequence[ChatRecord], *, began_ns: int, took_s: float, failure: str | None
     ) -> None:
-        """One commit to the database, or an attempt that failed for the reason `failure`."""
+        """One commit to the database; `failure` is the reason if it failed."""
         with _never_raising:
             self.metrics.committed(len(records), took_s=took_s, failure=failure)
         with _never_raising:

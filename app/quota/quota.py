@@ -1,4 +1,4 @@
-"""Admits requests by the quota of their client, and charges chats when they end."""
+"""Admits requests by the quota of their client, and charges chats when they end. A stream is a running chat here."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -25,15 +25,15 @@ class Store(Protocol):
     """Counts. Raises StoreUnavailable."""
 
     async def enter(self, client: str, request_id: str, *, cost: int) -> QuotaStatus:
-        """Count so many requests, and a stream if nothing is exceeded. `leave` has to follow in every case."""
+        """Counts `cost` requests, and a stream if nothing is exceeded. `leave` has to follow in every case."""
         ...
 
     def leave(self, client: str, request_id: str) -> None:
-        """The stream has ended or will not begin; `settle` makes that known to other workers."""
+        """The stream has ended or will not begin; the next `settle` tells the other workers."""
         ...
 
     async def settle(self, client: str, tokens: int) -> None:
-        """Count tokens, whatever is left of them."""
+        """Counts tokens, even beyond the limit."""
         ...
 
 
@@ -80,7 +80,7 @@ class Quota:
                 raise QuotaUnavailable("quotas cannot be counted at the moment; try again", retry_after=1) from exc
             return {}
         if not status.may_stream:
-            message = "all streams that a key may have at once are running; wait until one of them ends"
+            message = "this key has as many running chats as it may; wait until one of them ends"
             raise StreamQuotaExceeded(message, retry_after=1, rate_limits=status.headers)
         return status.headers
 

@@ -1,7 +1,7 @@
 """Counts in Redis for all workers: one command admits a request, and one charges its chat.
 
-A concurrent stream is a lease that its worker renews: those of a worker that was killed end by themselves, and a Redis
-that lost its data learns from the next renewal which streams run. All times are Redis's own, as the clocks of workers
+A stream (a running chat) has a lease that its worker renews: the leases of a killed worker expire, and a Redis that
+lost its data learns from the next renewal which streams run. All times are Redis's own, as the clocks of workers
 may differ; if its clock is set back, windows and leases that would last too long are dropped.
 """
 

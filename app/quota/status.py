@@ -10,7 +10,7 @@ WINDOW_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """For each client; None is unlimited. Requests and tokens are per minute, streams at the same time."""
+    """The quotas of each client; None is unlimited. Requests and tokens are per minute, `streams` are running chats."""
 
     requests: int | None
     tokens: int | None
@@ -27,7 +27,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class QuotaStatus:
-    """Where a client stands, the present request included. `may_stream` is whether this request has a stream."""
+    """What a client has used, this request included. `may_stream`: this request counts as one of the running chats."""
 
     limits: Limits
     requests: Window

@@ -8,7 +8,7 @@ _ELSEWHERE = ("id", "messages", "params", "response", "reasoning", "refusal", "t
 
 
 def completion_object(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as OpenAI's stored completion. Its id is that of the answer, or of the chat if there was no answer."""
+    """A row as OpenAI's stored completion. `id` is the answer's id, or the chat's if there was no answer."""
     params, attempts = row.get("params"), row["attempt_log"] or []
     return {
         "id": row["upstream_response_id"] or str(row["id"]),

@@ -66,8 +66,10 @@ class GroqClient:
             may_help = error.retryable or isinstance(error, UpstreamModelGone)
             if not may_help or fallback in (None, payload["model"]) or deadline <= time.monotonic():
                 raise
-            with suppress(UpstreamError):  # if it fails too, the client receives the error of the model that it asked
-            for return await self._attempt({**payload, "model": fallback}, deadline, on_attempt) raise
+            # If the fallback fails too, the client receives the error of the model that it asked for.
+            with suppress(UpstreamError):
+                return await self._attempt({**payload, "model": fallback}, deadline, on_attempt)
+            raise
 
     async def _open_with_retries(self, payload: Mapping[str, Any], deadline: float, on_attempt: _OnAttempt) -> _Answer:
         policy = create_retry_policy(

@@ -68,7 +68,7 @@ class StoredChats:
         raise ChatNotFound("you have no stored chat with this id; send an x-request-id or the id of an answer")
 
     def _may_run(self, chat_id: UUID) -> bool:
-        """A UUIDv7 begins with its time, in milliseconds: that of the request."""
+        """Whether its request is recent: the first bits of a UUIDv7 are the time of the request, in milliseconds."""
         age_s = time.time() - (chat_id.int >> 80) / 1000
         return -_CLOCK_SKEW_S < age_s < self._longest_chat_s
 

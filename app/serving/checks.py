@@ -70,7 +70,7 @@ def _problems(settings: Settings) -> list[str]:
 
 
 def production_problems(settings: Settings) -> list[str]:
-    """What `APP_ENV=production` requires."""
+    """Returns a sentence for each setting that `APP_ENV=production` requires and that is missing."""
     if settings.app_env != "production":
         return []
     embedded = settings.embedded_database is not None
@@ -108,7 +108,7 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _certificate_problems(settings: Settings) -> list[str]:
-    """Whether the certificate is missing with which that of the PostgreSQL is verified."""
+    """Returns a sentence if the root certificate is missing, with which PostgreSQL's certificate is verified."""
     tls = _tls(settings)
     if not tls["sslmode"].startswith("verify-") or os.access(tls["sslrootcert"], os.R_OK):
         return []
@@ -124,7 +124,7 @@ def _tls(settings: Settings) -> dict[str, str]:
 
 
 def groq_problems(settings: Settings) -> list[str]:
-    """Whether there is a key or a simulator."""
+    """Returns a sentence if there is neither a key nor a simulator."""
     try:
         _ = settings.groq_endpoint
     except ValueError as exc:
@@ -133,7 +133,7 @@ def groq_problems(settings: Settings) -> list[str]:
 
 
 def outbox_problems(settings: Settings) -> list[str]:
-    """Whether the outbox can be written. Production needs one: SQLite, which has none, is refused there."""
+    """Returns a sentence if the outbox cannot be written. SQLite needs none; production refuses it as the database."""
     if settings.embedded_database is not None and settings.app_env != "production":
         return []
     file = OutboxFile(settings.outbox_dir, database="")

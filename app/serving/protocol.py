@@ -187,7 +187,7 @@ class LimitedProtocol(LingeringClose):
         self._close_within(self._body_timeout_s)
 
     def _cancel_request(self) -> None:
-        """Signals the disconnect to the running request. uvicorn signals it to the last one that arrived."""
+        """Reports the disconnect to the running request. uvicorn reports it to the last request that arrived."""
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True

@@ -1,4 +1,4 @@
-"""uvicorn's server with a drain: after the signal to stop, running chats may finish and new ones are refused."""
+"""uvicorn's server with a drain: after SIGTERM or SIGINT, running chats may finish and new ones are refused."""
 
 import asyncio
 import gc
@@ -26,7 +26,7 @@ _SWITCH_INTERVAL_S = 0.0005
 
 
 class Server(uvicorn.Server):
-    """Starts the drain at the first signal. A second one ends the streams, and still stores their rows."""
+    """Starts the drain at the first SIGTERM or SIGINT. A second SIGINT ends the chats, and still stores their rows."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Server(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._drain.start, self._settings.drain_timeout_s)
 
     def expire_drain(self) -> None:
-        """Ends all streams now, with an error event and a row."""
+        """Ends all chats now, with an error event and a row."""
         self._drain_delay_s = 0
         self.handle_exit(signal.SIGTERM, None)
         self._drain.expire()

@@ -50,7 +50,7 @@ class Worker(UvicornWorker):
         while has_master:
             await asyncio.sleep(_MASTER_CHECK_S)
             has_master = os.getppid() == self.ppid
-        self.log.error("the master (pid %s) has died: this worker finishes its streams and exits", self.ppid)
+        self.log.error("the master (pid %s) has died: this worker finishes its chats and exits", self.ppid)
         server.handle_exit(signal.SIGTERM, None)
         await self.wsgi.state.release_metrics_port()
 

@@ -12,7 +12,7 @@ from app.simulator.server import API_PATH, server
 
 
 def main() -> int:
-    """Serve until a signal stops it."""
+    """Serves until SIGTERM or SIGINT. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m app.simulator", description="Serves a simulated Groq.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9100, help="0 takes a free one (default: %(default)s)")

@@ -17,7 +17,8 @@ _TOKEN = re.compile(r"\s*\S+")
 _REASONING = "The user wants an answer. I should keep it short, name the facts, and say what I do not know."
 _TEXTS = tomllib.loads(Path(__file__).with_name("answers.toml").read_text(encoding="utf-8"))
 _KNOWN_QUESTION = range(3, 13)
-"""Words of a question that one of the texts may answer. Load tests send fewer, and find theirs in the answer."""
+"""The number of words of a question that a prepared text may answer. Load tests send fewer words: they check that the
+answer quotes their question."""
 
 
 @dataclass(slots=True)

@@ -33,9 +33,9 @@ class Fault(BaseModel):
     status: int | None = Field(default=None, ge=400, le=599)
     """The HTTP status, which is sent with Groq's body for it."""
     error: dict[str, Any] | None = None
-    """The error object to send instead of Groq's usual one: with `status`, or with `ending: error_event`."""
+    """The error object instead of Groq's usual one: with `status`, or with `ending: error_event`."""
     body: str | None = None
-    """The whole body instead of Groq's: with `status`, or with 200."""
+    """The whole body instead of Groq's, with `status` or with 200."""
     content_type: _HeaderText | None = None
     """The content type instead of `application/json` or `text/event-stream`."""
     gzip: bool = False
@@ -58,7 +58,7 @@ class Fault(BaseModel):
     refusal: str | None = Field(default=None, min_length=1)
     """The text of a refusal to answer: `refusal` in the message, or in the deltas."""
     silence_s: _Delay = 0
-    """Send nothing for so long after `after_tokens`, then continue."""
+    """How long nothing is sent after `after_tokens`."""
 
     after_tokens: int = Field(default=0, ge=0)
     """Tokens of the reasoning and the answer before the ending or the silence; with 0 it follows the opening chunk. A
@@ -78,7 +78,7 @@ class Fault(BaseModel):
     """Values to set in every chunk, by path, as in `patch`."""
 
     bytes_per_write: int | None = Field(default=None, ge=1)
-    """Split the body into writes of so many bytes, within events and characters too."""
+    """The size of each write of the body, which also splits events and characters."""
     line_end: Literal["\n", "\r\n", "\r"] = "\n"
 
 

@@ -144,7 +144,7 @@ async def checked_body(request: Request) -> dict[str, Any]:
 
 
 def _check_fields(body: dict[str, Any]) -> None:
-    """Their names, those of messages included, and their types."""
+    """Checks the names and types of fields, and the names of the messages' fields."""
     for name, value in body.items():
         if name not in PROPERTIES:
             raise Refused(400, f"property '{name}' is unsupported")

@@ -28,7 +28,7 @@ _TOOL_USE_FAILED = error_body(
 
 
 class WhileConnected:
-    """Creates a response and sends it. If the client disconnects meanwhile, that is reported and the work cancelled."""
+    """Creates a response and sends it. If the client disconnects, calls `on_disconnect` and cancels the work."""
 
     def __init__(self, respond: Callable[[], Awaitable[Response]], on_disconnect: Callable[[], None]) -> None:
         self._respond = respond
@@ -183,7 +183,7 @@ async def whole_response(
         content["choices"][0]["finish_reason"] = None
         content["x_groq"]["error"] = _EARLY_STOP
     body = to_json(patched(content, fault.patch_every | fault.patch))
-    # A body has no tokens that come one by one: it is cut where so many would be, by their share of all.
+    # The body of a whole answer is cut at the share of its bytes that `after_tokens` has of its tokens.
     length, cut = len(body), len(body) * min(fault.after_tokens, tokens) // max(1, tokens)
     if ending in ("truncate", "eof"):
         body = body[:cut]

@@ -15,7 +15,7 @@ _GO_DURATION = re.compile(r"(?=.)(\d+h)?(\d+m)?(\d+(\.\d+)?(s|ms|µs))?")
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`name` and `assumption` are those of the row in docs/groq.md."""
+    """One assumption. docs/groq.md has a row with this `name` and `assumption`."""
 
     name: str
     assumption: str

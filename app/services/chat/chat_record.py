@@ -16,7 +16,7 @@ _CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that left before the
 
 
 def chat_record(session: ChatSession, price: Callable[[str], ModelPrice | None]) -> ChatRecord:
-    """Returns the record of a chat that has ended. `price` returns that of a model, if it is known."""
+    """Returns the record of a chat that has ended. `price` returns a model's price, if it is known."""
     assert session.outcome is not None, "a chat is recorded when it has ended"  # noqa: S101 # nosec B101
     timing, answer, context = session.timing, session.answer, session.context
     usage = answer.usage or estimated_usage(

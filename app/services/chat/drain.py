@@ -18,8 +18,7 @@ class Drain:
         self._timeouts: set[ReusableTimeout] = set()
 
     def start(self, grace_s: float) -> None:
-        """Starts the grace period. Called on the event loop after SIGTERM or SIGINT, by gunicorn's workers with a
-        delay."""
+        """Starts the grace period. Called on the event loop after SIGTERM or SIGINT; in gunicorn with a delay."""
         if not self.started:
             self.started = True
             asyncio.get_running_loop().call_later(grace_s, self.expire)

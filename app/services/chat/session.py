@@ -103,7 +103,7 @@ class ChatSession:
     def not_stored(self, failure: PersistenceFailed, record: ChatRecord) -> ChatRecord:
         """The row could not be stored. Returns the record with that outcome.
 
-        The status stays if the client has received one: of a stream, or of a chat that failed before.
+        The HTTP status stays if the client has received it (a stream has started), or if the chat had failed before.
         """
         status = record.http_status if self.sending or record.outcome is not Outcome.COMPLETED else failure.status
         self.outcome = failure.outcome
@@ -122,8 +122,8 @@ class ChatSession:
     def last_parts(self) -> Iterator[bytes]:
         """What the client is sent when the row is durable: `[DONE]`, the error of a stream, or a whole answer.
 
-        That is sent in pieces, which a slow client can accept within `CLIENT_WRITE_TIMEOUT_S` each. Raises the error of
-        a chat that has sent no data.
+        A whole answer is sent in pieces: a slow client has CLIENT_WRITE_TIMEOUT_S to accept each. Raises the error of a
+        chat that has sent no data.
         """
         if self.error and not self.sending:
             raise self.error

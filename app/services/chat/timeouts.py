@@ -54,7 +54,7 @@ class StreamTimeouts:
         return self._timing.admitted + self._settings.chat_timeout_s - now
 
     def _token_left_s(self) -> float:
-        """Until the next chunk is overdue. The first token is awaited in `open`, with limits of its own."""
+        """The seconds until the next chunk is overdue. `open` awaits the first token, with other limits."""
         return self._settings.inter_token_timeout_s - self._timing.silence_s
 
     def _expired_limit(self, now: float) -> ServiceError:

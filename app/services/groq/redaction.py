@@ -18,7 +18,7 @@ class Redactor:
         self._is_secret = len(key) >= _MIN_KEY_LENGTH
 
     def redact_error(self, error: ServiceError) -> None:
-        """Replaces it in the message, and in Groq's own error object."""
+        """Replaces the key in the message, and in Groq's own error object."""
         if self._is_secret:
             error.message = error.message.replace(self._key, _REPLACEMENT)
             error.args = (error.message,)
@@ -27,7 +27,7 @@ class Redactor:
                 error.upstream_error_body = msgspec.json.decode(redacted)
 
     def redact_block(self, block: Block) -> None:
-        """Replaces it in the error, and in the reason of an early stop, which the relayed bytes hold as well."""
+        """Replaces the key in the error, and in the reason of an early stop, which `data` contains too."""
         if block.error is not None:
             self.redact_error(block.error)
         if block.early_stop and self._is_secret:

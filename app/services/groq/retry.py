@@ -38,7 +38,7 @@ def _is_retryable(error: BaseException) -> bool:
 
 
 def _wait_s(state: RetryCallState) -> float:
-    """`Retry-After` if Groq sent one, with a jitter so that clients do not repeat in step; else a backoff."""
+    """`Retry-After` if Groq sent one, with a jitter so that clients do not retry at the same moment; else a backoff."""
     error = state.outcome and state.outcome.exception()
     retry_after = error.retry_after if isinstance(error, ServiceError) else None
     return _backoff(state) if retry_after is None else retry_after + _jitter(state)
