@@ -76,8 +76,10 @@ chaos: .venv/dev ## Kill workers and the database under load, and compare receip
 leak-test: .venv/dev ## End chats with every outcome and check for leaks; CHATS=10000 SEED=0
 	@$(BIN)/python -m loadtests.leak_test $(if $(CHATS),--chats $(CHATS)) $(if $(SEED),--seed $(SEED))
 
-bench: .venv/dev ## Compare the cost with nginx and with disabled telemetry, into docs/performance.md; ONLY=cost,ttft QUICK=1
-	@$(BIN)/python -m loadtests.bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
+bench: .venv/dev ## Compare the cost with nginx and without signals, into docs/performance.md, or with BASE=HEAD~1; ONLY=cost,ttft QUICK=1
+	@$(BIN)/python -m loadtests.bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(BASE),--base "$(BASE)") $(if $(BASE_PYTHON),--base-python "$(BASE_PYTHON)") \
+		$(if $(TENSORZERO),--tensorzero "$(TENSORZERO)")
 
 seed: .venv/dev ## Insert ROWS=100000 generated chats of the last year into DATABASE_URL
 	@$(BIN)/python -m loadtests.seed $(if $(ROWS),--rows $(ROWS))

@@ -2,23 +2,63 @@
 
 import argparse
 import platform
+import shutil
+import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from loadtests.bench.sections import QUICK, SECTIONS, Plan
+from loadtests.bench.checkout import CannotCheckOut, worktree
+from loadtests.bench.compare import compare
+from loadtests.bench.sections import QUICK, SECTIONS, Plan, Section
 from loadtests.bench.stage import machine, stage
 from tests.support.processes import PROJECT
 
 REPORT = PROJECT / "docs" / "performance.md"
 _BEGIN, _END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
 _PACKAGES = ["fastapi", "starlette", "uvicorn", "uvloop", "aiohttp", "openai", "opentelemetry-sdk"]
+_BASE = Plan(rounds=5, run_s=4)
+_NO_TENSORZERO = (
+    "TensorZero is not measured. TENSORZERO=/path/to/gateway names its program; docs/performance.md says how to get it."
+)
 
 
 def main() -> int:
+    options = _options()
+    plan = QUICK if options.quick else _BASE if options.base else Plan()
+    plan = replace(plan, rounds=options.rounds or plan.rounds)
+    began = time.monotonic()
+    print(machine(), flush=True)
+    if not (options.tensorzero or options.base):
+        print(_NO_TENSORZERO, flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends what it has started first
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
+            sections, problems = _measured(Path(folder), options, plan)
+    except KeyboardInterrupt:
+        return 130
+    except CannotCheckOut as exc:
+        sys.stderr.write(
+            f"BASE={options.base} cannot be measured. Is it a commit, tag or branch of this repository? {exc}\n"
+        )
+        return 2
+    text = "\n\n".join(map(str, sections))
+    print(f"\n{text}\n\n{(time.monotonic() - began) / 60:.0f} minutes")
+    if problems:
+        print("\n".join(problems))
+        return 1
+    if options.only == list(SECTIONS) and not (options.quick or options.base):
+        _write(text, (time.monotonic() - began) / 60)
+    return 0
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests.bench", description="Measures the cost of tokens and chats."
     )
@@ -29,28 +69,31 @@ def main() -> int:
         help=f"sections to run, separated by commas (default: {','.join(SECTIONS)})",
     )
     parser.add_argument("--quick", action="store_true", help="run fewer rounds; the results are less exact")
-    options = parser.parse_args()
-    began = time.monotonic()
-    print(machine(), flush=True)
-    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # root runs PostgreSQL as another user
-        with stage(folder) as real:
-            sections = [SECTIONS[each](real, QUICK if options.quick else Plan()) for each in options.only]
-    text = "\n\n".join(map(str, sections))
-    print(f"\n{text}\n")
-    if real.problems:
-        print("\n".join(real.problems))
-        return 1
-    if not options.quick and options.only == list(SECTIONS):
-        packages = ", ".join(f"{each} {version(each)}" for each in _PACKAGES)
-        minutes = (time.monotonic() - began) / 60
-        facts = f"- {datetime.now(UTC):%Y-%m-%d}, {minutes:.0f} minutes; Python {platform.python_version()}, {packages}"
-        before, _, rest = REPORT.read_text().partition(_BEGIN)
-        _, end, after = rest.partition(_END)
-        REPORT.write_text(f"{before}{_BEGIN}\n{facts}\n- {machine()}\n\n{text}\n{end}{after}")
-        print(f"Written to {REPORT}.")
-    return 0
+    parser.add_argument(
+        "--rounds", type=_count, help=f"of each measurement (default: {Plan.rounds}, with a base {_BASE.rounds})"
+    )
+    parser.add_argument("--base", metavar="REVISION", help="compare with this commit, tag or branch instead")
+    parser.add_argument("--base-python", default=sys.executable, help="the interpreter of its environment")
+    parser.add_argument("--tensorzero", type=_program, metavar="PROGRAM", help="measure TensorZero's gateway, too")
+    return parser.parse_args()
+
+
+def _measured(folder: Path, options: argparse.Namespace, plan: Plan) -> tuple[Sequence[Section], Sequence[str]]:
+    folder.chmod(0o755)  # root runs PostgreSQL as another user
+    with ExitStack() as stack:
+        base = options.base and stack.enter_context(worktree(options.base, folder, options.base_python))
+        real = stack.enter_context(stage(folder, base=base, tensorzero=options.tensorzero))
+        sections = [compare(real, plan)] if base else [SECTIONS[each](real, plan) for each in options.only]
+        return sections, real.problems
+
+
+def _write(text: str, minutes: float) -> None:
+    packages = ", ".join(f"{each} {version(each)}" for each in _PACKAGES)
+    facts = f"- {datetime.now(UTC):%Y-%m-%d}, {minutes:.0f} minutes; Python {platform.python_version()}, {packages}"
+    before, _, rest = REPORT.read_text().partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    REPORT.write_text(f"{before}{_BEGIN}\n{facts}\n- {machine()}\n\n{text}\n{end}{after}")
+    print(f"Written to {REPORT}.")
 
 
 def _names(text: str) -> list[str]:
@@ -58,6 +101,18 @@ def _names(text: str) -> list[str]:
     if unknown := set(names) - set(SECTIONS):
         raise argparse.ArgumentTypeError(f"no {', '.join(sorted(unknown))} among {', '.join(SECTIONS)}")
     return names
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rounds")
+    return int(text)
+
+
+def _program(text: str) -> str:
+    if (path := shutil.which(text)) is None:
+        raise argparse.ArgumentTypeError(f"{text} is no program that can be executed")
+    return str(Path(path).resolve())
 
 
 if __name__ == "__main__":

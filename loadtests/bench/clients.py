@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+MODEL = "openai/gpt-oss-20b"
 _THINK_S = 0.05
 """At most, between two chats: clients that ended together must not ask together."""
 _TIMEOUT_S = 30
@@ -17,7 +18,8 @@ _DONE = b"data: [DONE]"
 _TAIL = 64
 _CHUNK_HEAD = re.compile(rb"\r\n[0-9a-f]+\r\n")
 _TOKEN = re.compile(rb'"content":" (\d+)"')
-_STAMPS = re.compile(rb'"id":"chatcmpl-(\d+)-(\d+)-(\d+)"')
+_FIRST = b'"content":" 0"'
+_STAMPS = re.compile(rb'"content":"(\d+)-(\d+)-(\d+)"')
 _NAN = float("nan")
 
 
@@ -26,7 +28,8 @@ class Load:
     """Answers of so many tokens, `rate` a second, the first event `first_ms` after the request.
 
     `clients` ask one chat after the other for `seconds`, or `once`, and begin at random within `ramp_s`. With
-    `arrivals_per_s` chats begin at that mean rate instead, independently of each other.
+    `arrivals_per_s` chats begin at that mean rate instead, independently of each other. With `burst_every_s`, all
+    clients ask together, again and again.
     """
 
     tokens: int
@@ -37,6 +40,7 @@ class Load:
     once: bool = False
     ramp_s: float | None = None
     arrivals_per_s: float = 0
+    burst_every_s: float = 0
 
     @property
     def chat_s(self) -> float:
@@ -48,12 +52,14 @@ class Load:
         if self.arrivals_per_s:
             waits = (rng.expovariate(self.arrivals_per_s) for _ in range(round(self.arrivals_per_s * self.seconds)))
             return list(accumulate(waits))
+        if self.burst_every_s:
+            bursts = round(self.seconds / self.burst_every_s)
+            return [number * self.burst_every_s for number in range(bursts) for _ in range(self.clients)]
         return [rng.uniform(0, self.chat_s if self.ramp_s is None else self.ramp_s) for _ in range(self.clients)]
 
-    def request(self, host: str, path: str) -> bytes:
-        """The same for every server."""
+    def request(self, host: str, path: str, model: str) -> bytes:
         message = {"role": "user", "content": f"tokens={self.tokens} rate={self.rate:g} first_ms={self.first_ms:g}"}
-        body = json.dumps({"model": "openai/gpt-oss-20b", "stream": True, "messages": [message]}).encode()
+        body = json.dumps({"model": model, "stream": True, "messages": [message]}).encode()
         head = [f"POST {path} HTTP/1.1", f"host: {host}", "content-type: application/json"]
         return "\r\n".join([*head, f"content-length: {len(body)}", "", ""]).encode() + body
 
@@ -109,10 +115,10 @@ class _Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         now = time.monotonic()
         self._parts.append(data)
-        if not self._first_token:  # the first event has no token; until the second there is little to look through
+        if not self._first_token:  # until then there is little to look through
             begun = b"".join(self._parts)
             self._status = begun[9:12]
-            if begun.count(b"data: ") >= 2:
+            if _FIRST in begun:
                 self._first_token = now
         self._tail = tail = (self._tail + data)[-_TAIL:]
         if not self._done and _DONE in tail:
@@ -138,9 +144,10 @@ class _Client(asyncio.Protocol):
         return Chat(None, waited_s, waited_s - (first - asked), self._done - self._asked, self._done - ended)
 
 
-async def ask(port: int, path: str, load: Load) -> list[Chat]:
+async def ask(port: int, path: str, load: Load, model: str = MODEL) -> list[Chat]:
     """All chats of a load, in the order in which they ended."""
-    loop, rng, request = asyncio.get_running_loop(), random.Random(0), load.request(f"127.0.0.1:{port}", path)
+    loop, rng = asyncio.get_running_loop(), random.Random(0)
+    request = load.request(f"127.0.0.1:{port}", path, model)
     stop_at = time.monotonic() + load.seconds
     chats: list[Chat] = []
     idle: list[_Client] = []
@@ -158,7 +165,7 @@ async def ask(port: int, path: str, load: Load) -> list[Chat]:
                 return
             wait_s = rng.uniform(0, _THINK_S)
 
-    again = not load.once and not load.arrivals_per_s
+    again = not (load.once or load.arrivals_per_s or load.burst_every_s)
     await asyncio.gather(*(one_client(at_s, again=again) for at_s in load.begins(rng)))
     for client in idle:
         client.close()

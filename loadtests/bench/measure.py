@@ -3,13 +3,12 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import uvloop
 
 from loadtests.bench.clients import Chat, Load, ask
-from loadtests.bench.servers import NGINX, Server, nginx, started
+from loadtests.bench.servers import Server, started
 from loadtests.bench.stage import Stage, cpu_s
 from tests.support.database import query
 
@@ -44,7 +43,7 @@ def measure(stage: Stage, server: Server, load: Load) -> Run:
     """Adds what goes wrong to the stage's problems. The server's time is taken when its last span has come."""
     signals, before_s, upstream_s = _signals(stage, server), cpu_s(server.pid), cpu_s(stage.real.groq_pid)
     began, clients_s = time.monotonic(), time.thread_time()
-    chats = uvloop.run(ask(server.port, server.path, load))
+    chats = uvloop.run(ask(server.port, server.path, load, server.model))
     took_s, clients_s = time.monotonic() - began, time.thread_time() - clients_s
     upstream_s = cpu_s(stage.real.groq_pid) - upstream_s
     missing = _missing(stage, server, signals, len(chats))
@@ -58,36 +57,37 @@ def measure(stage: Stage, server: Server, load: Load) -> Run:
 
 
 def in_turn(stage: Stage, names: Sequence[str], load: Load, *, rounds: int, what: str) -> Mapping[str, Sequence[Run]]:
-    """Rounds over all servers that are installed, so that what else the machine does strikes them alike.
+    """Starts those servers that are installed, and measures them. A first, short round does not count."""
+    with started(stage, *names) as servers:
+        rounds_of(stage, servers, replace(load, seconds=_WARM_UP_S), rounds=1, what=f"{what}, warm-up")
+        return rounds_of(stage, servers, load, rounds=rounds, what=what)
 
-    A first, short one does not count.
-    """
-    runs: dict[str, list[Run]] = {}
-    with ExitStack() as stack:
-        installed = [name for name in names if name != NGINX or nginx()]
-        servers = [stack.enter_context(started(stage, name)) for name in installed]
-        for turn in range(rounds + 1):
-            for server in servers:
-                print(f"{what}: {server.name}, {f'round {turn} of {rounds}' if turn else 'warm-up'} ...", flush=True)
-                run = measure(stage, server, load if turn else replace(load, seconds=_WARM_UP_S))
-                if turn:
-                    runs.setdefault(server.name, []).append(run)
+
+def rounds_of(
+    stage: Stage, servers: Sequence[Server], load: Load, *, rounds: int, what: str
+) -> Mapping[str, Sequence[Run]]:
+    """Rounds over all servers, so that what else the machine does strikes them alike; every other one in reverse."""
+    runs: dict[str, list[Run]] = {server.name: [] for server in servers}
+    for turn in range(rounds):
+        for server in servers[:: -1 if turn % 2 else 1]:
+            print(f"{what}: {server.name}, round {turn + 1} of {rounds} ...", flush=True)
+            runs[server.name].append(measure(stage, server, load))
     return runs
 
 
 def _signals(stage: Stage, server: Server) -> tuple[int, int]:
     """Of how many chats spans and rows have come so far."""
-    if not server.signals:
+    if server.database_url is None:
         return 0, 0
     spans = int(stage.real.http.get(f"{stage.real.groq.root}/spans").text)
-    rows = query(stage.real.postgres.url(), "SELECT count(*) AS rows FROM chat_logs")
+    rows = query(server.database_url, "SELECT count(*) AS rows FROM chat_logs")
     return spans, rows[0]["rows"]
 
 
 def _missing(stage: Stage, server: Server, before: tuple[int, int], chats: int) -> str | None:
     """What has not come of so many chats in time. The service itself is not asked meanwhile, as that would cost it."""
     deadline = time.monotonic() + _SIGNALS_S
-    while server.signals:
+    while server.database_url:
         spans, rows = (new - old for new, old in zip(_signals(stage, server), before, strict=True))
         if spans == rows == chats:
             return None

@@ -8,7 +8,7 @@ from threading import Timer
 
 from loadtests.bench.clients import Load
 from loadtests.bench.measure import Run, in_turn, measure, percentile_ms
-from loadtests.bench.servers import ALL_OFF, ALL_ON, DIRECT, NGINX, started
+from loadtests.bench.servers import ALL_OFF, ALL_ON, DIRECT, NGINX, TENSORZERO, started
 from loadtests.bench.stage import Stage, rss_bytes, tree
 
 _RATE, _RAMP_S, _HELD_S = 20, 8, 8
@@ -55,7 +55,7 @@ QUICK = Plan(rounds=1, run_s=2, receipt_s=4, open_streams=500, starts=1)
 
 
 def cost(stage: Stage, plan: Plan) -> Section:
-    load, names = Load(tokens=200, clients=50, seconds=plan.run_s), [NGINX, ALL_OFF, ALL_ON]
+    load, names = Load(tokens=200, clients=50, seconds=plan.run_s), [NGINX, TENSORZERO, ALL_OFF, ALL_ON]
     tokens = in_turn(stage, names, load, rounds=plan.rounds, what="cost of a token")
     one_token = Load(tokens=1, clients=20, first_ms=20, seconds=plan.run_s)
     chats = in_turn(stage, names, one_token, rounds=plan.rounds, what="cost of a chat")
@@ -84,7 +84,7 @@ def cost(stage: Stage, plan: Plan) -> Section:
 
 
 def ttft(stage: Stage, plan: Plan) -> Section:
-    names = [DIRECT, NGINX, ALL_OFF, ALL_ON]
+    names = [DIRECT, NGINX, TENSORZERO, ALL_OFF, ALL_ON]
     one = in_turn(stage, names, Load(tokens=20, seconds=plan.run_s), rounds=2, what="ttft, 1 stream")
     load = Load(tokens=200, clients=50, seconds=plan.run_s)
     many = in_turn(stage, names, load, rounds=2, what="ttft, 50 streams")
@@ -105,7 +105,7 @@ def ttft(stage: Stage, plan: Plan) -> Section:
 
 def receipt(stage: Stage, plan: Plan) -> Section:
     load = Load(tokens=50, arrivals_per_s=50, seconds=plan.receipt_s)
-    runs = in_turn(stage, [NGINX, ALL_OFF, ALL_ON], load, rounds=1, what="receipt")
+    runs = in_turn(stage, [NGINX, TENSORZERO, ALL_OFF, ALL_ON], load, rounds=1, what="receipt")
     return Section(
         "Receipt",
         "From the upstream's end to `[DONE]` at the client, in ms. “all on” includes the commit of the row. Chats "
@@ -118,7 +118,7 @@ def receipt(stage: Stage, plan: Plan) -> Section:
 def memory(stage: Stage, plan: Plan) -> Section:
     streams = plan.open_streams
     load = Load(tokens=_RATE * (_RAMP_S + _HELD_S), rate=_RATE, clients=streams, once=True, ramp_s=_RAMP_S)
-    with started(stage, ALL_ON) as server:
+    with started(stage, ALL_ON) as [server]:
         measure(stage, server, Load(tokens=50, clients=20))
         processes = tree(server.pid)
         rss = [rss_bytes(processes)]
@@ -139,7 +139,7 @@ def memory(stage: Stage, plan: Plan) -> Section:
 def start(stage: Stage, plan: Plan) -> Section:
     def begin() -> tuple[float, float, float]:
         began = time.monotonic()
-        with started(stage, ALL_ON) as server:
+        with started(stage, ALL_ON) as [server]:
             took_s = time.monotonic() - began
             time.sleep(1)
             processes = tree(server.pid)

@@ -3,6 +3,7 @@
 import os
 import platform
 import resource
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import psutil
 
+from loadtests.bench.checkout import Checkout, migrated
 from loadtests.harness.environment import Environment, environment
+from tests.support.processes import PROJECT
 
 _UPSTREAM = ("loadtests.bench.upstream",)
 _FILES = 16_384
@@ -22,14 +25,21 @@ SERVER_CORES, END_CORES = _CORES[:1], _CORES[1:] or _CORES
 
 @dataclass(frozen=True)
 class Stage:
-    """`problems` are sentences: what makes the figures worthless."""
+    """`base`: another revision; `tensorzero`: a program; `problems`: why the figures are worthless."""
 
     real: Environment
+    base: Checkout | None = None
+    tensorzero: str | None = None
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def current(self) -> Checkout:
+        """The files of this project as they are."""
+        return Checkout(PROJECT, sys.executable, self.real.postgres.url())
 
     def settings(self, *, signals: bool) -> dict[str, str]:
         """The service's defaults, but for limits that the larger loads would meet, and a shorter wait for spans."""
-        service = {"OUTBOX_MAX_BYTES": str(2**34), "MAX_ACTIVE_STREAMS": "4096", "LOG_FORMAT": "json"}
+        service = {"MAX_ACTIVE_STREAMS": "4096", "LOG_FORMAT": "json"}
         traces = {
             "OTEL_TRACES_SAMPLER": "always_on",
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.real.groq.root,
@@ -39,13 +49,13 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path) -> Iterator[Stage]:
-    """In a folder that other users can enter: root runs PostgreSQL as one of them."""
+def stage(folder: Path, *, base: Path | None = None, tensorzero: str | None = None) -> Iterator[Stage]:
+    """In a folder that other users can enter: root runs PostgreSQL as one of them. `base` has another revision."""
     before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # a socket for every stream, here and in the servers
     allowed = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(before, allowed), hard))
     with pinned(END_CORES), environment(folder, simulator=_UPSTREAM, keep_alive=False) as real:
-        yield Stage(real)
+        yield Stage(real, migrated(base, real.postgres) if base else None, tensorzero)
 
 
 @contextmanager

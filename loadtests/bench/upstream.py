@@ -1,7 +1,8 @@
 """`python -m loadtests.bench.upstream`: a Groq that costs too little to be what is measured.
 
-What to answer stands in the last message: `tokens=200 rate=400 first_ms=50`. The `id` of the last event carries three
-times by `time.monotonic_ns`, which all processes of a machine share: the request's, the first token's, the end's.
+What to answer stands in the last message: `tokens=200 rate=400 first_ms=50`. The last event's content is three times by
+`time.monotonic_ns`, which all processes of a machine share: the request's, the first token's, the end's. No gateway
+replaces the content.
 
 It takes spans over OTLP as well, and `GET /spans` says of how many chats.
 """
@@ -93,12 +94,12 @@ def _ending(tokens: int, *times_ns: int) -> bytes:
     usage = {"queue_time": 0.01, "prompt_tokens": 42, "prompt_time": 0.002, "completion_tokens": tokens}
     usage |= {"completion_time": 0.5, "total_tokens": tokens + 42, "total_time": 0.502}
     x_groq = {"id": "req_01kbench000000000000000000", "usage": usage}
-    return _chunk({}, "-".join(map(str, times_ns)), finish_reason="stop", x_groq=x_groq) + _DONE
+    return _chunk({"content": "-".join(map(str, times_ns))}, finish_reason="stop", x_groq=x_groq) + _DONE
 
 
-def _chunk(delta: dict[str, str], stamps: str = "5d1c7a2e", finish_reason: str | None = None, **more: Any) -> bytes:
+def _chunk(delta: dict[str, str], finish_reason: str | None = None, **more: Any) -> bytes:
     event = {
-        "id": f"chatcmpl-{stamps}",
+        "id": "chatcmpl-5d1c7a2e",
         "object": "chat.completion.chunk",
         "created": 1_768_953_600,
         "model": "openai/gpt-oss-20b",

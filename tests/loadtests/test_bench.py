@@ -1,17 +1,31 @@
-"""The benchmark's ends agree with each other, and each server relays every token."""
+"""The benchmark's ends agree with each other, each server relays every token."""
 
+import random
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import uvloop
 
+from loadtests.bench.checkout import worktree
 from loadtests.bench.clients import Chat, Load, ask
 from loadtests.bench.measure import measure
-from loadtests.bench.servers import ALL_OFF, ALL_ON, DIRECT, NGINX, nginx, started
+from loadtests.bench.servers import (
+    ALL_OFF,
+    ALL_ON,
+    BASE_OFF,
+    BASE_ON,
+    DIRECT,
+    NGINX,
+    TENSORZERO,
+    nginx,
+    started,
+)
 from loadtests.bench.stage import Stage, stage
-from tests.support.processes import program
+from tests.support.processes import PROJECT, program
 from tests.support.shared import SharedResources
 
 LOAD = Load(tokens=20, rate=1000, first_ms=5, clients=3, seconds=0.2)
@@ -29,7 +43,10 @@ def around(shared: SharedResources) -> Iterator[Stage]:
         yield real
 
 
-@pytest.mark.parametrize("load", [LOAD, replace(LOAD, arrivals_per_s=50), replace(LOAD, tokens=1, once=True)])
+@pytest.mark.parametrize(
+    "load",
+    [LOAD, replace(LOAD, arrivals_per_s=50), replace(LOAD, tokens=1, once=True), replace(LOAD, burst_every_s=0.1)],
+)
 def test_clients_read_every_token(upstream: int, load: Load) -> None:
     chats = uvloop.run(ask(upstream, "/openai/v1/chat/completions", load))
     assert len(chats) >= 3
@@ -37,6 +54,11 @@ def test_clients_read_every_token(upstream: int, load: Load) -> None:
         assert chat.error is None
         assert 0 <= chat.added_s < chat.first_token_s <= chat.whole_s
         assert chat.receipt_s >= 0
+
+
+def test_the_chats_of_a_burst_begin_together() -> None:
+    load = replace(LOAD, burst_every_s=0.5, seconds=1)
+    assert load.begins(random.Random(0)) == [0, 0, 0, 0.5, 0.5, 0.5]
 
 
 def test_a_refusal_is_an_error(upstream: int) -> None:
@@ -49,7 +71,43 @@ def test_a_refusal_is_an_error(upstream: int) -> None:
 def test_every_server_relays_every_token(around: Stage, name: str) -> None:
     if name == NGINX and nginx() is None:
         pytest.skip("nginx is not installed")
-    with started(around, name) as server:
+    check(around, name)
+
+
+def check(around: Stage, name: str) -> None:
+    with started(around, name) as [server]:
         run = measure(around, server, LOAD)
         assert around.problems == []
         assert len(run.good) == len(run.chats) > 0
+
+
+def test_tensorzero_is_configured_to_relay_every_token(around: Stage, tmp_path: Path) -> None:
+    gateway = tmp_path / "gateway"
+    gateway.write_text(
+        f'#!/bin/sh\nPYTHONPATH={PROJECT} exec {sys.executable} -m tests.support.stand_in_gateway "$@"\n'
+    )
+    gateway.chmod(0o755)
+    check(replace(around, tensorzero=str(gateway)), TENSORZERO)
+
+
+def test_tensorzero_is_left_out_without_its_program(around: Stage) -> None:
+    with started(around, TENSORZERO, DIRECT) as servers:
+        assert [server.name for server in servers] == [DIRECT]
+
+
+def test_a_program_that_does_not_start_is_reported_with_its_output(around: Stage, tmp_path: Path) -> None:
+    gateway = tmp_path / "gateway"
+    gateway.write_text("#!/bin/sh\necho no such option; exit 3\n")
+    gateway.chmod(0o755)
+    with pytest.raises(RuntimeError, match=r"(?s)gateway ended with exit code 3:.*no such option"):  # noqa: SIM117
+        with started(replace(around, tensorzero=str(gateway)), TENSORZERO):
+            pass
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not (PROJECT / ".git").exists(), reason="needs the repository")
+def test_another_revision_relays_every_token(shared: SharedResources) -> None:
+    folder = shared.open_folder("base")
+    with worktree("HEAD", folder, sys.executable) as root, stage(folder, base=root) as real:
+        for name in (BASE_OFF, BASE_ON):
+            check(real, name)
