@@ -1,6 +1,7 @@
 # The image of the service, and of the simulator and the migrations in docker-compose.yml. It runs with a read-only root
 # file system, as any user that can write to OUTBOX_DIR, and starts no shell; `make image` tests this.
 
+# The cheapest Python with wheels for all dependencies, by measurement: docs/performance.md
 FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1

@@ -83,7 +83,9 @@ def _measured(folder: Path, options: argparse.Namespace, plan: Plan) -> tuple[Se
     with ExitStack() as stack:
         base = options.base and stack.enter_context(worktree(options.base, folder, options.base_python))
         real = stack.enter_context(stage(folder, base=base, tensorzero=options.tensorzero))
-        sections = [compare(real, plan)] if base else [SECTIONS[each](real, plan) for each in options.only]
+        sections = (
+            [compare(real, plan, options.base)] if base else [SECTIONS[each](real, plan) for each in options.only]
+        )
         return sections, real.problems
 
 

@@ -24,6 +24,11 @@ class Checkout:
     python: str
     database_url: str
 
+    @property
+    def version(self) -> str:
+        """`Python 3.13.5`."""
+        return subprocess.check_output([self.python, "-V"], text=True).strip()
+
     def outbox(self, folder: Path) -> dict[str, str]:
         """Its settings, which had another name before 0.1.0."""
         name = "OUTBOX" if "OUTBOX_DIR" in (self.root / "docs" / "settings.md").read_text() else "SPOOL"

@@ -12,26 +12,27 @@ from loadtests.bench.stage import Stage
 
 _TOKENS, _BURST, _RECEIPT = "50 streams", "50 chats at once", "receipt"
 _LENGTHS = (1, 100, 400)
+_TEXT = (
+    "The current revision runs on {versions}. Medians of {rounds} rounds, in which the two took turns; the ratio is "
+    "the median of the rounds' ratios, with the least and the greatest. CPU is that of the process tree, everything "
+    "on. A token: 50 streams of 400 tokens a second, 200 tokens a chat. A chat: intercept of the line through chats of "
+    "1, 100 and 400 tokens. 50 at once: the first token of 50 chats that arrive together, after that of {floor}. 50 "
+    "streams: after that of direct clients. Receipt: from the upstream's end to `[DONE]`."
+)
 
 Runs = Mapping[str, Mapping[str, Sequence[Run]]]
 """By load, server and round."""
 
 
-def compare(stage: Stage, plan: Plan) -> Section:
-    """All servers run from the first round to the last."""
+def compare(stage: Stage, plan: Plan, base: str) -> Section:
+    """All servers run from the first round to the last. `base` is the name of the other revision."""
     runs = measured(stage, plan)
     rows = ratios(figures(runs, BASE_OFF, BASE_ON), figures(runs, ALL_OFF, ALL_ON))
-    floor = NGINX if NGINX in runs[_BURST] else f"the upstream ({NGINX} is not installed)"
-    return Section(
-        "This revision relative to the base",
-        f"Medians of {plan.rounds} rounds, in which the revisions took turns. Ratio: the median of the rounds' ratios, "
-        "with the least and the greatest. CPU is that of the process tree, everything on. A token: 50 streams of 400 "
-        "tokens a second, 200 tokens a chat. A chat: intercept of the line through chats of "
-        f"{', '.join(map(str, _LENGTHS))} tokens. 50 at once: the first token of 50 chats that arrive together, after "
-        f"that of {floor}. 50 streams: after that of direct clients. Receipt: from the upstream's end to `[DONE]`.",
-        ["", "base", "current", "ratio", "least-most"],
-        rows,
-    )
+    assert stage.base
+    versions = f"{stage.current.version}, the base {stage.base.version}"
+    floor = NGINX if NGINX in runs[_BURST] else f"direct clients ({NGINX} is not installed)"
+    text = _TEXT.format(versions=versions, rounds=plan.rounds, floor=floor)
+    return Section(f"Relative to {base}", text, ["", "base", "current", "ratio", "least-most"], rows)
 
 
 def measured(stage: Stage, plan: Plan) -> Runs:

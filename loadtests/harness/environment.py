@@ -31,10 +31,10 @@ class Environment:
     apart: bool
 
     @contextmanager
-    def service(self, env: Mapping[str, str], *, workers: int, app: str = "", fresh: bool = False) -> Iterator[Workers]:
+    def service(self, env: Mapping[str, str], *, workers: int, app: str = "") -> Iterator[Workers]:
         """By `make serve`'s command; `env` overrides its settings, `app` replaces the application.
 
-        Its log is `service.log`. A `fresh` one is started as a person would, and not waited for.
+        Its log is `service.log`.
         """
         own = {"GROQ_BASE_URL": self.groq.url, "GROQ_API_KEY": "any", **outbox.settings(self.folder)}
         with serving(
@@ -46,8 +46,6 @@ class Environment:
             app=app,
             show=self._write_log,
             apart=self.apart,
-            metered=not fresh,
-            fresh=fresh,
         ) as running:
             yield running
 

@@ -59,7 +59,6 @@ def serving(
     database_url: str,
     workers: int = 2,
     app: str = "",
-    metered: bool = True,
     show: Callable[[str], object] = print,
     apart: bool = False,
     stalled: bool = False,
@@ -67,7 +66,7 @@ def serving(
 ) -> Iterator[Workers]:
     """A gunicorn with the configuration of production, ready for requests. `app` replaces the application.
 
-    Without metrics (`metered=False`) the caller has to wait until it is ready. Other options are those of `program`.
+    Other options are those of `program`.
     """
     port, metrics_base = free_port(), free_ports(2 * workers)
     settings = {
@@ -89,6 +88,5 @@ def serving(
         stalled=stalled,
         fresh=fresh,
     ) as running:
-        if metered:
-            wait_until_answering(http, *range(metrics_base, metrics_base + workers))
+        wait_until_answering(http, *range(metrics_base, metrics_base + workers))
         yield Workers(f"http://127.0.0.1:{port}", running, database_url, http, metrics_base, workers)
