@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST = $(if $(COVERAGE),$(BIN)/coverage erase; )$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest --numprocesses=auto --durations=10
+PYTEST = $(if $(COVERAGE),$(BIN)/coverage erase; )PYTHONDONTWRITEBYTECODE= $(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest --numprocesses=auto --durations=10
 REPORT = $(if $(COVERAGE),; code=$$?; $(BIN)/coverage combine --quiet && $(BIN)/coverage report; exit $$code)
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 

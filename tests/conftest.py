@@ -20,12 +20,13 @@ from tests.support.starting import forking
 from tests.support.virtual_time import VirtualClock
 
 # The time of an example depends on the machine.
-hypothesis.settings.register_profile("project", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile("project")
+_EXAMPLES = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("long", _EXAMPLES)
+hypothesis.settings.register_profile("short", _EXAMPLES, max_examples=25)
 
 ENGINES = ["sqlite", "postgres"]
 SLOW = ("serving", "loadtests", "commands", "observability", "api")
-WORKERS_PER_CORE = 2
+WORKERS_PER_CORE = 3
 SHARED = pytest.StashKey[SharedResources]()
 
 
@@ -79,6 +80,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.load_profile("short" if "not long" in config.option.markexpr else "long")
     if (given := getattr(config, "workerinput", None)) is not None:
         config.stash[SHARED] = SharedResources(Path(given["shared"]))
         return

@@ -9,13 +9,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 import jwt
 import pytest
 
 from tests.support.copies import copy_project
 from tests.support.processes import PROJECT, program
-from tests.support.service import PATH, Reply, Service, SimulatedGroq
+from tests.support.service import Reply, Service, SimulatedGroq
 
 RECIPES = PROJECT / "docs" / "recipes"
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -120,17 +119,11 @@ def test_moderation_step_refuses_a_chat(tmp_path: Path, groq: SimulatedGroq) -> 
         assert service.chat().done
 
 
-@pytest.mark.parametrize(
-    ("expires_s", "secret", "status"), [(60, SECRET, 200), (-60, SECRET, 401), (60, "x" * 32, 401)]
-)
-def test_json_web_tokens_authenticate(
-    tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client, expires_s: int, secret: str, status: int
-) -> None:
-    token = jwt.encode({"sub": "reader", "exp": time.time() + expires_s}, secret, algorithm="HS256")
+def test_json_web_tokens_authenticate(tmp_path: Path, groq: SimulatedGroq) -> None:
     with changed("authentication.md", "JSON Web Tokens", tmp_path, groq, {"JWT_SECRET": SECRET}) as service:
-        body = {"messages": [{"role": "user", "content": "Hello"}]}
-        headers = {"authorization": f"Bearer {token}"}
-        assert http.post(f"{service.url}{PATH}", json=body, headers=headers).status_code == status
+        for expires_s, secret, status in ((60, SECRET, 200), (-60, SECRET, 401), (60, "x" * 32, 401)):
+            token = jwt.encode({"sub": "reader", "exp": time.time() + expires_s}, secret, algorithm="HS256")
+            assert service.chat(headers={"authorization": f"Bearer {token}"}).status == status
 
 
 def test_conversation_is_continued_by_its_own_caller(tmp_path: Path, groq: SimulatedGroq) -> None:

@@ -17,6 +17,7 @@ from loadtests.harness.rows import read_rows
 from loadtests.leak_test.app import APP
 from loadtests.leak_test.clients import leave, read
 from loadtests.leak_test.endings import BLOCKED, ENDINGS, READING, SERVICE, WAITING, Behaviour, Ending, Plan, choose
+from loadtests.leak_test.groq import CLOSE_PATH
 from loadtests.leak_test.verdict import Evidence, Holds, Worker, judge, more, report
 from tests.support.otlp import collecting
 from tests.support.waiting import wait_until
@@ -91,7 +92,9 @@ class _Test:
 
     def holds_when_idle(self, first: Holds | None) -> Holds:
         """Once no chat runs, Groq's idle connections have closed, and no more is held than at `first`."""
-        _wait(lambda: not any(self.worker.gauges().values()) and not self.upstream(), self.plan.timeout_s)
+        _wait(lambda: not any(self.worker.gauges().values()), self.plan.timeout_s)
+        self.real.groq.http.post(self.real.groq.root + CLOSE_PATH).raise_for_status()
+        _wait(lambda: not self.upstream(), self.plan.timeout_s)
         found = [self.worker.holds()]
 
         def settled() -> bool:

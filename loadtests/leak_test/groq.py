@@ -1,7 +1,7 @@
 """`python -m loadtests.leak_test.groq`: the simulated Groq, with a model for each ending.
 
-It closes idle connections, so that those that stay open are those that leaked; not too soon, as each of them may be the
-one that a request is just sent on.
+It closes its idle connections when it is asked to, so that those that stay open are those that leaked. Were it to close
+them after a time, a request could be sent on one that it is just closing.
 """
 
 import socket
@@ -9,19 +9,30 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
 from app.simulator.app import create_simulator
 from app.simulator.models import MODELS
 from app.simulator.server import API_PATH, server
 from loadtests.leak_test.endings import ENDINGS
 
-_KEEP_ALIVE_S = 2
+CLOSE_PATH = "/close-idle"
 
 
 def main() -> int:
     MODELS.update({ending.model: replace(MODELS[ending.kin], name=ending.model) for ending in ENDINGS})
     listener = socket.create_server(("127.0.0.1", 0))
-    simulator = server(create_simulator(), log_level="critical")
-    simulator.config.timeout_keep_alive = _KEEP_ALIVE_S
+    app = create_simulator()
+    simulator = server(app, log_level="critical")
+
+    async def close_idle(_: Request) -> Response:
+        for connection in list(simulator.server_state.connections):
+            connection.shutdown()  # after its response, if it sends one
+        return Response()
+
+    app.routes.append(Route(CLOSE_PATH, close_idle, methods=["POST"]))
     print(f"http://127.0.0.1:{listener.getsockname()[1]}{API_PATH}", flush=True)
     with suppress(KeyboardInterrupt):
         simulator.run(sockets=[listener])

@@ -12,15 +12,22 @@ from tests.commands.client import FREE_PORT, chat
 from tests.support.processes import PROJECT, program
 
 
-@pytest.mark.parametrize("command", [["chats"], ["chats", "--json"], ["trace"], ["outbox"]], ids=" ".join)
-def test_closed_pipe_is_no_error(tmp_path: Path, http: httpx2.Client, command: list[str]) -> None:
-    with program(["app"], cwd=tmp_path, env=FREE_PORT) as running:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, http: httpx2.Client) -> Path:
+    """With the row of a chat."""
+    folder = tmp_path_factory.mktemp("pipes")
+    with program(["app"], cwd=folder, env=FREE_PORT) as running:
         chat(http, running.url())
+    return folder
+
+
+@pytest.mark.parametrize("command", [["chats"], ["chats", "--json"], ["trace"], ["outbox"]], ids=" ".join)
+def test_closed_pipe_is_no_error(folder: Path, command: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     ended = subprocess.run(
         [sys.executable, "-m", "app", *command],
-        cwd=tmp_path,
+        cwd=folder,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"},  # as in the image
         stdout=writing,
         stderr=subprocess.PIPE,

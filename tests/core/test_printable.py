@@ -11,9 +11,14 @@ from app.core.printable import printable, printable_json, printable_lines
 CONTROLLING = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
+MOST = 10_000
+"""Of 800,000 unassigned characters, as many are tested."""
+
+
 def of_category(category: str) -> list[str]:
     every = map(chr, range(sys.maxunicode + 1))
-    return [each for each in every if unicodedata.category(each) == category]
+    found = [each for each in every if unicodedata.category(each) == category]
+    return found[:: len(found) // MOST + 1]
 
 
 @pytest.mark.parametrize("category", sorted(CONTROLLING))

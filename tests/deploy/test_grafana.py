@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def panel(uid: str, title: str) -> Json:
     return found
 
 
+@cache
 def provisioned() -> dict[str, Json]:
     sources = load_yaml(FOLDER / "provisioning" / "datasources" / "datasources.yml")["datasources"]
     return {source["uid"]: source for source in sources}
@@ -48,11 +50,13 @@ def colours(of: Json) -> dict[str, str]:
     return {each["matcher"]["options"]: each["properties"][0]["value"] for each in of["fieldConfig"]["overrides"]}
 
 
+@cache
 def samples() -> list[Any]:
     registry = Metrics(models=["m"], info={}, workers=1).registry
     return [sample for family in registry.collect() for sample in family.samples]
 
 
+@cache
 def known_metrics() -> set[str]:
     registry = Metrics(models=["m"], info={}, workers=1).registry
     recorded = {

@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -91,15 +91,16 @@ def service_with_two_clients(folder: Path) -> Iterator[Target]:
         yield target
 
 
-def run(target: Target, *, seconds: float = SECONDS, only: str = "") -> list[Impact]:
-    """The baseline, and each attack whose name contains `only`."""
+def run(target: Target, *, seconds: float = SECONDS, only: Collection[str] = ()) -> list[Impact]:
+    """The baseline, and each attack, or those that are named."""
     attacks: dict[str, Callable[[threading.Event], None]] = {_BASELINE: lambda _: None}
     for name, body in BODIES.items():
         attacks[f"{name}, one by one"] = partial(_send_repeatedly, target, body)
         attacks[f"{name}, {_CONCURRENT} at once"] = partial(_send_concurrently, target, body)
     attacks[f"{_STALLED} stalled uploads"] = partial(_stall, target)
     _measure(target, "warm-up", attacks["text, one by one"], seconds)
-    return [_measure(target, name, attacks[name], seconds) for name in attacks if only in name or name == _BASELINE]
+    names = [_BASELINE, *only] if only else attacks
+    return [_measure(target, name, attacks[name], seconds) for name in names]
 
 
 def _measure(target: Target, name: str, attack: Callable[[threading.Event], None], seconds: float) -> Impact:

@@ -27,7 +27,7 @@ def assert_clean(tally: Tally, target: Target) -> None:
     assert tally.ok > tally.inputs / 10, "most inputs were refused early"
 
 
-@pytest.mark.parametrize("cases", [20, pytest.param(80, marks=pytest.mark.long)])
+@pytest.mark.parametrize("cases", [6, pytest.param(80, marks=pytest.mark.long)])
 def test_responses_conform_to_the_openapi_document(target: Target, cases: int) -> None:
     """Status, content type and schema, for valid and invalid requests."""
     from tests.fuzz import openapi  # noqa: PLC0415 - imports schemathesis, which is slow, in one worker only
@@ -40,12 +40,12 @@ def test_mutated_requests_cause_no_5xx_and_no_timeout(target: Target, cases: int
     assert_clean(raw_http.run(target, cases=cases, seed=1), target)
 
 
-@pytest.mark.parametrize("attack", ["empty parts, 6 at once", "nested lists, one by one", "stalled uploads"])
-def test_one_client_cannot_block_a_worker_or_fill_its_memory(shared_target: Target, attack: str) -> None:
+def test_one_client_cannot_block_a_worker_or_fill_its_memory(shared_target: Target) -> None:
     """`make fuzz` has a limit of a tenth of a second; here no chat may wait for several of the attacker's requests."""
-    impacts = noisy_neighbor.run(shared_target, seconds=2, only=attack)
+    attacks = ("empty parts, 6 at once", "nested lists, one by one", "150 stalled uploads")
+    impacts = noisy_neighbor.run(shared_target, seconds=1, only=attacks)
     print(noisy_neighbor.table(impacts))
-    assert len(impacts) == 2
+    assert {each.attack for each in impacts} >= set(attacks)
     assert noisy_neighbor.is_contained(impacts, max_p99_s=2)
 
 

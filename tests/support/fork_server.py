@@ -2,7 +2,7 @@
 
 The tests start two hundred programs; importing the libraries takes each most of a second. A forked program imports the
 project's modules itself and ends like an interpreter. What libraries read from the environment at import stays as it is
-in the server.
+in the server, except `OPENAI_LOG`.
 
 FD is a socket to tests/support/starting.py. A request is a line of JSON, sent with the descriptor for the program's
 output. Responses are lines of JSON: the pid of a started program, and the exit code of an ended one.
@@ -26,22 +26,32 @@ _LIBRARIES = (
     "aiohttp",
     "aiosqlite",
     "alembic.command",
+    "alembic.config",
+    "anyio._backends._asyncio",
     "asyncpg",
-    "fastapi",
+    "fastapi.staticfiles",
+    "httpcore2",
     "httptools",
-    "redis.asyncio",
+    "msgspec",
     "openai",
+    "opentelemetry.instrumentation.fastapi",
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "opentelemetry.sdk.trace.export",
-    "prometheus_client",
+    "prometheus_client.core",
+    "pydantic.v1",  # FastAPI imports it with the first route
     "pydantic_settings",
+    "redis.asyncio",
     "sqlalchemy.dialects.postgresql.asyncpg",
     "sqlalchemy.dialects.sqlite.aiosqlite",
     "sqlalchemy.ext.asyncio",
+    "starlette.middleware.cors",
     "structlog",
     "tenacity",
-    "uuid_utils",
-    "uvicorn",
+    "truststore",
+    "uuid_utils.compat",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.websockets.auto",
     "uvloop",
 )
 
@@ -115,6 +125,7 @@ def become(request: dict[str, Any]) -> None:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
+    import_module("openai._utils._logs").setup_logging()  # as the import of openai does
     sys.argv = request["arguments"]
     sys.path[0] = request["cwd"]
 

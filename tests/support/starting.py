@@ -14,8 +14,6 @@ from typing import Any
 
 PROJECT = Path(__file__).parents[2]
 _PYTHON = [sys.executable, "-W", "error::ResourceWarning", "-m"]
-_READ_AT_IMPORT = {"OPENAI_LOG"}
-"""Variables that libraries read while they are imported."""
 _INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "COVERAGE_PROCESS_CONFIG")
 _RESPONSE_S = 60
 _fork_servers: list["ForkServer"] = []
@@ -29,7 +27,7 @@ def started(
     `output` is a descriptor, `group` gives the program a process group, and `fresh` never forks.
     """
     complete = _environment(env)
-    if _fork_servers and not fresh and not _READ_AT_IMPORT & env.keys():
+    if _fork_servers and not fresh:
         return _fork_servers[-1].start(arguments, cwd=cwd, env=complete, output=output, group=group)
     with interruptible():
         return subprocess.Popen(
