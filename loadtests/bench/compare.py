@@ -7,7 +7,7 @@ from dataclasses import replace
 from loadtests.bench.clients import Load
 from loadtests.bench.measure import Run, percentile_ms, rounds_of
 from loadtests.bench.sections import Plan, Section, number
-from loadtests.bench.servers import ALL_OFF, ALL_ON, BASE_OFF, BASE_ON, DIRECT, NGINX, started
+from loadtests.bench.servers import ALL_OFF, ALL_ON, BASE_OFF, BASE_ON, DIRECT, NGINX, nginx, started
 from loadtests.bench.stage import Stage
 
 _TOKENS, _BURST, _RECEIPT = "50 streams", "50 chats at once", "receipt"
@@ -45,7 +45,7 @@ def measured(stage: Stage, plan: Plan) -> Runs:
         **{f"{tokens} tokens": (replace(chat, tokens=tokens), {BASE_ON, ALL_ON}) for tokens in _LENGTHS},
         _BURST: (
             Load(tokens=20, clients=50, burst_every_s=0.5, seconds=plan.run_s),
-            {DIRECT, NGINX, BASE_ON, ALL_ON},
+            {NGINX if nginx() else DIRECT, BASE_ON, ALL_ON},
         ),
         _RECEIPT: (Load(tokens=50, arrivals_per_s=50, seconds=2 * plan.run_s), {BASE_ON, ALL_ON}),
     }
