@@ -36,12 +36,12 @@ class BodyBudget:
         """Returns memory of no bytes. `release` has to follow."""
         return BodyMemory(self, client)
 
-    def take(self, client: str, count: int) -> None:
-        """Raises BodyBytesExceeded for a client that already holds bytes, Overloaded for one that does not."""
+    def take(self, client: str, count: int, *, held_by_request: int) -> None:
+        """Raises BodyBytesExceeded for a client whose other requests hold bytes, Overloaded for any other client."""
         held = self._held[client]
         if held + count > self._free - count:
             retry_after = random.randint(1, _SPREAD_S)  # noqa: S311 # nosec B311
-            if held:
+            if held > held_by_request:
                 message = "the running requests of this client are too large together; wait until one has ended"
                 raise BodyBytesExceeded(message, retry_after=retry_after)
             raise Overloaded("this worker has no memory for a request of this size; try again", retry_after=retry_after)
@@ -76,7 +76,7 @@ class BodyMemory:
     def grow(self, count: int) -> None:
         """Grows to `count` bytes. Raises BodyBytesExceeded or Overloaded, and keeps its size then."""
         if count > self._bytes:
-            self._budget.take(self._client, count - self._bytes)
+            self._budget.take(self._client, count - self._bytes, held_by_request=self._bytes)
             self._bytes = count
 
     def hold(self) -> None:

@@ -1,4 +1,4 @@
-"""`python -m app outbox`: the rows on this machine that wait for the database, and those that it refused.
+"""`python -m app outbox`: the rows on this machine that wait for the database, and those that it rejected.
 
 The service may run meanwhile. Prompts and answers are shown by `--export` alone.
 """
@@ -59,7 +59,7 @@ def _list(file: OutboxFile, folder: Path, database: str) -> None:
         print(f"rows that wait for {printable(name)}: {count}, the oldest since {_time(oldest)}{hint}")
     if not waiting:
         print("rows that wait: 0")
-    print(f"rows that were refused: {len(rejected)}{'; --retry tries them again' if rejected else ''}")
+    print(f"rows that were rejected: {len(rejected)}{'; --retry tries them again' if rejected else ''}")
     for row_id, created_at, error in rejected:
         print(f"  {printable(row_id)}  {_time(created_at)}  {printable(error or '')}")
     for path in sorted(folder.glob("damaged-*.db")):

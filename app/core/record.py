@@ -28,7 +28,7 @@ class StoredIn(StrEnum):
     DATABASE = "database"
     OUTBOX = "outbox"
     REJECTED = "rejected"
-    """In the outbox, because the database refused the row for its content. `python -m app outbox` shows it."""
+    """In the outbox, because the database rejected the row for its content. `python -m app outbox` shows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

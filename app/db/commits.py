@@ -33,7 +33,7 @@ class CommitEvents(Protocol):
     def rows_committed(
         self, records: Sequence[ChatRecord], *, began_ns: int, took_s: float, failure: str | None
     ) -> None:
-        """Called for each commit; `began_ns` is Unix time, `failure` is `unavailable`, `refused` or `timeout`."""
+        """Called for each commit; `began_ns` is Unix time, `failure` is `unavailable`, `rejected` or `timeout`."""
         ...
 
 
@@ -117,6 +117,6 @@ def _failure(error: BaseException | None) -> str | None:
         case CommitTimedOut():
             return "timeout"
         case RowsRejected():
-            return "refused"
+            return "rejected"
         case _:
             return "unavailable"

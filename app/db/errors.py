@@ -17,7 +17,7 @@ class CommitError(Exception):
 
 
 class RowsRejected(CommitError):
-    """The database refused the rows for their content: a retry cannot help."""
+    """The database rejected the rows for their content: a retry cannot help."""
 
 
 class DatabaseUnavailable(CommitError):
@@ -44,7 +44,7 @@ def _is_about_data(exc: Exception) -> bool:
         return True
     if not isinstance(exc, DBAPIError) or exc.orig is None:
         return isinstance(exc, StatementError)  # SQLAlchemy could not build a statement from the row
-    # asyncpg validates arguments before it sends them; the server's refusals have an SQLSTATE of such a class.
+    # asyncpg validates arguments before it sends them; when the server rejects a row, the SQLSTATE is of such a class.
     sqlstate = str(getattr(exc.orig, "sqlstate", None) or "")
     return isinstance(exc.orig.__cause__, asyncpg.DataError) or sqlstate.startswith(_SQLSTATES_ABOUT_DATA)
 

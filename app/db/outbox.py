@@ -24,11 +24,11 @@ class OutboxEvents(Protocol):
     """What telemetry records. It never raises."""
 
     def outbox_written(self, records: Sequence[ChatRecord], *, began_ns: int, failed: bool) -> None:
-        """Once for each batch that was written to the outbox, or could not be."""
+        """Called for each batch that was written to the outbox, or could not be."""
         ...
 
     def row_rejected(self) -> None:
-        """Once for each row that the database refused and the outbox has."""
+        """Called for each row that the database rejected, when the outbox has it."""
         ...
 
 
@@ -102,7 +102,7 @@ class Outbox:
         self.status = self.status._replace(rows=self.status.rows + len(records))
 
     async def reject(self, record: ChatRecord | str, error: Exception) -> None:
-        """Adds a row that the database refused, or marks one that waits, by its id. Raises OutboxUnavailable."""
+        """Adds a row that the database rejected, or marks one that waits, by its id. Raises OutboxUnavailable."""
         if isinstance(record, ChatRecord):
             await self.run(self.file.append, [record], error=str(error))
         else:

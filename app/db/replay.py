@@ -95,14 +95,14 @@ class OutboxReplayer:
             return None
 
     async def _move(self, records: Sequence[ChatRecord]) -> None:
-        """Commits rows and deletes them. A refused batch is halved until the refused row is found."""
+        """Commits rows and deletes them. A rejected batch is halved until the rejected row is found."""
         if not records:
             return
         try:
             await self._commits.commit(records, live=False)
-        except RowsRejected as refused:
+        except RowsRejected as error:
             if len(records) == 1:
-                await self._outbox.reject(str(records[0].id), refused)
+                await self._outbox.reject(str(records[0].id), error)
                 return
             half = len(records) // 2
             await self._move(records[:half])

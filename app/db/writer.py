@@ -126,10 +126,10 @@ class ChatLogWriter:
             await self._commits.commit([record for record, _ in batch])
         except DatabaseUnavailable:
             return False
-        except RowsRejected as refused:
+        except RowsRejected as error:
             if len(batch) == 1:
-                return await self._reject(batch[0], refused)
-            for waiting in batch:  # finds the row that is refused, which is rare
+                return await self._reject(batch[0], error)
+            for waiting in batch:  # finds the row that is rejected, which is rare
                 await self._store([waiting])
             return True
         _resolve(batch, StoredIn.DATABASE)
@@ -145,11 +145,11 @@ class ChatLogWriter:
         _resolve(batch, StoredIn.OUTBOX)
         return True
 
-    async def _reject(self, waiting: _Waiting, refused: RowsRejected) -> bool:
+    async def _reject(self, waiting: _Waiting, error: RowsRejected) -> bool:
         if self._outbox is None:
             return False
         try:
-            await self._outbox.reject(waiting[0], refused)
+            await self._outbox.reject(waiting[0], error)
         except OutboxUnavailable:
             return False
         _resolve([waiting], StoredIn.REJECTED)

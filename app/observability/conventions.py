@@ -51,8 +51,8 @@ CONNECT, BEFORE_FIRST_TOKEN, MID_STREAM = FAILURE_PHASES = ("connect", "before_f
 GROQ_PHASES = ("queue", "prompt", "completion")
 POOL_STATES = ("in_use", "idle")
 QUOTA_OPERATIONS = ("enter", "settle", "renew")
-COMMIT_FAILURES = ("unavailable", "refused", "timeout")
-"""`refused`: the database rejected a row for its content."""
+COMMIT_FAILURES = ("unavailable", "rejected", "timeout")
+"""`rejected`: the database rejected a row for its content."""
 
 
 def _with_subclasses(error: type[UpstreamError]) -> Iterable[type[UpstreamError]]:

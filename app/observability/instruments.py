@@ -16,7 +16,7 @@ from app.observability.log_output import log_output
 
 _OUTBOX_GAUGES = (
     ("rows", "rows", "Number of rows in the outbox of this machine that wait for the database."),
-    ("rejected_rows", "rejected_rows", "Number of rows in the outbox of this machine that the database refused."),
+    ("rejected_rows", "rejected_rows", "Number of rows in the outbox of this machine that the database rejected."),
     ("bytes", "bytes", "Bytes used by the outbox of this machine, including rejected rows."),
     ("limit_bytes", "limit_bytes", "Bytes that the outbox of this machine may use; chats are refused beyond them."),
     ("age_s", "age_seconds", "Seconds since the oldest chat in the outbox of this machine arrived; 0 if it is empty."),
@@ -55,8 +55,7 @@ class ChatMetrics:
         text = "Seconds per output token after the first one, averaged over each chat."
         self.time_per_output_token = by_model("chat_time_per_output_token_seconds", text, buckets.PER_TOKEN)
         text = "Seconds of the longest silence of Groq within each answer."
-        # Of any length; a stall is one of a second or more.
-        self.longest_silence = by_model("chat_stream_stall_seconds", text, buckets.STALL)
+        self.longest_silence = by_model("chat_longest_silence_seconds", text, buckets.STALL)
         text = "Seconds from the last byte of the request to the end of a chat that has a row, without its commit."
         labels = ["model", "outcome"]
         duration = Histogram("chat_duration_seconds", text, labels, buckets=buckets.WHOLE_CHAT, registry=registry)

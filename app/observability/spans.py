@@ -44,9 +44,9 @@ _Event = tuple[str, Mapping[str, Any], int]
 class ChatSpans:
     """`chat {model}`, from admission until the row is durable or given up, and its children.
 
-    `arrived` is on `time.monotonic`'s clock, `server` has Groq's address. The span is a child of the request's span and
-    sampled if that one is; both are errors if the chat failed, also within a response with status 200. `context` is
-    known from the start, so that rows and commits can refer to it.
+    `arrived` and `admitted` are on `time.monotonic`'s clock, `server` has Groq's address. The span is a child of the
+    request's span and sampled if that one is; both are errors if the chat failed, also within a response with status
+    200. `context` is known from the start, so that rows and commits can refer to it.
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class ChatSpans:
         *,
         model: str,
         arrived: float,
+        admitted: float,
         queue_s: float,
         server: Mapping[str, Any],
     ) -> None:
         self._tracer = tracer
         self._queue_s = queue_s
         self._server = server
-        self._started_ns = time.time_ns()
-        self._clock_ns = self._started_ns - time.monotonic_ns()
-        self._arrived_ns = self._ns(arrived)
+        self._clock_ns = time.time_ns() - time.monotonic_ns()
+        self._arrived_ns, self._started_ns = self._ns(arrived), self._ns(admitted)
         self._request = get_current_span()
         self._span = tracer.start_span(
             conventions.CHAT_SPAN.format(model=model),

@@ -91,9 +91,9 @@ class Telemetry:
             yield
 
     def chat_began(
-        self, chat_id: UUID, payload: Mapping[str, Any], *, arrived: float, queue_s: float
+        self, chat_id: UUID, payload: Mapping[str, Any], *, arrived: float, admitted: float, queue_s: float
     ) -> "ChatTelemetry":
-        """A chat was admitted, after waiting `queue_s`. Its span starts here."""
+        """A chat was admitted, after waiting `queue_s`. Its span starts when it was admitted."""
         spans = None
         with _never_raising:
             model = self.metrics.model(str(payload["model"]))
@@ -103,6 +103,7 @@ class Telemetry:
                 payload,
                 model=model,
                 arrived=arrived,
+                admitted=admitted,
                 queue_s=queue_s,
                 server=self._server,
             )

@@ -84,7 +84,7 @@ class ChatService:
         answer: UpstreamAnswer | None = None
         try:
             answer = await timeouts.open(self._open(session, telemetry))
-            while not session.answer.ended:
+            while not session.received.ended:
                 block = await self._read(answer, session, timeouts)
                 if block.data:
                     yield block.data
@@ -116,12 +116,16 @@ class ChatService:
         await self.admission.enter(row_bytes)
         try:
             admitted = time.monotonic()
+            timing = ChatTiming(arrived=context.arrived, requested=requested, admitted=admitted)
+            session = ChatSession(request, context, models=models, timing=timing)  # before the checks: it has the time
             for check in self._checks:
                 await check(request, context)
-            timing = ChatTiming(arrived=context.arrived, requested=requested, admitted=admitted)
-            session = ChatSession(request, context, models=models, timing=timing)
             telemetry = self._telemetry.chat_began(
-                context.request_id, session.payload, arrived=context.arrived, queue_s=timing.queue_s
+                context.request_id,
+                session.payload,
+                arrived=context.arrived,
+                admitted=admitted,
+                queue_s=timing.queue_s,
             )
         except BaseException:
             self.admission.leave(row_bytes)
@@ -148,7 +152,7 @@ class ChatService:
         if not session.streamed:
             block = replace(block, data=b"")  # sent when the row is durable
         if session.answer_bytes > (limit := self._settings.chat_max_answer_bytes):
-            session.answer.ended = False  # otherwise `fail` would count it as completed, if this block is its last
+            session.received.ended = False  # otherwise `fail` would count it as completed, if this block is its last
             # The provider's failure: no model's answer is as long as the default limit.
             return replace(block, error=UpstreamBroken(f"the answer is longer than {limit} bytes"))
         return block

@@ -2,9 +2,11 @@
 
 import math
 import random
+from collections.abc import Iterable
 from typing import Any
 
 _MAX_DEPTH = 6
+_MAX_STEPS = 100
 _FORMATS = {
     "date": "2026-11-26",
     "date-time": "2026-11-26T12:00:00Z",
@@ -92,15 +94,21 @@ def _type(schema: dict[str, Any], depth: int) -> str:
 
 
 def _number(schema: dict[str, Any], usual: float, *, whole: bool = False) -> float:
-    """The usual number if it is within the bounds, else one that is."""
-    gap = 1 if whole else 0
-    low: float = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf) + gap)
-    high: float = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf) - gap)
-    if step := schema.get("multipleOf"):
-        steps = math.ceil(low / step) if math.isfinite(low) else math.floor(min(high, usual) / step)
-        return float(step * steps)
-    if low < usual < high:
-        return usual
-    if whole:
-        return math.ceil(low) if math.isfinite(low) else math.floor(high)
-    return (max(low, high - 2) + min(high, low + 2)) / 2
+    """The usual number if it fits, else one that does; the usual one if the bounds exclude every number."""
+    low: float = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
+    high: float = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))
+
+    def fits(number: float) -> bool:
+        is_excluded = number in (schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum"))
+        return math.isfinite(number) and low <= number <= high and not is_excluded and not (whole and number % 1)
+
+    candidates: Iterable[float] = ((low + high) / 2, low + 1, high - 1, low, high)
+    step = schema.get("multipleOf")
+    if step or whole:
+        step = step or 1
+        first, direction = (
+            (math.ceil(low / step), 1) if math.isfinite(low) else (math.floor(min(high, usual) / step), -1)
+        )
+        candidates = (step * (first + direction * number) for number in range(_MAX_STEPS))
+    usual_first = () if "multipleOf" in schema else (usual,)
+    return next((number for number in (*usual_first, *candidates) if fits(number)), usual)

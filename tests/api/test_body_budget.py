@@ -40,6 +40,15 @@ def test_client_without_bytes_is_refused_with_503_and_not_429() -> None:
     assert refusal.value.status == 503
 
 
+def test_only_request_of_a_client_is_refused_with_503_also_while_it_arrives_in_chunks() -> None:
+    budget = BodyBudget(100)
+    budget.memory_for("a").grow(50)
+    upload = budget.memory_for("b")
+    upload.grow(20)
+    with pytest.raises(Overloaded):
+        upload.grow(40)
+
+
 def test_bytes_are_released_by_the_last_holder() -> None:
     budget = BodyBudget(100)
     memory = budget.memory_for("a")

@@ -45,7 +45,7 @@ def test_waiting_and_rejected_rows_are_listed_without_prompts(tmp_path: Path) ->
 
 
 def test_empty_outbox_is_reported(tmp_path: Path) -> None:
-    assert run(["app", "outbox"], cwd=tmp_path, env=ENV) == (0, "rows that wait: 0\nrows that were refused: 0\n")
+    assert run(["app", "outbox"], cwd=tmp_path, env=ENV) == (0, "rows that wait: 0\nrows that were rejected: 0\n")
 
 
 def test_rejected_rows_are_retried_and_rows_of_another_database_claimed(tmp_path: Path) -> None:

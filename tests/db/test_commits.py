@@ -37,7 +37,7 @@ async def test_a_commit_is_reported_and_counted() -> None:
 @pytest.mark.parametrize(
     ("error", "raised", "failure", "healthy"),
     [
-        (RowsRejected("for its data"), RowsRejected, "refused", True),
+        (RowsRejected("for its data"), RowsRejected, "rejected", True),
         (DatabaseUnavailable("away"), DatabaseUnavailable, "unavailable", False),
         (ValueError("a bug"), DatabaseUnavailable, "unavailable", False),
     ],

@@ -115,7 +115,7 @@ def outbox_rows(folder: Path, columns: str = "*") -> list[sqlite3.Row]:
 
 
 def prompts_in(folder: Path, *, rejected: bool = False) -> list[str]:
-    """Of the rows that wait, or of those that the database refused."""
+    """Of the rows that wait, or of those that the database rejected."""
     rows = outbox_rows(folder, "payload, rejected_at")
     return [str(decode(row["payload"]).prompt) for row in rows if (row["rejected_at"] is not None) is rejected]
 

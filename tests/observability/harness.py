@@ -39,7 +39,8 @@ class Harness:
         **facts: Any,
     ) -> ChatRecord:
         """Reports a chat from its admission to its end."""
-        chat = self.telemetry.chat_began(uuid4(), PAYLOAD, arrived=time.monotonic(), queue_s=queue_s)
+        now = time.monotonic()
+        chat = self.telemetry.chat_began(uuid4(), PAYLOAD, arrived=now, admitted=now, queue_s=queue_s)
         for attempt in attempts:
             chat.attempted(attempt)
         finished = record(model_name="m", traceparent=chat.traceparent, **facts)

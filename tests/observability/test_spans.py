@@ -21,7 +21,7 @@ from tests.support.records import record
 
 def test_integer_of_more_than_64_bits_is_left_out(harness: Harness) -> None:
     chat = harness.telemetry.chat_began(
-        uuid4(), {**PAYLOAD, "seed": 2**63, "max_tokens": -(2**70)}, arrived=0, queue_s=0
+        uuid4(), {**PAYLOAD, "seed": 2**63, "max_tokens": -(2**70)}, arrived=0, admitted=0, queue_s=0
     )
     chat.finished(record(), None, commit_s=0, stored_in=StoredIn.DATABASE)
     attributes = harness.spans["chat m"].attributes

@@ -56,7 +56,7 @@ def test_bug_is_logged_even_if_its_row_is_lost(harness: Harness, lines: list[Any
 
 def test_failing_signal_does_not_raise(harness: Harness, lines: list[Any]) -> None:
     broken: Any = object()
-    chat = harness.telemetry.chat_began(broken, broken, arrived=0, queue_s=0)
+    chat = harness.telemetry.chat_began(broken, broken, arrived=0, admitted=0, queue_s=0)
     chat.attempted(broken)
     chat.finished(broken, None, commit_s=0, stored_in=StoredIn.DATABASE)
     harness.telemetry.rows_committed(broken, began_ns=0, took_s=0, failure=None)
@@ -92,7 +92,7 @@ def test_observation_has_an_exemplar(harness: Harness) -> None:
 
 def test_unknown_model_is_other(harness: Harness) -> None:
     for number in range(50):
-        chat = harness.telemetry.chat_began(uuid4(), {"model": f"made-up-{number}"}, arrived=0, queue_s=0)
+        chat = harness.telemetry.chat_began(uuid4(), {"model": f"made-up-{number}"}, arrived=0, admitted=0, queue_s=0)
         chat.finished(record(model_name=f"made-up-{number}"), None, commit_s=0, stored_in=StoredIn.DATABASE)
     assert harness.value("chat_requests_total", model="other", outcome="completed") == 50
     assert list(harness.spans) == ["chat other"]

@@ -91,13 +91,15 @@ class FakeTelemetry:
     finished_chats: list[tuple[ChatRecord, ServiceError | None]] = field(default_factory=list)
     failures: list[ServiceError] = field(default_factory=list)
     arrived: float | None = None
+    admitted: float = 0
     commit_s: float | None = None
 
     def chat_began(
-        self, chat_id: UUID, payload: Mapping[str, Any], *, arrived: float, queue_s: float
+        self, chat_id: UUID, payload: Mapping[str, Any], *, arrived: float, admitted: float, queue_s: float
     ) -> "FakeTelemetry":
         self.began.append(payload)
         self.arrived = arrived
+        self.admitted = admitted
         return self
 
     def attempted(self, attempt: Attempt) -> None:

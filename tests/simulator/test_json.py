@@ -71,6 +71,27 @@ SCHEMAS = st.recursive(
 )
 
 
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        {"minimum": 2},
+        {"maximum": 1},
+        {"exclusiveMinimum": 2},
+        {"exclusiveMaximum": 1.5},
+        {"exclusiveMinimum": 0, "multipleOf": 0.5},
+        {"exclusiveMaximum": 1.5, "multipleOf": 0.5},
+        {"exclusiveMinimum": 0, "exclusiveMaximum": 0.1},
+    ],
+)
+@pytest.mark.parametrize("kind", ["number", "integer"])
+def test_a_number_fits_bounds_on_one_side_and_multiples(kind: str, bounds: dict[str, Any]) -> None:
+    if (kind, bounds.get("exclusiveMaximum")) == ("integer", 0.1):
+        return  # no integer fits
+    schema = {"type": kind} | bounds
+    value = value_for(schema, random.Random(0))
+    Draft202012Validator(schema).validate(json.loads(json.dumps(value, allow_nan=False)))
+
+
 @given(SCHEMAS, st.integers(0, 5))
 def test_a_value_fits_its_schema(schema: dict[str, Any], seed: int) -> None:
     value = value_for(schema, random.Random(seed))

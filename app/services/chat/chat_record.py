@@ -18,7 +18,7 @@ _CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that left before the
 def chat_record(session: ChatSession, price: Callable[[str], ModelPrice | None]) -> ChatRecord:
     """Returns the record of a chat that has ended. `price` returns a model's price, if it is known."""
     assert session.outcome is not None, "a chat is recorded when it has ended"  # noqa: S101 # nosec B101
-    timing, answer, context = session.timing, session.answer, session.context
+    timing, answer, context = session.timing, session.received, session.context
     usage = answer.usage or estimated_usage(
         timing.attempt_log,
         progress_chunks=answer.progress_chunks,
@@ -70,7 +70,7 @@ def chat_record(session: ChatSession, price: Callable[[str], ModelPrice | None])
 
 
 def _details(session: ChatSession, usage: Usage | None) -> Details:
-    timing, answer = session.timing, session.answer
+    timing, answer = session.timing, session.received
     return Details(
         streamed=session.streamed,
         unexpected_fields=tuple(sorted(answer.unexpected)),
@@ -93,7 +93,7 @@ def _streamed_tokens(session: ChatSession, usage: Usage | None) -> int:
     """The tokens between the first and the last chunk: hidden reasoning is generated before the first."""
     if usage is None:
         return 0
-    return usage.completion_tokens - (0 if session.answer.reasoning else usage.reasoning_tokens)
+    return usage.completion_tokens - (0 if session.received.reasoning else usage.reasoning_tokens)
 
 
 def _http_status(session: ChatSession) -> int:

@@ -181,10 +181,13 @@ class ChatTelemetry(Protocol):
 class Telemetry(Protocol):
     """The telemetry of all chats. Its methods never raise."""
 
-    def chat_began(self, chat_id: UUID, payload: Mapping[str, Any], *, arrived: float, queue_s: float) -> ChatTelemetry:
-        """Called when a chat was admitted, after `queue_s`; `payload` is the request for the provider.
+    def chat_began(
+        self, chat_id: UUID, payload: Mapping[str, Any], *, arrived: float, admitted: float, queue_s: float
+    ) -> ChatTelemetry:
+        """Called when a chat was admitted and checked; `payload` is the request for the provider.
 
-        `arrived` is when the request had arrived, on `time.monotonic`'s clock: the record's times count from there.
+        `arrived` is when the request had arrived, on `time.monotonic`'s clock: the record's times count from there. It
+        was `admitted` after it had waited for `queue_s`.
         """
         ...
 

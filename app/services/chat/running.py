@@ -69,6 +69,6 @@ def _snapshot(session: ChatSession, now: float) -> RunningChat:
         age_ms=milliseconds(now - timing.arrived),
         ttft_ms=milliseconds(timing.first_token_s),
         silence_ms=milliseconds(now - timing.last_token_at),
-        tokens=session.answer.progress_chunks,
+        tokens=session.received.progress_chunks,
         attempts=len(timing.attempt_log),
     )

@@ -21,7 +21,7 @@ _PIECE_BYTES = 2**16
 class ChatSession:
     """The request, the answer so far, and how the chat ended.
 
-    `answer` has what was read so far, except `data`; `answer_bytes` is its size.
+    `received` is the answer so far as one block, without `data`; `answer_bytes` is its size.
     `streamed`: the client receives the answer as it arrives; otherwise `whole_body` has the provider's JSON at the end.
     `sending`: data was sent to the client: a failure is an event from then on, no longer an HTTP status.
     `outcome` is None until the chat has ended. `traceparent` names the chat's span, if there is one.
@@ -43,7 +43,7 @@ class ChatSession:
         self.traceparent: str | None = None
         self.request = request
         self.requested_model, self.model = models
-        self.answer = Block()
+        self.received = Block()
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -71,10 +71,10 @@ class ChatSession:
             self.sending = True
         # One string for each block: one for each token would take ten times the memory.
         if block.text:
-            self.answer.text.append("".join(block.text))
+            self.received.text.append("".join(block.text))
         if block.reasoning:
-            self.answer.reasoning.append("".join(block.reasoning))
-        self.answer.merge_fields(block)
+            self.received.reasoning.append("".join(block.reasoning))
+        self.received.merge_fields(block)
         self.answer_bytes += block.answer_bytes
         self.model = block.model or self.model
 
@@ -83,8 +83,8 @@ class ChatSession:
 
         One finish_reason is enough: OpenAI's API does not promise one for each of several choices before `[DONE]`.
         """
-        if self.streamed and not self.answer.finished_choices:
-            raise UpstreamBroken(self.answer.early_stop or "the answer stopped before its end")
+        if self.streamed and not self.received.finished_choices:
+            raise UpstreamBroken(self.received.early_stop or "the answer stopped before its end")
         self._finish(Outcome.COMPLETED, now)
 
     def fail(self, error: ServiceError, now: float) -> None:
@@ -113,7 +113,7 @@ class ChatSession:
     @property
     def _is_complete(self) -> bool:
         """The whole answer has been read: a later failure does not change the outcome."""
-        return self.answer.ended and bool(self.answer.finished_choices or not self.streamed) and self.error is None
+        return self.received.ended and bool(self.received.finished_choices or not self.streamed) and self.error is None
 
     def _finish(self, outcome: Outcome, now: float) -> None:
         self.timing.on_block_accepted(now)

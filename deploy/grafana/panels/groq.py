@@ -8,7 +8,7 @@ from builders.query import Json, percentile, promql, promql_heatmap, promql_now
 from panels.groq_limits import HEADROOM, MODEL, STALE, rate_limits
 
 ATTEMPTS = "chat_upstream_attempts_total"
-STALL = "chat_stream_stall_seconds"
+STALL = "chat_longest_silence_seconds"
 OVERHEAD = "chat_overhead_seconds"
 PHASE = "groq_phase_seconds"
 TO_FIRST = "chat_time_to_first_token_seconds"

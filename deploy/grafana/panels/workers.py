@@ -49,7 +49,7 @@ health = row(
         ),
         stat(
             "Rejected rows",
-            "Rows whose values the database refused, in this time range. chat_log.row_rejected logs the reason.",
+            "Rows whose values the database rejected, in this time range. chat_log.row_rejected logs the reason.",
             promql_now(f"sum(increase(chat_log_rejected_rows_total{HOST}[$__range]))"),
             unit="short",
             decimals=0,

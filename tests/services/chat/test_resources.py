@@ -1,7 +1,9 @@
 """What a chat holds is released once, at its end: its slot, the space for its row, the memory of its request."""
 
 import asyncio
+import time
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -112,6 +114,21 @@ async def test_checks_run_in_their_order_while_the_chat_has_its_slot() -> None:
     sut = ServiceUnderTest(WORD, END, checks=[first, second])
     assert await sut.run() == [WORD.data, DONE]
     assert seen == [1, "second"]
+
+
+async def test_times_of_a_chat_do_not_include_its_checks() -> None:
+    """The row counts from the arrival of the request, and the span from its admission."""
+    checked: list[datetime] = []
+
+    async def check(request: ChatRequest, context: RequestContext) -> None:
+        await asyncio.sleep(5)
+        checked.append(datetime.now(UTC))
+
+    sut = ServiceUnderTest(WORD, END, checks=[check])
+    arrived = time.monotonic()
+    assert [block async for block in sut.service.answer(REQUEST, RequestContext(sut.id, arrived=arrived))]
+    assert sut.record.created_at < checked[0]
+    assert sut.telemetry.admitted == arrived
 
 
 async def test_admission_can_be_checked_without_a_request() -> None:
