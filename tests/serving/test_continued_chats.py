@@ -32,13 +32,21 @@ with urllib.request.urlopen(request) as response:
 """
 
 
-@pytest.fixture
-def continuing(groq: SimulatedGroq, tmp_path: Path) -> Iterator[Service]:
-    """With Groq slow enough that an answer takes two seconds."""
-    groq.fail(SLOW)
-    settings = {"CLIENT_WRITE_TIMEOUT_S": "0.3", "CLIENT_BUFFER_BYTES": "4096", "METRICS_PORT": "0"}
-    with service_before(groq, tmp_path, settings) as running:
+SETTINGS = {"CLIENT_WRITE_TIMEOUT_S": "0.3", "CLIENT_BUFFER_BYTES": "4096", "METRICS_PORT": "0"}
+
+
+@pytest.fixture(scope="module")
+def shared_service(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with service_before(groq_process, tmp_path_factory.mktemp("continuing"), SETTINGS) as running:
         yield running
+
+
+@pytest.fixture
+def continuing(shared_service: Service, groq: SimulatedGroq) -> Service:
+    """A service without chats, with Groq slow enough that an answer takes two seconds."""
+    wait_until(lambda: active(shared_service) == 0, "a chat of another test runs")
+    groq.fail(SLOW)
+    return shared_service
 
 
 def begin(service: Service, **body: Any) -> str:
@@ -129,11 +137,13 @@ def test_client_that_stalls_does_not_end_the_chat(continuing: Service, groq: Sim
     assert row["client_left_at"]
 
 
-def test_chat_without_its_client_is_drained(continuing: Service) -> None:
-    chat_id = begin(continuing)
-    continuing.program.signal(signal.SIGTERM)
-    continuing.program.wait()
-    row = continuing.row(chat_id)
+def test_chat_without_its_client_is_drained(groq: SimulatedGroq, tmp_path: Path) -> None:
+    groq.fail(SLOW)
+    with service_before(groq, tmp_path, SETTINGS) as service:
+        chat_id = begin(service)
+        service.program.signal(signal.SIGTERM)
+        service.program.wait()
+        row = service.row(chat_id)
     assert (row["outcome"], row["completion_tokens"]) == ("completed", 60)
 
 

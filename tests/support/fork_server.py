@@ -132,10 +132,12 @@ def become(request: dict[str, Any]) -> None:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the tests and their programs
+    gc.disable()  # as in deploy/gunicorn.conf.py
     for name in _LIBRARIES:
         import_module(name)
     gc.collect()
     gc.freeze()
+    gc.enable()
     request = Server(socket.socket(fileno=int(sys.argv[1]))).serve()
     become(request)
     runpy.run_module(request["arguments"][0], run_name="__main__", alter_sys=True)

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def parse(file: Path) -> Any:
     return YAML(typ="safe", pure=True).load(file)
 
 
-def rules() -> list[Rule]:
+@cache
+def rules() -> Sequence[Rule]:
     """All rules, of all files."""
     known = Rule.__dataclass_fields__
     return [
