@@ -64,7 +64,8 @@ def _for_asyncpg(url: URL) -> tuple[URL, dict[str, str]]:
 def _make_durable(connection: Any, _record: Any) -> None:
     """WAL: readers do not wait for the writer. FULL: a commit is on the disk when it returns.
 
-    The outbox has no WAL because several workers write to it. Here one process does, and `prune` at times.
+    Before SQLite 3.51.3, WAL can corrupt a file that two processes write at the same moment: the outbox has none. Here
+    only `prune` writes beside the service. This rare case is accepted, as SQLite is for development (checks.py).
     """
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")

@@ -37,6 +37,7 @@ class TraceFile(SpanExporter):
         self._file = _File(path, maxBytes=_MAX_BYTES, backupCount=1, encoding="utf-8", delay=True)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self._file.failed = False
         for span in spans:
             self._file.handle(logging.makeLogRecord({"msg": _without_resource(span).to_json(indent=None)}))
         return SpanExportResult.FAILURE if self._file.failed else SpanExportResult.SUCCESS
@@ -62,13 +63,9 @@ def _without_resource(span: ReadableSpan) -> ReadableSpan:
 
 
 class _File(RotatingFileHandler):
-    """Remembers whether the last write failed, instead of printing a traceback: a full disk costs spans only."""
+    """Remembers that a write failed, instead of printing a traceback: a full disk costs spans only."""
 
     failed = False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.failed = False
-        super().emit(record)
 
     def handleError(self, _: logging.LogRecord) -> None:  # noqa: N802 - the library's name
         self.failed = True
