@@ -121,9 +121,10 @@ class _Client(asyncio.Protocol):
             if _FIRST in begun:
                 self._first_token = now
         self._tail = tail = (self._tail + data)[-_TAIL:]
-        if not self._done and _DONE in tail:
+        ended = tail.endswith(_END)
+        if not self._done and (_DONE in tail or ended):  # a relay may begin a chunk within `[DONE]`
             self._done = now
-        if tail.endswith(_END) or self._status not in (b"", b"200"):
+        if ended or self._status not in (b"", b"200"):
             self._end()
 
     def _end(self) -> None:
@@ -135,7 +136,7 @@ class _Client(asyncio.Protocol):
             return Chat(f"status {self._status.decode(errors='replace') or 'missing'}")
         body = _CHUNK_HEAD.sub(b"", answer)
         stamps = _STAMPS.search(body)
-        if not self._done or not self._tail.endswith(_END):
+        if _DONE not in body[-_TAIL:] or not self._tail.endswith(_END):
             return Chat("cut off")
         if stamps is None or list(map(int, _TOKEN.findall(body))) != list(range(tokens)):
             return Chat("tokens missing or out of order")

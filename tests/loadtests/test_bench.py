@@ -1,5 +1,6 @@
 """The benchmark's ends agree with each other, each server relays every token."""
 
+import asyncio
 import random
 import sys
 from collections.abc import Iterator
@@ -59,6 +60,24 @@ def test_clients_read_every_token(upstream: int, load: Load) -> None:
 def test_the_chats_of_a_burst_begin_together() -> None:
     load = replace(LOAD, burst_every_s=0.5, seconds=1)
     assert load.begins(random.Random(0)) == [0, 0, 0, 0.5, 0.5, 0.5]
+
+
+def test_done_may_be_in_two_chunks() -> None:
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    events = b'data: {"content":" 0"}\n\ndata: {"content":"1-2-3"}\n\ndata: [DO'
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head + b"%x\r\n%s\r\n5\r\nNE]\n\n\r\n0\r\n\r\n" % (len(events), events))
+        writer.close()
+
+    async def chats() -> list[Chat]:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            return await ask(server.sockets[0].getsockname()[1], "/", replace(LOAD, tokens=1, once=True, clients=1))
+
+    [chat] = uvloop.run(chats())
+    assert chat.error is None
+    assert chat.whole_s > 0
 
 
 def test_a_refusal_is_an_error(upstream: int) -> None:
