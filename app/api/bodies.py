@@ -2,7 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -90,9 +90,8 @@ def _is_json(content_type: str) -> bool:
 
 def _network(scope: Scope) -> str:
     """The client's address, or its IPv6 network. All clients behind a proxy that is not trusted are one."""
-    host = (scope.get("client") or ("unknown",))[0]
+    host = str((scope.get("client") or ("unknown",))[0])
     try:
-        address = ip_address(host)
+        return str(ip_network((host, _IPV6_PREFIX), strict=False)) if ":" in host else host
     except ValueError:
-        return str(host)
-    return str(ip_network((address, _IPV6_PREFIX), strict=False) if isinstance(address, IPv6Address) else address)
+        return host

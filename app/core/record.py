@@ -119,8 +119,10 @@ class ChatRecord:
     details: Details = Details()
 
     def storable(self) -> Self:
-        """Returns a copy without the characters that databases cannot store."""
-        return replace(self, **{name: storable(getattr(self, name)) for name in _TEXTS})
+        """Returns the record without the characters that databases cannot store: a copy, if it has any."""
+        texts = {name: getattr(self, name) for name in _TEXTS}
+        changed = {name: new for name, text in texts.items() if (new := storable(text)) is not text and new != text}
+        return replace(self, **changed) if changed else self
 
 
 _TEXTS = (

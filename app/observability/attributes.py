@@ -13,6 +13,7 @@ from app.core.errors import ServiceError
 from app.core.record import ChatRecord, StoredIn
 
 Attributes = dict[str, Any]
+_MAX_BITS = 63  # of a signed integer in OTLP, beside its sign
 
 
 def request_attributes(chat_id: UUID, payload: Mapping[str, Any]) -> Attributes:
@@ -28,7 +29,7 @@ def request_attributes(chat_id: UUID, payload: Mapping[str, Any]) -> Attributes:
         "gen_ai.request.seed": payload.get("seed"),
         "chat.id": str(chat_id),
     }
-    return _known(attributes)
+    return _exportable(_known(attributes))
 
 
 def outcome_attributes(record: ChatRecord, error: ServiceError | None) -> Attributes:
@@ -95,11 +96,15 @@ def commit_attributes(rows: int, *, database: str | None, failure: str | None) -
 
 
 def _known(attributes: Attributes) -> Attributes:
-    """Only those with a value. An integer of more than 64 bits, which a client may send, has no form in OTLP."""
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+def _exportable(attributes: Attributes) -> Attributes:
+    """Without integers of more than 64 bits, which a client may send: they have no form in OTLP."""
     return {
         name: value
         for name, value in attributes.items()
-        if value is not None and not (isinstance(value, int) and value.bit_length() > 63)
+        if not (isinstance(value, int) and value.bit_length() > _MAX_BITS)
     }
 
 
