@@ -82,7 +82,7 @@ class EventStream(Response):
 
 
 class WholeAnswer(EventStream):
-    """The same for a generator that yields one JSON object in pieces, when the row is durable."""
+    """The response of a chat that is not streamed: one JSON object in pieces, when the row is durable."""
 
     media_type = "application/json"
     head: ClassVar = [(b"content-type", b"application/json")]

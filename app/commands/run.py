@@ -72,8 +72,9 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
         config = uvicorn.Config(app, loop=LOOP, log_config=None, access_log=False, server_header=False)
         server = Server(config, app, on_started=lambda: _print_banner(settings, listener))
         signal.signal(signal.SIGHUP, server.handle_exit)  # a closed terminal stops it gracefully
-        # uvicorn stops gracefully, and then raises the signal again for the handler before its own.
-        signal.signal(signal.SIGTERM, lambda *_: None)
+        # For a SIGTERM before uvicorn has its own handler, which would otherwise end this process or be lost. uvicorn
+        # raises the signal again for this handler when it has stopped.
+        signal.signal(signal.SIGTERM, server.handle_exit)
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
     return 0 if server.started else 1

@@ -30,8 +30,8 @@ def test_changed_code_is_served_on_the_same_port(tmp_path: Path, http: httpx2.Cl
             (tmp_path / _PACKAGE).write_text(text + '\n__version__ = "9.9.9"\n')
             return running.line(lambda line: "detected changes" in line, after=printed, seconds=1)
 
-        wait_until(is_noticed, "the change is not noticed", seconds=60)
-        wait_until(lambda: version(http, url) == "9.9.9", "the old code is served", seconds=60)
+        wait_until(is_noticed, "the change is not noticed", seconds=120)
+        wait_until(lambda: version(http, url) == "9.9.9", "the old code is served", seconds=120)
         assert chat(http, url).done
         assert running.stop() == 0
 

@@ -32,6 +32,12 @@ def test_shutdown_waits_for_the_running_chat(tmp_path: Path, http: httpx2.Client
     assert "Traceback" not in running.output
 
 
+def test_sigterm_before_the_server_runs_is_not_lost(tmp_path: Path) -> None:
+    """The reloader of `make run RELOAD=1` sends it whenever a file changes, and waits for the end of the process."""
+    with program(["tests.commands.early_sigterm"], cwd=tmp_path, env=FREE_PORT, stop_with=signal.SIGKILL) as running:
+        assert running.wait() == 0
+
+
 def test_stream_beyond_the_drain_timeout_has_its_row(tmp_path: Path, http: httpx2.Client) -> None:
     """The row is stored before the database is closed."""
     with program(["app.simulator", "--port", "0"], cwd=tmp_path) as groq:

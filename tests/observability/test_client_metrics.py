@@ -49,15 +49,19 @@ def refused_line(service: Service, reply: Reply) -> dict[str, Any]:
 
 
 def test_usage_is_counted_by_client(keyed: Service) -> None:
+    def of_alice() -> list[float]:
+        tokens = [count(keyed, "chat_client_tokens_total", client="alice", type=kind) for kind in ("input", "output")]
+        return [*tokens, count(keyed, "chat_client_cost_usd_total", client="alice")]
+
     before = {name: count(keyed, "chat_client_requests_total", client=name) for name in HEADERS}
+    used_before = of_alice()
     reply = keyed.chat(OF_ALICE, headers=HEADERS["alice"])
     row = keyed.row(reply.id)
     assert row["client"] == "alice"
     after = {name: count(keyed, "chat_client_requests_total", client=name) for name in HEADERS}
     assert {name: after[name] - before[name] for name in HEADERS} == {"alice": 1, "bob": 0, "carol": 0}
-    assert count(keyed, "chat_client_tokens_total", client="alice", type="input") == row["prompt_tokens"]
-    assert count(keyed, "chat_client_tokens_total", client="alice", type="output") == row["completion_tokens"]
-    assert count(keyed, "chat_client_cost_usd_total", client="alice") == pytest.approx(float(row["cost_usd"]))
+    used = [now - earlier for now, earlier in zip(of_alice(), used_before, strict=True)]
+    assert used == pytest.approx([row["prompt_tokens"], row["completion_tokens"], float(row["cost_usd"])])
     assert count(keyed, "chat_quota_limit", kind="requests") == 20
 
 

@@ -38,7 +38,7 @@ def test_new_master_starts_on_the_same_ports_while_a_worker_of_a_killed_one_fini
             assert not [line for line in killed.program.lines if chat_id in line]  # its stream has not ended
             assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
             assert killed.row(chat_id)["outcome"] == "completed"
-        assert killed.program.wait_for("has died: this worker finishes its streams and exits")
+        assert killed.program.wait_for("has died: this worker finishes its chats and exits")
 
 
 def test_usr2_is_refused_and_the_service_continues(workers: Workers) -> None:
