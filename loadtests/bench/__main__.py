@@ -72,7 +72,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="run fewer rounds; the results are less exact")
     parser.add_argument(
-        "--rounds", type=_count, help=f"of each measurement (default: {Plan.rounds}, with a base {_BASE.rounds})"
+        "--rounds", type=_count, help=f"of the cost, or of a comparison (default: {Plan.rounds}, or {_BASE.rounds})"
     )
     parser.add_argument("--base", metavar="REVISION", help="compare with this commit, tag or branch instead")
     parser.add_argument("--base-python", default=sys.executable, help="the interpreter of its environment")
