@@ -128,6 +128,22 @@ def become(request: dict[str, Any]) -> None:
     import_module("openai._utils._logs").setup_logging()  # as the import of openai does
     sys.argv = request["arguments"]
     sys.path[0] = request["cwd"]
+    if "COVERAGE_PROCESS_CONFIG" in os.environ:
+        _save_coverage_before_signals()
+
+
+def _save_coverage_before_signals() -> None:
+    """uvicorn ends gunicorn's workers with the signal that stopped them, so that coverage's own `atexit` does not run."""
+    from coverage import Coverage  # noqa: PLC0415 - other runs do not need it
+
+    end = signal.raise_signal
+
+    def save_and_end(number: int) -> None:
+        if measured := Coverage.current():
+            measured.save()
+        end(number)
+
+    signal.raise_signal = save_and_end
 
 
 def main() -> None:
