@@ -50,8 +50,7 @@ class EventStream(Response):
 
         uvicorn's `send` does nothing after a disconnect, so the response would not notice it.
         """
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await receive()  # the body was read: this is `http.disconnect`
         self._connection.lose()
         if not self._connection.chat_continues:
             sending.cancel()

@@ -38,17 +38,15 @@ class OutboxReplayer:
         self._pause_s: float = _INTERVAL_S
         self._paused_until = 0.0
         self._failed_alone: dict[str, tuple[int, int]] = {}
-        self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="outbox replayer")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
 
     async def _run(self) -> None:
         while True:

@@ -149,13 +149,11 @@ class LogOutput:
             writer.flush(started + self._flush_s)
         self._flush_s -= time.monotonic() - started
 
-    def _attach(self, stream: TextIO | None, max_bytes: int, on_recovered: Callable[[int], None]) -> WriteText:
+    def _attach(self, stream: Any, max_bytes: int, on_recovered: Callable[[int], None]) -> WriteText:
         try:
-            descriptor = stream.fileno() if stream else None
-        except (OSError, ValueError):
-            descriptor = None
-        if stream is None or descriptor is None:
-            return partial(_write_to, stream)  # in memory
+            descriptor = stream.fileno()
+        except (AttributeError, OSError, ValueError):  # it is in memory, or there is none
+            return partial(_write_to, stream)
         writer = self._writer(descriptor, max_bytes, on_recovered)
         self._streams.append(stream)
         if descriptor in _STANDARD and not isinstance(getattr(stream, "buffer", None), _QueuedStream):

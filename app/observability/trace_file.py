@@ -43,7 +43,8 @@ class TraceFile(SpanExporter):
         return SpanExportResult.FAILURE if self._file.failed else SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # of a full disk, on which the last spans are lost too
+            self._file.close()
 
 
 def _without_resource(span: ReadableSpan) -> ReadableSpan:

@@ -148,21 +148,19 @@ class _CountingProcessor(BatchSpanProcessor):
         super().__init__(self._counting, self._max_queued, delay_ms, meter_provider=NoOpMeterProvider())
 
     def on_end(self, span: ReadableSpan) -> None:
-        if span.context.trace_flags.sampled:
-            if self._queued - self._counting.taken < self._max_queued:
-                self._queued += 1
-            else:
-                self._on_dropped(1)  # it takes the place of the oldest one
+        if self._queued - self._counting.taken < self._max_queued:
+            self._queued += 1
+        else:
+            self._on_dropped(1)  # it takes the place of the oldest one
         super().on_end(span)
 
 
 def _correct(span: Span, scope: dict[str, Any]) -> None:
     """Removes the query, into which some clients put keys, and the port from the address; `server.port` has it."""
-    if span.is_recording():
-        if scope.get("query_string"):
-            span.set_attribute("url.query", "")
-        if server := scope.get("server"):
-            span.set_attribute("server.address", server[0])
+    if scope.get("query_string"):
+        span.set_attribute("url.query", "")
+    if server := scope.get("server"):
+        span.set_attribute("server.address", server[0])
 
 
 def _has_otlp_endpoint() -> bool:

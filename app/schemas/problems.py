@@ -13,8 +13,6 @@ _OF_ANOTHER_TYPE = {
 
 def invalid(problems: Sequence[Mapping[str, Any]]) -> InvalidRequest:
     """Returns the first problem as an error, with its field as `param`."""
-    if problems[0]["type"] == "json_invalid":
-        return InvalidRequest(f"the body is not JSON: {problems[0]['ctx']['error']} at {problems[0]['loc'][-1]}")
     param = _param(problems[0])
     if problems[0]["type"] == "value_error":
         return InvalidRequest(problems[0]["msg"].removeprefix("Value error, "), param=param or None)

@@ -110,5 +110,5 @@ def _set_user_timeout(listener: socket.socket, seconds: float) -> None:
 
     Their send buffer is full, so the kernel would keep them open for long.
     """
-    if hasattr(socket, "TCP_USER_TIMEOUT") and listener.family in (socket.AF_INET, socket.AF_INET6):
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # pragma: no branch - macOS has none
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(seconds) * 1000)

@@ -66,8 +66,7 @@ class LingeringClose(DecliningUpgrades):
         """Ends the response, drops further data, and closes the connection if the client has not by then."""
         self._closing = True
         self._unset_keepalive_if_required()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        self.transport.write_eof()
         self._abort_timer = self.loop.call_later(seconds, self.transport.abort)
 
     def _pause_reading(self) -> None:
@@ -113,7 +112,7 @@ class _Framing:
             self._is_framed |= has_length
             if not self._is_framed:
                 self._cycle.chunked_encoding = False
-        elif message["type"] == "http.response.body":
+        elif message["type"] == "http.response.body":  # pragma: no branch - the app sends no other message
             if not self._is_framed:
                 self._cycle.expected_content_length = len(message.get("body", b""))  # uvicorn compares them
             is_early = self._cycle.more_body and not message.get("more_body", False)

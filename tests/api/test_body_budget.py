@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.api.bodies import _network
 from app.api.body_budget import BodyBudget
 from app.core.errors import BodyBytesExceeded, Overloaded, ServiceError
 
@@ -60,6 +61,19 @@ def test_bytes_are_released_by_the_last_holder() -> None:
     assert budget.used == 30
     memory.release()
     assert budget.used == 0
+
+
+@pytest.mark.parametrize(
+    ("client", "network"),
+    [
+        (("192.0.2.1", 80), "192.0.2.1"),
+        (("2001:db8::1:2", 80), "2001:db8::/64"),
+        (("_hidden", 0), "_hidden"),  # from a proxy's X-Forwarded-For
+        (None, "unknown"),
+    ],
+)
+def test_clients_without_a_key_are_told_apart_by_their_network(client: tuple[str, int] | None, network: str) -> None:
+    assert _network({"client": client}) == network
 
 
 @pytest.fixture

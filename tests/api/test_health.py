@@ -45,9 +45,12 @@ async def test_without_a_database_the_service_is_ready_while_its_outbox_can_be_w
             with suppress(PersistenceFailed):  # readiness follows the result of the first row
                 await state["store"].add(record())
             alive, ready = await client.get("/healthz"), await client.get("/readyz")
+            state["drain"].start(60)
+            draining = await client.get("/readyz")
     assert alive.status_code == 200
     body = {"status": word, "database": "down", "outbox_rows": rows}
     assert (ready.status_code, ready.json()) == (status, body)
+    assert (draining.status_code, draining.json()) == (503, {"status": "draining"})
 
 
 def _with_state(app: ASGIApp, state: Mapping[str, Any] | None) -> ASGIApp:

@@ -11,6 +11,8 @@ import httpx2
 import msgspec
 import pytest
 
+from app.__main__ import _parser
+from app.commands.chats import chats
 from app.core.config import Settings
 from app.core.outcomes import Outcome
 from app.core.record import ChatRecord
@@ -22,6 +24,7 @@ from tests.commands.conftest import RunInProcess
 from tests.support.bodies import as_objects
 from tests.support.processes import program, run
 from tests.support.records import record
+from tests.support.shared import SharedResources
 
 # Characters of every category that can control a terminal: both kinds of controls, formats, bidirectional ones,
 # separators, private use, unassigned. Unpaired surrogates are never stored.
@@ -74,6 +77,15 @@ def test_columns_cannot_control_the_terminal(tmp_path: Path) -> None:
     by_id = {facts["id"]: facts for facts in map(json.loads, printed)}
     for column, row in zip(COLUMNS, rows, strict=True):
         assert by_id[str(row.id)][column] == as_objects(getattr(row, column)), column
+
+
+def test_without_chats_the_command_says_so(
+    shared: SharedResources, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(_env_file=None, database_url=shared.migrated_database("sqlite", tmp_path))
+    for options, output in (["chats"], "no such chats\n"), (["chats", "--json"], ""):
+        assert chats(settings, _parser().parse_args(options)) == 0
+        assert capsys.readouterr().out == output
 
 
 def test_chat_without_content_is_marked(tmp_path: Path, http: httpx2.Client) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.commands.check_groq.checks import CHECKS
+from app.commands.check_groq.requests import Replies, Reply
 from app.core.models import LAST_KNOWN_PRICES
 from app.simulator.models import MODELS
 from tests.support.processes import PROJECT, run
@@ -102,6 +103,21 @@ def test_difference_of_the_catalogue_is_named(
     code, output = check(groq.url, tmp_path)
     assert (code, differing(output)) == (1, {name}), output
     assert found in output
+
+
+@pytest.mark.parametrize(
+    ("name", "events", "catalogue", "found"),
+    [
+        ("final chunk", "", [], "0 chunks have a finish_reason"),
+        ("sizes of models", "", [{"id": "m", "context_window": 1}], "m has context_window, id"),
+    ],
+)
+def test_difference_that_no_simulator_scripts_is_named(
+    name: str, events: str, catalogue: list[dict[str, Any]], found: str
+) -> None:
+    stream, models = Reply(200, {}, events), Reply(200, {}, json.dumps({"data": catalogue}))
+    (check,) = [each for each in CHECKS if each.name == name]
+    assert check.run(Replies(models, stream, stream, stream, stream, stream)) == found
 
 
 def test_every_check_fails_against_another_server(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def test_process_with_an_invalid_setting_exits_with_one_sentence(tmp_path: Path,
         ("FORWARDED_ALLOW_IPS", "0.0.0.0/0", "FORWARDED_ALLOW_IPS: name your proxies"),
         ("FORWARDED_ALLOW_IPS", "10.0.0.1, ::/0", "FORWARDED_ALLOW_IPS: name your proxies"),
         ("DRAIN_TIMEOUT_S", "inf", "DRAIN_TIMEOUT_S: Input should be a finite number"),
+        ("MAX_BODY_BYTES", "1000000000", "MAX_BODY_BYTES_IN_FLIGHT: use 2000000000 or more"),
     ],
 )
 def test_invalid_setting_is_one_sentence(

@@ -10,6 +10,7 @@ import pytest
 
 from tests.commands.client import FREE_PORT, chat
 from tests.support.processes import PROJECT, program
+from tests.support.starting import environment
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_closed_pipe_is_no_error(folder: Path, command: list[str]) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "app", *command],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"},  # as in the image
+        env=environment({}),  # with PYTHONUNBUFFERED, as in the image
         stdout=writing,
         stderr=subprocess.PIPE,
         text=True,

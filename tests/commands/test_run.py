@@ -1,12 +1,17 @@
-"""`python -m app` with default settings."""
+"""`python -m app` with default settings, and what keeps it from serving."""
 
 import json
 import re
+import socket
 from pathlib import Path
 
 import httpx2
+import pytest
 
+from app.commands.run import run as serve
+from app.core.config import Settings
 from tests.commands.client import FREE_PORT, chat
+from tests.commands.conftest import RunInProcess
 from tests.support.processes import program, run
 from tests.support.service import PATH
 
@@ -78,3 +83,21 @@ def test_simulator_runs_alone(tmp_path: Path, http: httpx2.Client) -> None:
         response = http.post(f"{url}/chat/completions", json=body, headers=key)
         assert response.headers["x-ratelimit-limit-tokens"] == "8000"
         assert running.stop() == 0
+
+
+def test_metrics_port_in_use_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert serve(Settings(_env_file=None, port=0, metrics_port=port), reload=False) == 1
+    assert capsys.readouterr().err == (
+        f"cannot listen on 127.0.0.1:{port} (Address already in use): set METRICS_PORT to a free port, "
+        f"for example METRICS_PORT={port + 1}, or METRICS_HOST to an address of this machine\n"
+    )
+
+
+def test_env_file_in_another_encoding_is_one_sentence(
+    run_in_process: RunInProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("SETTINGS_ENV_FILE_READ")
+    (tmp_path / ".env").write_text("GROQ_API_KEY=clé", encoding="latin-1")
+    assert run_in_process("chats") == (2, ".env is not a text file in UTF-8\n")

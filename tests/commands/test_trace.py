@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 
 import httpx2
+import pytest
 
+from app.commands.trace import trace
+from app.core.config import Settings
 from tests.commands.client import FREE_PORT, chat
 from tests.support.processes import program, run
 
@@ -41,6 +44,11 @@ def test_missing_trace_is_explained(tmp_path: Path) -> None:
     code, output = run(["app", "trace", "some-id"], cwd=tmp_path)
     assert (code, output.count("\n")) == (1, 1)
     assert "no trace of some-id" in output
+
+
+def test_unreadable_file_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert trace(Settings(_env_file=None, trace_file=tmp_path), None) == 1
+    assert capsys.readouterr().err == f"cannot read traces from {tmp_path}: Is a directory\n"
 
 
 def test_trace_cannot_control_the_terminal(tmp_path: Path) -> None:

@@ -104,6 +104,16 @@ def test_batch_that_does_not_fit_on_the_disk_is_rolled_back_and_rows_can_be_dele
     assert prompts_in(tmp_path) == ["also kept", "after"]
 
 
+def test_ballast_is_kept_when_an_update_fails_for_another_reason(tmp_path: Path) -> None:
+    with closing(outbox_file(tmp_path)) as file:
+        file.append(records("one"))
+        assert file.status().rows == 1
+        file.run(lambda rows: rows.execute("DROP TABLE chat_logs"))
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
+            file.delete(["any id"])
+    assert (tmp_path / "outbox.ballast").exists()
+
+
 def test_read_only_disk_raises_until_it_is_writable_again(small_disk: Path) -> None:
     with closing(outbox_file(small_disk)) as file:
         file.append(records("before"))

@@ -23,6 +23,7 @@ from tests.db.writers import (
     until_drained,
 )
 from tests.support.records import record
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("fast_replay")
 
@@ -49,6 +50,14 @@ async def test_rows_of_a_dead_process_are_moved_and_invalid_ones_are_rejected(tm
     rejected = {row["id"]: row["last_error"] for row in outbox_rows(tmp_path)}
     assert rejected.keys() == {str(bad.id), "torn", "another's"}
     assert rejected[str(bad.id)] == "refused for its data"
+
+
+async def test_invalid_rows_alone_cause_no_commit(tmp_path: Path) -> None:
+    add_payload(tmp_path, "torn", b'{"torn')
+    rows, events = GatedDatabase(), RecordedEvents()
+    async with running_writer(rows, tmp_path, events=events):
+        await until(lambda: events.rejected == 1, "it is not rejected")
+    assert rows.tries == 0
 
 
 async def test_row_of_a_failed_commit_that_was_stored_all_the_same_is_stored_once(tmp_path: Path) -> None:

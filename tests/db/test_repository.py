@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from app.db.repositories.chat_log import ChatLogRepository
 from tests.support.bodies import as_objects
 from tests.support.database import execute, query
 from tests.support.records import record
+from tests.support.shared import SharedResources
 
 
 @pytest.fixture
@@ -48,6 +50,23 @@ async def test_inserted_row_is_read_unchanged(rows: ChatLogRepository) -> None:
     read = await rows.find(written.id, client=written.client, messages=True)
     expected = {name: value for name, value in dataclasses.asdict(written).items() if name not in NO_COLUMNS}
     assert read == expected | {"messages": as_objects(written.messages), "has_content": True}
+
+
+@pytest.fixture
+def postgres_url(shared: SharedResources, tmp_path: Path) -> str:
+    return shared.migrated_database("postgres", tmp_path)
+
+
+async def test_insert_is_repeated_when_the_pooled_connection_was_closed(postgres_url: str) -> None:
+    """As by a restart of PostgreSQL."""
+    engine = create_engine(Settings(_env_file=None, database_url=postgres_url))
+    rows = ChatLogRepository(engine)
+    await rows.insert([record()])
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    ended = await asyncio.to_thread(query, postgres_url, f"SELECT pg_terminate_backend(pid) {others}")
+    await rows.insert([record()])
+    await engine.dispose()
+    assert (len(ended), len(await asyncio.to_thread(query, postgres_url, "SELECT id FROM chat_logs"))) == (1, 2)
 
 
 async def test_unknown_values_are_null(rows: ChatLogRepository, database: Settings) -> None:

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExportResult
 
+from app.observability.trace_file import TraceFile
+from app.observability.tracing import _has_otlp_endpoint
 from tests.support.otlp import Collector, collecting
 from tests.support.ports import free_port
 from tests.support.processes import program
@@ -26,6 +30,25 @@ def service(folder: Path, groq: SimulatedGroq, http: httpx2.Client, **env: str) 
     with program(["app"], cwd=folder, env=common | env) as running:
         url = f"sqlite+aiosqlite:///{folder}/data/chats.db"
         yield Service(running.url(), running, url, http), port
+
+
+@pytest.mark.parametrize(("exporter", "exports"), [(None, True), ("otlp", True), ("none", False)])
+def test_spans_go_to_an_endpoint_unless_the_exporter_is_none(
+    exporter: str | None, monkeypatch: pytest.MonkeyPatch, *, exports: bool
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
+    if exporter:
+        monkeypatch.setenv("OTEL_TRACES_EXPORTER", exporter)
+    assert _has_otlp_endpoint() is exports
+
+
+def test_full_disk_costs_spans_only() -> None:
+    """They are counted as not exported; neither a chat nor the end of the process fails."""
+    file = TraceFile(Path("/dev/full"))
+    with TracerProvider().get_tracer("test").start_as_current_span("chat") as span:
+        assert isinstance(span, ReadableSpan)
+    assert file.export([span]) is SpanExportResult.FAILURE
+    file.shutdown()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Self
+from typing import Any, Self
 
 import httpx2
 import pytest
@@ -88,6 +88,16 @@ def wait_for_threads(most: int) -> None:
     while threading.active_count() > most:
         assert time.monotonic() < deadline, f"{threading.active_count()} threads instead of {most}"
         time.sleep(0.02)
+
+
+async def test_worker_whose_port_is_taken_runs_without_metrics(lines: list[Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = MetricsServer(CollectorRegistry(), Settings(_env_file=None, metrics_port=port - 1, worker_slot=1))
+        async with server.running():
+            pass
+    (line,) = lines
+    assert (line["event"], line["log_level"], line["port"]) == ("metrics_server.failed", "error", port)
 
 
 def test_idle_connections_are_bounded_and_do_not_block_prometheus(scraped: Scraped, http: httpx2.Client) -> None:

@@ -37,7 +37,7 @@ def test_long_text_is_cut(harness: Harness) -> None:
 
 def test_chat_is_sampled_as_its_request(harness: Harness) -> None:
     with use_span(NonRecordingSpan(SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(TraceFlags.DEFAULT)))):
-        chat = harness.chat(queue_s=0.5)
+        chat = harness.chat(queue_s=0.5, outcome=Outcome.INTERNAL_ERROR)
     assert not harness.spans
     assert chat.traceparent
     assert chat.traceparent.startswith(f"00-{1:032x}-")

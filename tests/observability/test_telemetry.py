@@ -10,7 +10,7 @@ from opentelemetry.trace import StatusCode
 from app.core.attempt import Attempt, RateLimit
 from app.core.errors import InternalError, InvalidRequest, PersistenceFailed, ServiceError
 from app.core.outcomes import REFUSALS, Outcome
-from app.core.record import StoredIn
+from app.core.record import NO_MESSAGES, StoredIn
 from app.db.errors import RowsRejected
 from tests.observability.harness import Harness
 from tests.observability.test_docs import table
@@ -34,6 +34,22 @@ def test_bug_is_an_error_with_its_cause(harness: Harness, lines: list[Any]) -> N
     assert lines[0]["log_level"] == "error"
     assert lines[0]["exc_info"] is error.__cause__
     assert harness.spans["chat m"].status.status_code is StatusCode.ERROR
+
+
+def test_bug_of_a_private_chat_is_logged_without_its_message(harness: Harness, lines: list[Any]) -> None:
+    error = InternalError("for the client")
+    error.__cause__ = RuntimeError("a word of mine")
+    harness.chat(error=error, outcome=Outcome.INTERNAL_ERROR, messages=NO_MESSAGES)
+    assert lines[0]["exception"].endswith("RuntimeError")
+    assert not lines[0]["exc_info"]
+    assert "a word of mine" not in str(lines[0])
+
+
+def test_rejected_rows_and_failures_of_the_quota_store_are_counted(harness: Harness) -> None:
+    harness.telemetry.row_rejected()
+    harness.telemetry.quota_store_failed("enter")
+    assert harness.value("chat_log_rejected_rows_total") == 1
+    assert harness.value("quota_store_failures_total", operation="enter") == 1
 
 
 def test_lost_row_has_no_traceback_of_the_database(harness: Harness, lines: list[Any]) -> None:

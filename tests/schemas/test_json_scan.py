@@ -101,6 +101,11 @@ def test_depth_counts_brackets_outside_of_strings() -> None:
     assert is_accepted(b"[" + b",".join([b"[[]]"] * 1000) + b"]", 10_000), "many, and not deep"
 
 
+@pytest.mark.parametrize("text", ["1.2.3e999", "1." * 150, "1" * 200 + "-1"])
+def test_text_that_is_no_number_is_left_to_the_parser(text: str) -> None:
+    assert is_accepted(b'{"x":[%s]}' % text.encode(), 100)
+
+
 @pytest.mark.parametrize(
     "number", ["0", "-0.0", "1E5", "1e308", "-1.5e-300", "1" * 4300, "0.1" + "0" * 300, "1e-307", "0e-999", "1" * 300]
 )

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from app.core.config import Settings
+from app.serving.checks import check_ports
 from tests.support.ports import free_port, free_ports
 from tests.support.processes import PROJECT, program, run
 
@@ -44,6 +46,16 @@ def test_outbox_folder_that_cannot_be_written_ends_the_start(tmp_path: Path) -> 
     assert code == 1
     assert "OUTBOX_DIR: no rows can be written to /dev/null (File exists); set it to a folder" in output
     assert "Booting worker" not in output
+
+
+@pytest.mark.parametrize(("metrics_port", "checked"), [(9464, [8000, 9464, 9465, 9466, 9467]), (0, [8000])])
+def test_a_reload_needs_two_metrics_ports_per_worker(
+    metrics_port: int, checked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports: list[int] = []
+    monkeypatch.setattr("app.serving.checks.port_problem", lambda _, port: ports.append(port))
+    check_ports(Settings(_env_file=None, port=8000, metrics_port=metrics_port, web_concurrency=2))
+    assert ports == checked
 
 
 @pytest.mark.parametrize("which", ["PORT", "METRICS_PORT"])

@@ -83,6 +83,27 @@ def test_unknown_name_raises(loop: asyncio.Runner, names: NameServer) -> None:
     loop.run(look_up())
 
 
+def test_other_addresses_are_not_tried_after_a_failure_of_tls(loop: asyncio.Runner, names: NameServer) -> None:
+    names.addresses = ["127.0.0.1", "127.0.0.2"]
+    connections = []
+
+    def answer_in_plain_text(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        writer.write(b"220 not TLS\r\n")
+        writer.close()
+
+    async def connect() -> None:
+        async with await asyncio.start_server(answer_in_plain_text, "0.0.0.0", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(ssl.SSLError):
+                await asyncio.get_running_loop().create_connection(
+                    asyncio.Protocol, "tls.test", port, ssl=ssl.create_default_context()
+                )
+
+    loop.run(connect())
+    assert len(connections) == 1
+
+
 def test_next_address_is_tried_after_a_refused_connection(loop: asyncio.Runner, names: NameServer) -> None:
     names.addresses = ["127.0.0.2", "127.0.0.1"]
 

@@ -99,6 +99,19 @@ def test_a_value_fits_its_schema(schema: dict[str, Any], seed: int) -> None:
     assert value == value_for(schema, random.Random(seed))
 
 
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"allOf": [{"type": "object"}, {"required": ["a"]}], "properties": {"a": {"const": 1}}}, {"a": 1}),
+        ({"properties": {"a": {"const": 1}}, "required": ["a"]}, {"a": 1}),
+        ({"items": {"const": 1}}, [1]),
+        ({"$ref": "#"}, "Paris"),  # a reference to itself
+    ],
+)
+def test_schemas_without_a_type_have_values_too(schema: dict[str, Any], value: Any) -> None:
+    assert value_for(schema, random.Random(0)) == value
+
+
 class Mood(Enum):
     GOOD = "good"
     BAD = "bad"

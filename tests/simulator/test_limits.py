@@ -1,5 +1,7 @@
 """The buckets, held against samples that Groq has published."""
 
+from typing import Any
+
 import pytest
 
 from app.simulator.limits import FREE_PLAN, Bucket, Limits, RateLimit, go_duration
@@ -103,6 +105,15 @@ def test_the_headers_tell_of_requests_a_day_and_tokens_a_minute() -> None:
     assert [headers[f"x-ratelimit-limit-{kind}"] for kind in ("requests", "tokens")] == ["1000", "8000"]
     assert [headers[f"x-ratelimit-remaining-{kind}"] for kind in ("requests", "tokens")] == ["999", "7700"]
     assert [headers[f"x-ratelimit-reset-{kind}"] for kind in ("requests", "tokens")] == ["1m26.4s", "2.25s"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [({"openai/gpt-oss-20b": {"tokens": 1}}, "tokens"), ({"gpt-4": {}, "a": {}}, "no such model: a, gpt-4")],
+)
+def test_invalid_limits_are_refused(groq: SimulatedGroq, body: dict[str, Any], words: str) -> None:
+    response = groq.http.put(f"{groq.root}/limits", json=body)
+    assert (response.status_code, words in response.text) == (422, True)
 
 
 def test_headers_and_refusals_come_over_http(groq: SimulatedGroq) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.simulator.wire import patched
 from tests.simulator.test_wire import AUTH, deltas, post, read, stream
 from tests.support.service import SimulatedGroq
 
@@ -100,6 +101,10 @@ def test_a_patch_may_change_every_chunk(groq: SimulatedGroq) -> None:
     assert {chunk["id"] for chunk in begun} == {None}
     assert {delta["content"] for delta in deltas([*begun, last])} == {5}
     assert last["id"] == 1
+
+
+def test_a_patch_replaces_elements_that_exist() -> None:
+    assert patched({"a": [1, 2]}, {"a.1": 3, "a.2": 4, "a.b": 5}) == {"a": [1, 3]}
 
 
 def test_an_answer_in_one_object_is_patched_too(groq: SimulatedGroq) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.simulator.models import DECOMMISSIONED
-from tests.simulator.test_wire import CLOCK, post
+from tests.simulator.test_wire import AUTH, CLOCK, post
 from tests.support.service import SimulatedGroq
 
 QWEN, COMPOUND = "qwen/qwen3.6-27b", "groq/compound"
@@ -132,6 +132,12 @@ TAKEN: list[dict[str, Any]] = [
 @pytest.mark.parametrize("body", TAKEN)
 def test_what_groq_takes_is_taken(groq: SimulatedGroq, body: dict[str, Any]) -> None:
     assert post(groq, **body).status_code == 200
+
+
+@pytest.mark.parametrize(("body", "words"), [("{", "could not parse"), ("[]", "must be a JSON object")])
+def test_a_body_that_is_no_object_is_refused(groq: SimulatedGroq, body: str, words: str) -> None:
+    response = groq.http.post(f"{groq.url}/chat/completions", content=body, headers=AUTH)
+    assert (response.status_code, words in response.json()["error"]["message"]) == (400, True)
 
 
 def test_without_a_key_nothing_is_answered(groq: SimulatedGroq) -> None:

@@ -129,11 +129,11 @@ def become(request: dict[str, Any]) -> None:
     sys.argv = request["arguments"]
     sys.path[0] = request["cwd"]
     if "COVERAGE_PROCESS_CONFIG" in os.environ:
-        _save_coverage_before_signals()
+        _save_measurements_before_signals()
 
 
-def _save_coverage_before_signals() -> None:
-    """uvicorn ends gunicorn's workers with the signal that stopped them, so that coverage's own `atexit` does not run."""
+def _save_measurements_before_signals() -> None:
+    """Saves them where uvicorn ends a worker with the signal that stopped it, and `atexit` does not run."""
     from coverage import Coverage  # noqa: PLC0415 - other runs do not need it
 
     end = signal.raise_signal

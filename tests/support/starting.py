@@ -26,7 +26,7 @@ def started(
 
     `output` is a descriptor, `group` gives the program a process group, and `fresh` never forks.
     """
-    complete = _environment(env)
+    complete = environment(env)
     if _fork_servers and not fresh:
         return _fork_servers[-1].start(arguments, cwd=cwd, env=complete, output=output, group=group)
     with interruptible():
@@ -72,7 +72,8 @@ def interruptible() -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
 
 
-def _environment(env: Mapping[str, str]) -> dict[str, str]:
+def environment(env: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a program under test."""
     inherited = {name: value for name, value in os.environ.items() if name in _INHERITED}
     return inherited | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", "METRICS_PORT": "0"} | dict(env)
 
@@ -142,7 +143,7 @@ class ForkServer:
             self._process = subprocess.Popen(
                 [*_PYTHON, "tests.support.fork_server", str(theirs.fileno())],
                 cwd=PROJECT,
-                env=_environment({}),
+                env=environment({}),
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
-from tests.support.starting import PROJECT
+from tests.support.starting import environment
 from tests.support.waiting import wait_until
 
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
@@ -41,9 +41,8 @@ class Terminal:
 def on_terminal(arguments: list[str], *, cwd: Path, env: Mapping[str, str]) -> Iterator[Terminal]:
     """Runs `python -m …` on a terminal until the end of the context."""
     ours, theirs = pty.openpty()
-    complete = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "METRICS_PORT": "0", **env}
     process = subprocess.Popen(
-        [sys.executable, "-m", *arguments], cwd=cwd, env=complete, stdin=theirs, stdout=theirs, stderr=theirs
+        [sys.executable, "-m", *arguments], cwd=cwd, env=environment(env), stdin=theirs, stdout=theirs, stderr=theirs
     )
     os.close(theirs)
     terminal = Terminal()

@@ -60,17 +60,15 @@ class ChatLogRepository:
         except Exception as exc:
             raise commit_error(exc) from exc
 
-    async def _execute(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    async def _execute(self, rows: Sequence[Mapping[str, Any]], *, may_repeat: bool = True) -> None:
         """Executes the insert, once more if the pooled connection was closed: a ping before each insert is slower."""
-        for may_repeat in (True, False):
-            try:
-                async with self._writing.begin() as connection:
-                    await connection.execute(self._insert, rows)
-            except DBAPIError as exc:
-                if not (may_repeat and exc.connection_invalidated):
-                    raise
-            else:
-                return
+        try:
+            async with self._writing.begin() as connection:
+                await connection.execute(self._insert, rows)
+        except DBAPIError as exc:
+            if not (may_repeat and exc.connection_invalidated):
+                raise
+            await self._execute(rows, may_repeat=False)
 
     async def page(self, query: ChatQuery) -> ChatPage:
         """Returns a page of chats, in the order of their ids, which is that of their times.

@@ -31,7 +31,6 @@ class Catalogue:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._models: dict[str, Model] = {}
-        self._refresh_task: asyncio.Task[None] | None = None
 
     def start(self, session: aiohttp.ClientSession) -> None:
         """Reads the catalogue in the background: neither the start nor a chat waits for it."""
@@ -41,10 +40,9 @@ class Catalogue:
 
     async def stop(self) -> None:
         """Stops the background task."""
-        if self._refresh_task is not None:
-            self._refresh_task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._refresh_task
+        self._refresh_task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._refresh_task
 
     def models(self) -> Sequence[Model]:
         """Returns the models that clients may use. Until Groq has answered: those that settings and prices name."""

@@ -26,7 +26,6 @@ class FlushScheduler:
         self._min_interval_s = min_interval_s
         self.interval_s = min_interval_s
         self._streams = 0
-        self._lag_task: asyncio.Task[None] | None = None
 
     def assign_phase(self) -> float:
         """Returns when in each interval a new stream is flushed, from 0 to 1. Four phases spread the load."""
@@ -49,9 +48,8 @@ class FlushScheduler:
 
     async def stop(self) -> None:
         """Stops measuring; the interval stays as it is."""
-        if self._lag_task is not None:
-            self._lag_task.cancel()
-            await asyncio.wait([self._lag_task])
+        self._lag_task.cancel()
+        await asyncio.wait([self._lag_task])
 
     def record_lag(self, lag_s: float) -> None:
         """Adapts the interval; it shrinks step by step when the lag is over."""

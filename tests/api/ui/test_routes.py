@@ -7,8 +7,12 @@ from uuid import uuid4
 import httpx2
 import pytest
 from playwright.sync_api import Browser, expect
+from starlette.requests import Request
 
+from app.api.auth import ApiKeys
+from app.api.ui.faults import inject_fault
 from app.core.config import Settings
+from app.core.upstream_errors import UpstreamUnreachable
 from tests.support.browser import opened
 from tests.support.processes import program
 from tests.support.service import HELLO, Service, SimulatedGroq, service_before
@@ -60,6 +64,13 @@ def test_the_page_loads_only_its_own_files(locked: Service) -> None:
     assert page.headers["x-content-type-options"] == "nosniff"
     assert " style=" not in page.text
     assert "onclick" not in page.text
+
+
+async def test_a_simulator_without_an_answer_is_reported() -> None:
+    settings = Settings(_env_file=None, groq_simulator_url="http://127.0.0.1:9/openai/v1")
+    state = {"settings": settings, "authenticator": ApiKeys(settings.api_keys)}
+    with pytest.raises(UpstreamUnreachable, match="no fault was injected"):
+        await inject_fault("cut", Request({"type": "http", "headers": [], "state": state}))
 
 
 def test_faults_are_injected_into_a_simulator_only(locked: Service, groq: SimulatedGroq) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.core.models import LAST_KNOWN_PRICES, Model, ModelPrice
 from app.services.groq.catalogue import Catalogue, parse_catalogue
@@ -58,7 +59,16 @@ async def test_allowed_models_filter_the_catalogue(groq: SimulatedGroq) -> None:
         assert catalogue.find("qwen/qwen3.6-27b") is None
 
 
-@pytest.mark.parametrize("fault", [{"status": 404}, {"status": 500}, {"body": "<html>"}, {"body": '{"data": 5}'}])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 404},
+        {"status": 500},
+        {"body": "<html>"},
+        {"body": '{"data": 5}'},
+        {"body": json.dumps({"data": [MINI]}) + " " * 2**22},  # too long
+    ],
+)
 async def test_without_a_catalogue_the_settings_name_the_models(groq: SimulatedGroq, fault: Any) -> None:
     groq.fail({"endpoint": "models", **fault})
     async with GroqClient(settings(groq.url, groq_default_model="mine")) as client:
@@ -70,6 +80,16 @@ async def test_without_a_catalogue_the_settings_name_the_models(groq: SimulatedG
         assert ids == {"mine", "openai/gpt-oss-20b", "openai/gpt-oss-120b", *LAST_KNOWN_PRICES}
         assert client.catalogue.missing == {}
         assert client.catalogue.price("openai/gpt-oss-120b") == LAST_KNOWN_PRICES["openai/gpt-oss-120b"]
+
+
+@pytest.mark.parametrize(("slot", "lines"), [(0, 1), (1, 0)])
+async def test_a_retired_model_in_the_settings_is_logged_by_the_first_worker(
+    groq: SimulatedGroq, slot: int, lines: int
+) -> None:
+    with capture_logs() as logged:
+        async with GroqClient(settings(groq.url, groq_default_model="llama-3.1-8b-instant", worker_slot=slot)):
+            pass
+    assert [line["event"] for line in logged].count("model.mapped") == lines
 
 
 async def test_neither_the_start_nor_the_stop_waits_for_the_catalogue(groq: SimulatedGroq) -> None:

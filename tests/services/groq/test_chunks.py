@@ -49,6 +49,12 @@ ANYTHING = st.recursive(
 )
 
 
+@pytest.mark.parametrize("error", [5, True])
+def test_an_error_that_is_no_object_and_no_text_does_not_end_the_stream(error: Any) -> None:
+    block, _ = decode(chunk({"content": "x"}, error=error))
+    assert (block.error, block.unexpected, block.text) == (None, {"error"}, ["x"])
+
+
 def with_field(path: tuple[Any, ...], value: Any) -> bytes:
     """A last chunk with all fields, one of which has this value."""
     event = chunk(

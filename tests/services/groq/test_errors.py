@@ -13,7 +13,9 @@ from app.core.upstream_errors import (
     UpstreamRejected,
     UpstreamUnavailable,
 )
+from app.services.chat.block import Block
 from app.services.groq.errors import error_from_event, error_from_status
+from app.services.groq.redaction import Redactor
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,15 @@ def test_an_error_that_cannot_be_encoded_is_passed_on_without_its_body() -> None
     for error in ({"message": "bad \ud800", "code": "\udfff"}, {"message": "m", "x": float("nan")}, deep):
         msgspec.json.encode(error_from_status(400, error).envelope())
     assert error_from_status(400, {"message": None}).envelope()["error"]["message"] == "Groq answered with status 400"
+
+
+def test_the_key_in_the_reason_of_an_early_stop_is_replaced() -> None:
+    block = Block(data=b'{"error":"my-secret-key is exhausted"}', early_stop="my-secret-key is exhausted")
+    Redactor("my-secret-key").redact_block(block)
+    assert (block.early_stop, block.data) == (
+        "(the key of this service) is exhausted",
+        b'{"error":"(the key of this service) is exhausted"}',
+    )
 
 
 def test_an_error_in_a_stream_may_be_a_text_or_lack_a_status() -> None:

@@ -5,9 +5,12 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
+from app.core.upstream_errors import UpstreamUnreachable
 from app.services.groq_client import GroqClient
 from tests.services.groq.certificates import certificate
 from tests.services.groq.clients import read_all, settings
@@ -101,6 +104,35 @@ async def test_what_a_connection_received_while_idle_is_not_an_answer(
                 await asyncio.sleep(0.15)
     assert texts == ["answer 1", "answer 2", "answer 3"]
     assert len(set(served)) == last_connection
+
+
+async def test_a_server_that_speaks_first_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = aiohttp.TCPConnector.connect
+
+    async def slow_connect(*arguments: Any) -> Any:
+        connection = await connect(*arguments)
+        try:
+            await asyncio.sleep(0.05)  # until the event loop has read what the server sent
+        except asyncio.CancelledError:  # the request for the catalogue
+            connection.close()
+            raise
+        return connection
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", slow_connect)
+    asked = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(POISON)
+        asked.append(await reader.read())
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/openai/v1"
+        async with GroqClient(settings(url, groq_max_attempts=1)) as client:
+            with pytest.raises(UpstreamUnreachable):
+                await read_all(client)
+    assert set(asked) == {b""}
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from app.core.attempt import Attempt
-from app.core.upstream_errors import UpstreamUnavailable
+from app.core.upstream_errors import UpstreamBroken, UpstreamUnavailable
 from app.services.groq_client import GroqClient
-from tests.services.groq.clients import blocks, open_stream, settings
-from tests.services.groq.shapes import DONE, STREAM
+from tests.services.groq.clients import blocks, open_stream, read_all, settings
+from tests.services.groq.shapes import DONE, STREAM, chunk
 from tests.support.replay import OK, chunked, replaying
 from tests.support.service import SimulatedGroq
 
@@ -77,6 +77,30 @@ async def test_an_answer_with_a_finish_reason_is_complete_however_the_connection
     assert [block.error for block in read if block.error] == []
     assert read[-1].ended
     assert b"".join(block.data for block in read) == STREAM
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ({"groq_max_event_bytes": 1000}, "more than an event's size before its first token"),
+        ({"chat_max_stream_bytes": 1000}, "longer than 1000 bytes"),
+    ],
+)
+async def test_a_stream_is_limited_before_and_after_its_first_token(limit: dict[str, int], words: str) -> None:
+    opening = [chunk({"role": "assistant"})] * 20
+    writes = chunked(*opening) if "groq_max_event_bytes" in limit else chunked(STREAM)
+    with replaying([OK, *writes]) as url:
+        async with GroqClient(settings(url, **limit)) as client:
+            with pytest.raises(UpstreamBroken, match=words):
+                raise (await read_all(client))[-1].error or AssertionError("it is not limited")
+
+
+async def test_an_answer_in_an_encoding_that_nobody_asked_for_is_refused() -> None:
+    compressed = OK.replace(b"\r\n\r\n", b"\r\ncontent-encoding: secret\r\n\r\n")
+    with replaying([compressed, *chunked(STREAM)]) as url:
+        async with GroqClient(settings(url)) as client:
+            with pytest.raises(UpstreamBroken, match=r"compressed \(secret\)"):
+                await open_stream(client)
 
 
 async def test_comments_before_the_first_chunk_do_not_prevent_a_retry() -> None:
