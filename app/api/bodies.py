@@ -74,11 +74,11 @@ class BodyReader:
         return b"".join(pieces), scan
 
     async def _feed(self, scan: JsonScan, piece: bytes) -> None:
-        """Scans one large piece of all uploads at a time, and lets other tasks run in between."""
+        """Scans a piece of an upload; other tasks run after each large one."""
         if len(piece) <= _THREAD_FROM_BYTES:
             scan.feed(piece)
             return
-        async with self._scan_lock:
+        async with self._scan_lock:  # across the sleep, so that no two uploads are scanned without other tasks between
             scan.feed(piece)
             await asyncio.sleep(0)
 

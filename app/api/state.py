@@ -33,7 +33,7 @@ class RecordStoreStatus(Protocol):
 
     @property
     def database_migrated(self) -> bool:
-        """False until the database has had the tables of this version once (db/availability.py has the reason)."""
+        """False while the database answers without the tables of this version; True while that is not known."""
         ...
 
     @property

@@ -68,8 +68,8 @@ def _list(file: OutboxFile, folder: Path, database: str) -> None:
 
 def _export(file: OutboxFile) -> None:
     for payload in _payloads(file):
-        # A line end stands between the values of a row's JSON, never in them.
-        print(printable_json(payload.replace(b"\n", b" ").replace(b"\r", b" ").decode()))
+        # A damaged payload may not be UTF-8. A line end stands between the values of a row's JSON, never in them.
+        print(printable_json(payload.replace(b"\n", b" ").replace(b"\r", b" ").decode(errors="replace")))
 
 
 def _payloads(file: OutboxFile) -> Iterator[bytes]:

@@ -53,7 +53,7 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
     # ── One chat ─────────────────────────────────────────────────────────────────────────────────────────────────
     chat_timeout_s: Seconds = 300
     inter_token_timeout_s: Seconds = 15
-    """The longest time between two tokens."""
+    """The longest time between two chunks: one without a token counts, too."""
     chat_max_answer_bytes: Count = 2**20
     """1 MiB: longer than the longest answer of any model. Every value of a delta counts."""
     chat_max_stream_bytes: Count = 2**27

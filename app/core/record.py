@@ -134,8 +134,8 @@ NO_COLUMNS = frozenset({"route", "traceparent", "details"})
 
 
 # ── Content ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-# Content is what people and models wrote: whatever is not listed here. A new column or parameter is content until it is
-# listed.
+# Content is what people and models wrote, and `end_user`, which identifies a person: whatever is not listed here. A new
+# column or parameter is content until it is listed.
 
 METADATA = frozenset({
     "id", "created_at", "client", "client_request_id", "client_left_at", "trace_id", "requested_model", "model_name",

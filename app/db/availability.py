@@ -31,9 +31,10 @@ class Availability:
         self._failures_in_a_row = 0
         self.healthy = True
         self.migrated = True
-        """False while the database answers without the tables of this version. Once True, it stays True.
+        """False while the database answers without the tables of this version; True while that is not known.
 
-        A newer version may then migrate the database while this one serves: this one's rows go to the outbox.
+        Once the tables were found it stays True: a newer version may migrate the database while this one serves, and
+        this one's rows go to the outbox.
         """
 
     def start(self) -> None:

@@ -1,5 +1,6 @@
 """`python -m app outbox`, on a real outbox."""
 
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -57,6 +58,19 @@ def test_rejected_rows_are_retried_and_rows_of_another_database_claimed(tmp_path
         assert [decode(payload).prompt for _, payload in file.next_rows(max_rows=9, max_bytes=10**9)] == ["mended"]
         assert run(["app", "outbox", "--claim"], cwd=tmp_path, env=ENV) == (0, f"rows that are for {DATABASE} now: 1\n")
         assert len(file.next_rows(max_rows=9, max_bytes=10**9)) == 2
+
+
+def test_export_continues_after_a_payload_that_is_damaged(tmp_path: Path) -> None:
+    fill_outbox(tmp_path / "outbox", [record(prompt="damaged"), record(prompt="whole")], database=DATABASE)
+    with closing(sqlite3.connect(tmp_path / "outbox" / "outbox.db")) as rows, rows:
+        [(row_id, payload)] = rows.execute("SELECT id, payload FROM chat_logs ORDER BY id LIMIT 1").fetchall()
+        changed = payload.replace(b"damaged", b"\xffamaged")
+        assert changed != payload
+        rows.execute("UPDATE chat_logs SET payload = ? WHERE id = ?", (changed, row_id))
+    code, exported = run(["app", "outbox", "--export"], cwd=tmp_path, env=ENV)
+    assert (code, exported.count("\n")) == (0, 2)
+    assert "\ufffdamaged" in exported
+    assert "whole" in exported
 
 
 def test_export_is_imported_once_on_another_machine(tmp_path: Path) -> None:

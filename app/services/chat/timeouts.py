@@ -13,7 +13,7 @@ from app.services.chat.timing import ChatTiming
 
 
 class StreamTimeouts:
-    """Limits the whole chat, the time between two tokens, and the silence before a keep-alive comment.
+    """Limits the whole chat, the time between two chunks, and the silence before a keep-alive comment.
 
     One per chat. `close` has to follow.
     """
@@ -39,7 +39,7 @@ class StreamTimeouts:
     async def read(self, answer: UpstreamAnswer) -> Block:
         """Returns the next block, a keep-alive comment after a long silence, or a block with the timeout's error."""
         now, keepalive_s = time.monotonic(), self._settings.stream_keepalive_s
-        left_s = min(self._chat_left_s(now), self._token_left_s())
+        left_s = min(self._chat_left_s(now), self._chunk_left_s())
         try:
             if left_s <= 0 or self._drain.expired:
                 raise TimeoutError
@@ -53,15 +53,15 @@ class StreamTimeouts:
     def _chat_left_s(self, now: float) -> float:
         return self._timing.admitted + self._settings.chat_timeout_s - now
 
-    def _token_left_s(self) -> float:
-        """The seconds until the next chunk is overdue. `open` awaits the first token, with other limits."""
+    def _chunk_left_s(self) -> float:
+        """The seconds until the next chunk is overdue. The provider's client limits the wait for the first token."""
         return self._settings.inter_token_timeout_s - self._timing.silence_s
 
     def _expired_limit(self, now: float) -> ServiceError:
         """The error for the limit that was reached first."""
         if self._drain.expired:
             return DrainExpired()
-        if self._chat_left_s(now) <= self._token_left_s():
+        if self._chat_left_s(now) <= self._chunk_left_s():
             return self._chat_timeout()
         return UpstreamTimeout(f"the model sent no token for {self._settings.inter_token_timeout_s:g} s")
 

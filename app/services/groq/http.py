@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Any, Self
 
 import aiohttp
-import httpx2  # the SDK's HTTP client, in place of httpx
+import httpx2  # the successor of httpx, which the SDK depends on
 import msgspec
 from openai import AsyncOpenAI
 from yarl import URL
@@ -41,7 +41,6 @@ class GroqHttp:
         base_url, api_key = self._settings.groq_endpoint
         # The SDK only builds the headers and the URL: sending through it would cost a quarter of a chat's CPU more
         # (docs/decisions/requests.md). It has no retries, because tenacity retries.
-        # httpx2, the successor of httpx, is the HTTP library that the SDK depends on.
         http_client = httpx2.AsyncClient(verify=ssl_context, trust_env=False)
         async with AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, http_client=http_client) as sdk:
             self._url = URL(str(sdk.base_url.join("chat/completions")))

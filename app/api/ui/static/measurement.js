@@ -39,9 +39,9 @@ export class Measurement {
     return span > 0 ? ((this.times.length - 1) / span) * 1000 : null;
   }
 
-  /** Waits of a second or more after the first token, as the trace has them: [{from, to}]. */
+  /** Waits of a second or more after the first token, as the trace has them: [{from, to}]. The receipt waits for the row. */
   get stalls() {
-    const moments = [...this.times, this.elapsedMs];
+    const moments = [...this.times, this.elapsedMs - (this.receiptMs ?? 0)];
     return moments
       .map((to, index) => ({ from: moments[index - 1] ?? to, to }))
       .filter(({ from, to }) => to - from >= STALL_MS);
