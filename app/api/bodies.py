@@ -2,7 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -91,7 +91,11 @@ def _is_json(content_type: str) -> bool:
 def _network(scope: Scope) -> str:
     """The client's address, or its IPv6 network. All clients behind a proxy that is not trusted are one."""
     host = str((scope.get("client") or ("unknown",))[0])
+    if ":" not in host:
+        return host
     try:
-        return str(ip_network((host, _IPV6_PREFIX), strict=False)) if ":" in host else host
+        address = IPv6Address(host)
     except ValueError:
         return host
+    # A socket for both versions has IPv4 addresses in IPv6's form.
+    return str(address.ipv4_mapped or ip_network((address, _IPV6_PREFIX), strict=False))

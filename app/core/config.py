@@ -42,7 +42,8 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
     web_concurrency: int = Field(default=2, ge=1)
     """Workers of `make serve`. A busy worker uses one core."""
     worker_slot: int = Field(default=0, ge=0)
-    """The number of this worker on its machine. `make serve` sets it."""
+    """The lowest free number of a worker on its machine, from 0; during a reload there are up to twice as many workers.
+    `make serve` sets it (deploy/gunicorn.conf.py)."""
     drain_delay_s: float = Field(default=1, ge=0, le=4)
     """How long a worker of gunicorn accepts chats after SIGTERM: in a reload, the new workers may not listen yet. At
     most 4, because it is part of the five seconds by which gunicorn's time limit is longer than uvicorn's."""

@@ -9,7 +9,7 @@ _ELSEWHERE = ("id", "messages", "params", "response", "reasoning", "refusal", "t
 
 def completion_object(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as OpenAI's stored completion. `id` is the answer's id, or the chat's if there was no answer."""
-    params, attempts = row.get("params"), row["attempt_log"] or []
+    params = row.get("params")
     return {
         "id": row["upstream_response_id"] or str(row["id"]),
         "object": "chat.completion",
@@ -20,10 +20,15 @@ def completion_object(row: Mapping[str, Any]) -> dict[str, Any]:
         "x_chat": {"state": "stored", "id": str(row["id"])}
         | {name: value for name, value in row.items() if name not in _ELSEWHERE}
         | {"content_stored": row["has_content"]}
-        # Why a connection to the provider failed is for operators.
-        | {"attempt_log": [{name: fact for name, fact in each.items() if name != "cause"} for each in attempts]}
+        | {"attempt_log": attempts_without_causes(row)}
         | ({} if params is None else {"params": params}),
     }
+
+
+def attempts_without_causes(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The attempts of a row for its client. Why a connection to the provider failed is for operators."""
+    attempts = row["attempt_log"] or []
+    return [{name: fact for name, fact in each.items() if name != "cause"} for each in attempts]
 
 
 def running_object(chat: Any, *, worker: int) -> dict[str, Any]:

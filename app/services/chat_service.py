@@ -117,7 +117,7 @@ class ChatService:
         try:
             admitted = time.monotonic()
             timing = ChatTiming(arrived=context.arrived, requested=requested, admitted=admitted)
-            session = ChatSession(request, context, models=models, timing=timing)  # before the checks: it has the time
+            session = ChatSession(request, context, models=models, timing=timing)  # now, as it computes `created_at`
             for check in self._checks:
                 await check(request, context)
             telemetry = self._telemetry.chat_began(

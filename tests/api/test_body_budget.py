@@ -68,6 +68,7 @@ def test_bytes_are_released_by_the_last_holder() -> None:
     [
         (("192.0.2.1", 80), "192.0.2.1"),
         (("2001:db8::1:2", 80), "2001:db8::/64"),
+        (("::ffff:192.0.2.1", 80), "192.0.2.1"),
         (("_hidden", 0), "_hidden"),  # from a proxy's X-Forwarded-For
         (None, "unknown"),
     ],

@@ -208,3 +208,6 @@ def test_cause_of_a_failed_connection_is_logged_and_stored_and_not_returned(
         assert service.finished_line(reply.id)["connection_failures"] == ["dns_failure"]
         (attempt,) = json.loads(service.row(reply.id)["attempt_log"])
         assert (attempt["cause"], attempt["result"]) == ("dns_failure", "upstream_unreachable")
+        shown = service.http.get(f"{service.url}/page/chats/{reply.id}")
+        assert shown.json()["attempt_log"][0]["result"] == "upstream_unreachable"
+        assert "dns" not in shown.text.lower()

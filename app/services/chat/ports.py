@@ -42,8 +42,9 @@ UNCOUNTED: BodyMemory = _Uncounted()
 
 @dataclass(slots=True)
 class Connection:
-    """The client's connection: whether its chat continues without it, and when it was lost or accepted no more data.
+    """The client's connection, and when it was lost or accepted no more data.
 
+    `chat_continues`: the client asked, with `x-continue-on-disconnect`, for its chat to be read to its end without it.
     `lost_at` is in seconds on `time.monotonic`'s clock; None while the client receives its answer.
     """
 

@@ -14,9 +14,9 @@ from app.services.chat.timing import milliseconds
 class RunningChat:
     """A chat that runs, or whose row is being stored. Names are those of the row where it has the same fact.
 
-    `age_ms` counts from the request, `silence_ms` from the last token; before the first token, from the request. It
-    also counts while the client accepts no data, unlike `longest_silence_ms` of the record. `tokens` are the chunks
-    with progress so far, each of about one token. `attempts` are those that have ended.
+    `age_ms` counts from the request, `silence_ms` from the last progress; before any, from the request. Unlike
+    `longest_silence_ms` of the record, it also counts chunks without progress, and while the client accepts no data.
+    `tokens` are the chunks with progress so far, each of about one token. `attempts` are those that have ended.
     """
 
     id: UUID

@@ -58,11 +58,14 @@ export class ChatView {
     const left = remembered();
     if (!left || this.#running || !this.#key.ready()) return;
     const answer = this.#conversation.restore(left.messages);
+    const { messages } = this.#conversation;
     const signal = this.#begin();
     this.#panel.end("running", "neutral", "The page was left. Its answer is shown when the row is stored.");
     const stored = await readWhenStored(left.id, this.#key.value, signal).catch((error) => error);
     this.#end();
-    forget();
+    // After any other failure, such as a wrong key, it can still be fetched.
+    if (stored.row || stored.status === 404 || stored.name === "AbortError") forget();
+    if (this.#conversation.messages !== messages) return; // a new chat was begun
     if (stored.row) {
       answer.append({ text: stored.answer.content ?? "", reasoning: stored.answer.reasoning });
       answer.end();

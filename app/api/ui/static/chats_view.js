@@ -70,7 +70,7 @@ export class ChatsView {
     const onlyStored = filters.outcome || filters.error || filters.endUser;
     const matches = (row) => !onlyStored && !ids.has(row.id) && (!filters.model || row.model_name === filters.model);
     const rows = running.rows.filter(matches);
-    const where = running.workers > 1 ? ` on worker ${running.worker} of ${running.workers}` : "";
+    const where = running.workers > 1 ? ` on worker ${running.worker}, one of ${running.workers}` : "";
     this.#say(`Live ${clock(Date.now())} · ${running.rows.length} running${where}`);
     return { rows: [...rows, ...stored.rows], hasMore: stored.hasMore };
   }
