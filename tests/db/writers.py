@@ -143,7 +143,7 @@ def child(code: str, *args: object) -> subprocess.Popen[str]:
 
 
 async def until_drained(log: ChatLogWriter) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while log.outbox_rows or not log.database_healthy:
             await asyncio.sleep(0.005)
 

@@ -139,7 +139,7 @@ def test_a_row_opens_its_conversation_from_the_keyboard(chats: Page) -> None:
     expect(dialog).to_contain_text(f"make trace ID={chat_id}")
     chats.keyboard.press("Escape")
     expect(dialog).not_to_be_visible()
-    assert chats.url.endswith("#chats")
+    expect(chats).to_have_url(re.compile("#chats$"))
     assert chats.evaluate("document.activeElement.getAttribute('href')") == f"#chats/{chat_id}"
 
 

@@ -19,7 +19,7 @@ MINI: dict[str, Any] = {"id": "mini", "pricing": {"prompt": "0.000001", "complet
 
 async def read(client: GroqClient, done: Callable[[Catalogue], bool]) -> Catalogue:
     """The client's catalogue, once it is as expected."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not done(client.catalogue):
             await asyncio.sleep(0.01)
     return client.catalogue
@@ -72,7 +72,7 @@ async def test_allowed_models_filter_the_catalogue(groq: SimulatedGroq) -> None:
 async def test_without_a_catalogue_the_settings_name_the_models(groq: SimulatedGroq, fault: Any) -> None:
     groq.fail({"endpoint": "models", **fault})
     async with GroqClient(settings(groq.url, groq_default_model="mine")) as client:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not groq.applied()[0]:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
@@ -94,7 +94,7 @@ async def test_a_retired_model_in_the_settings_is_logged_by_the_first_worker(
 
 async def test_neither_the_start_nor_the_stop_waits_for_the_catalogue(groq: SimulatedGroq) -> None:
     groq.fail({"endpoint": "models", "first_byte_delay_s": 600})
-    async with asyncio.timeout(5), GroqClient(settings(groq.url)) as client:
+    async with asyncio.timeout(60), GroqClient(settings(groq.url)) as client:
         assert client.catalogue.models()
 
 
