@@ -26,7 +26,7 @@ hypothesis.settings.register_profile("long", _EXAMPLES)
 hypothesis.settings.register_profile("short", _EXAMPLES, max_examples=25)
 
 ENGINES = ["sqlite", "postgres"]
-SLOW = ("serving", "loadtests", "commands", "observability", "api")
+SLOW = ("serving", "loadtests", "commands", "observability", "api", "fuzz", "deploy", "db")
 WORKERS_PER_CORE = 3
 SHARED = pytest.StashKey[SharedResources]()
 

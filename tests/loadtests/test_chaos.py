@@ -10,7 +10,7 @@ from loadtests.chaos.verdict import Evidence, judge, report
 from tests.support.shared import SharedResources
 
 SHORT = Plan(
-    streams=60,
+    streams=40,
     clients=8,
     between_kills_s=(0.1, 0.3),
     between_outages_s=(0.5, 1),

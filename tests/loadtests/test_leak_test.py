@@ -12,7 +12,7 @@ from loadtests.leak_test.endings import BLOCKED, ENDINGS, READING, WAITING, Plan
 from loadtests.leak_test.verdict import HELD, Evidence, judge, report
 from tests.support.shared import SharedResources
 
-SHORT = Plan(chats=120, warm_up=40, clients=16, closings=2)
+SHORT = Plan(chats=80, warm_up=30, clients=16, closings=1)
 LONG = Plan(chats=1000, warm_up=200, closings=5)
 CLOSED_S = 10
 """Generous: other tests may run beside; `make leak-test` measures it."""

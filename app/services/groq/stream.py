@@ -123,10 +123,12 @@ class GroqStream:
         After the last finish_reason the answer is whole: `GROQ_END_TIMEOUT_S` limits the wait for its end.
         """
         try:
-            async with asyncio.timeout(self._settings.groq_end_timeout_s if self._has_finished else None):
+            if not self._has_finished:
                 await self._wait_for_flush()
                 return await self._body.readany()
-        except TimeoutError:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.groq_end_timeout_s):
+                    return await self._body.readany()
             return b""
         except RuntimeError as exc:  # aiohttp's own, if it closed the connection for what is not HTTP
             raise aiohttp.ClientPayloadError("the connection ended before the answer did") from exc
