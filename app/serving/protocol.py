@@ -144,7 +144,7 @@ class LimitedProtocol(LingeringClose):
     # ── Limits ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _start_timer(self, seconds: float | None = None) -> None:
-        if self._timer is None and not self.transport.is_closing():
+        if self._timer is None and not self._closing and not self.transport.is_closing():
             self._timer = self.loop.call_later(seconds or self._header_timeout_s, self._on_timeout)
 
     def _stop_timer(self) -> None:

@@ -1,9 +1,12 @@
 """Invalid and unusual HTTP: a response below 500 in the error envelope, and the connection ends."""
 
+import socket
+
 import pytest
 
 from tests.support.raw import BODY, CHAT, CLOSE, HEALTH, connect, exchange, receive_one, receive_until, sized
 from tests.support.service import Service
+from tests.support.waiting import wait_until
 
 CHUNKED = b"transfer-encoding: chunked\r\n"
 CHAT = CHAT + CLOSE
@@ -43,6 +46,23 @@ def test_invalid_http_gets_400_and_the_connection_is_closed(strict: Service, dat
     assert received.error["type"] == "invalid_request_error"
     assert "HTTP/1.1" in received.error["message"]
     assert b"connection: close\r\n" in received.data
+
+
+def test_a_refused_client_that_stays_connected_is_not_refused_again(strict: Service) -> None:
+    """By the timer of its headers, which would write after the end of the response; `strict` finds the traceback."""
+    with connect(strict.url) as client:
+        client.sendall(HEALTH + b"no colon\r\n")
+        while client.recv(65536):
+            pass
+        wait_until(lambda: is_reset(client), "the connection stays open")
+
+
+def is_reset(client: socket.socket) -> bool:
+    try:
+        client.sendall(b"x")
+    except ConnectionError:
+        return True
+    return False
 
 
 UNUSUAL = {
