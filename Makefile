@@ -51,7 +51,7 @@ stack: ## Start the service, PostgreSQL, Redis, Prometheus, Alertmanager, Grafan
 stack-down: ## Stop the containers; rows and metrics remain in their volumes
 	@docker compose down
 
-test: .venv/dev ## Run the tests, in under four minutes on two cores; includes PostgreSQL and a simulated Groq; COVERAGE=1
+test: .venv/dev ## Run the tests, in about four minutes on two cores; includes PostgreSQL and a simulated Groq; COVERAGE=1
 	@$(PYTEST) -m "not long and not needs"$(REPORT)
 
 test-all: .venv/dev ## Run all tests: also long ones, and those that need a browser, Prometheus, Alertmanager, nginx, Redis or Node; ENGINE=docker COVERAGE=1
