@@ -38,8 +38,9 @@ async def test_cancelled_commit_leaves_no_lock(settings: Settings) -> None:
     engine = create_engine(settings)
     async with running_writer(ChatLogRepository(engine), None, timeout_s=1) as log:
         for _ in range(3):
-            other = sqlite3.connect(settings.embedded_database, isolation_level=None)
-            other.execute("BEGIN IMMEDIATE")
+            other = sqlite3.connect(settings.embedded_database, isolation_level=None, check_same_thread=False)
+            # In a thread: the event loop has to roll back a commit that was cancelled just now.
+            await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
             waits = [log.add(record()) for _ in range(3)]
             await asyncio.sleep(1.2)
             other.execute("ROLLBACK")

@@ -49,7 +49,7 @@ def test_a_chat_streams_and_its_row_is_shown(page: Page, demo: Service, groq: Si
     lengths = set()
     while page.get_by_role("button", name="Stop").is_visible():
         lengths.add(len(page.get_by_role("log").inner_text()))
-    assert len(lengths) > 5, "the answer is shown before it is complete"
+    assert len(lengths) > 2, "the answer is shown before it is complete"
     wait_for_outcome(page, "completed")
     row = shown_row(page, demo)
     assert row["response"] in page.get_by_role("log").inner_text()
