@@ -27,8 +27,12 @@ hypothesis.settings.register_profile("short", _EXAMPLES, max_examples=25)
 
 ENGINES = ["sqlite", "postgres"]
 SLOW = ("serving", "loadtests", "commands", "observability", "api", "fuzz", "deploy", "db")
-WORKERS_PER_CORE = 3
 SHARED = pytest.StashKey[SharedResources]()
+
+
+def is_short(config: pytest.Config) -> bool:
+    """Whether it is `make test`, without the long forms."""
+    return "not long" in config.option.markexpr
 
 
 @pytest.fixture
@@ -63,9 +67,9 @@ def create_app(monkeypatch: pytest.MonkeyPatch) -> Callable[[Settings], FastAPI]
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """More workers than cores: most tests wait for processes."""
-    return WORKERS_PER_CORE * (os.cpu_count() or 1)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """More workers than cores: most tests wait for processes. Browsers and long forms use the cores themselves."""
+    return (3 if is_short(config) else 2) * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -92,7 +96,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    hypothesis.settings.load_profile("short" if "not long" in config.option.markexpr else "long")
+    hypothesis.settings.load_profile("short" if is_short(config) else "long")
     if (given := getattr(config, "workerinput", None)) is not None:
         config.stash[SHARED] = SharedResources(Path(given["shared"]))
         return

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.tools import tool
 
 NAMES = ("chromium", "google-chrome")
+
+_EXPECT_MS = 30_000  # a browser among many processes may need several seconds to render
 
 # As root it has no sandbox. It must send no requests of its own.
 _ARGUMENTS = [
@@ -21,6 +23,7 @@ _ARGUMENTS = [
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
+    expect.set_options(timeout=_EXPECT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=tool(*NAMES), args=_ARGUMENTS)
         yield browser

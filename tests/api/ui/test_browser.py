@@ -27,8 +27,16 @@ def ask(page: Page, question: str = "Why is the sky blue?") -> None:
     page.keyboard.press("Enter")
 
 
+def ask_and_wait(page: Page, question: str) -> None:
+    """Waits for the new chat's end, and not for that of the chat before it, which is still shown."""
+    before = fact(page, "Chat ID").inner_text()
+    ask(page, question)
+    expect(fact(page, "Chat ID")).not_to_have_text(before)
+    wait_for_outcome(page, "completed")
+
+
 def wait_for_outcome(page: Page, outcome: str) -> None:
-    expect(page.locator("#details .badge")).to_have_text(outcome, timeout=10_000)
+    expect(page.locator("#details .badge")).to_have_text(outcome)
 
 
 def steps(page: Page) -> list[str]:
@@ -143,9 +151,7 @@ def test_each_fault_button_affects_one_chat(page: Page, fault: Fault) -> None:
     expect(page.locator("#details .timeline")).to_contain_text(note)
     if fault == "cut":
         expect(page.get_by_role("log")).to_contain_text("the connection to Groq broke off")
-    ask(page, "And now?")
-    wait_for_outcome(page, "running")
-    wait_for_outcome(page, "completed")
+    ask_and_wait(page, "And now?")
     assert steps(page) == ["Admitted", "Attempt 1", "First token", "Stream", "Committed"]
 
 
@@ -161,9 +167,7 @@ def test_a_conversation_is_sent_with_each_question_until_a_new_one_begins(
     page: Page, demo: Service, groq: SimulatedGroq
 ) -> None:
     for question in ("First", "Second"):
-        ask(page, question)
-        wait_for_outcome(page, "running")
-        wait_for_outcome(page, "completed")
+        ask_and_wait(page, question)
     roles = [message["role"] for message in groq.seen()["last_request"]["body"]["messages"]]
     assert roles == ["user", "assistant", "user"]
     page.get_by_role("button", name="New chat").click()
@@ -171,9 +175,7 @@ def test_a_conversation_is_sent_with_each_question_until_a_new_one_begins(
     expect(page.locator("#details .badge")).to_have_text("")
     expect(fact(page, "Tokens")).not_to_contain_text("in, ")
     assert steps(page) == []
-    ask(page, "Third")
-    wait_for_outcome(page, "running")
-    wait_for_outcome(page, "completed")
+    ask_and_wait(page, "Third")
     assert [message["content"] for message in groq.seen()["last_request"]["body"]["messages"]] == ["Third"]
     assert shown_row(page, demo)["prompt"] == "Third"
 

@@ -170,7 +170,7 @@ def test_an_unavailable_database_is_reported_and_the_list_stays(stored: Service,
 
 
 def test_running_chats_are_listed_first(chats: Page, stored: Service, groq: SimulatedGroq) -> None:
-    groq.fail({"tokens_per_s": 15, "words": 60})
+    groq.fail({"tokens_per_s": 10, "words": 60})
     newest = chats.locator("#chats-table tbody tr").first
     with ThreadPoolExecutor(1) as client:
         reply = client.submit(stored.chat, HELLO)
