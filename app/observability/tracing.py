@@ -148,10 +148,11 @@ class _CountingProcessor(BatchSpanProcessor):
         super().__init__(self._counting, self._max_queued, delay_ms, meter_provider=NoOpMeterProvider())
 
     def on_end(self, span: ReadableSpan) -> None:
-        if self._queued - self._counting.taken < self._max_queued:
-            self._queued += 1
-        else:
-            self._on_dropped(1)  # it takes the place of the oldest one
+        if span.context.trace_flags.sampled:  # the SDK queues no others, which a sampler may record all the same
+            if self._queued - self._counting.taken < self._max_queued:
+                self._queued += 1
+            else:
+                self._on_dropped(1)  # it takes the place of the oldest one
         super().on_end(span)
 
 

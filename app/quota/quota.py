@@ -29,7 +29,7 @@ class Store(Protocol):
         ...
 
     def leave(self, client: str, request_id: str) -> None:
-        """The stream has ended or will not begin; the next `settle` tells the other workers."""
+        """The stream has ended or will not begin; the next `settle` makes it visible to the other workers."""
         ...
 
     async def settle(self, client: str, tokens: int) -> None:

@@ -84,7 +84,7 @@ def test_callers_see_only_their_own_chats(compat: Service, openai: OpenAI) -> No
         for name in (answer.id, str(answer._request_id)):
             with pytest.raises(APIStatusError) as caught:
                 other.chat.completions.retrieve(name)
-            # An id that is as young as this one may belong to a chat that is still running, whoever sent it.
+            # An id that is as young as this one may belong to a chat that is still running, of any client.
             assert caught.value.status_code in (404, 409)
         assert answer.id not in {each.id for each in other.chat.completions.list(limit=100, order="desc")}
         assert list(other.chat.completions.list(extra_query={"end_user": "somebody"})) == []

@@ -126,7 +126,7 @@ async def test_hanging_disk_blocks_neither_the_event_loop_nor_the_writer(
                     await disk.append([record(prompt="third")])
                 except OutboxUnavailable:
                     await asyncio.sleep(0.01)
-    # The first is stored although its client was told otherwise; a third one that took too long is stored, too.
+    # The first row is stored although its client received an error; a third one that took too long is stored, too.
     assert set(prompts_in(tmp_path)) == {"first", "third"}
 
 

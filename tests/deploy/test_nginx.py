@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import re
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ import httpx2
 import pytest
 
 from app.core.config import Settings
-from tests.deploy.nginx import SITE, Nginx, nginx
+from tests.deploy.nginx import Nginx, nginx
 from tests.support.database import query
 from tests.support.otlp import Collector, collecting
 from tests.support.ports import free_port
-from tests.support.processes import PROJECT, program
+from tests.support.processes import program
 from tests.support.raw import BODY, CHAT, connect, exchange, receive_until, sized
 from tests.support.service import HELLO, PATH, Service, SimulatedGroq
 from tests.support.waiting import wait_until
@@ -204,19 +203,3 @@ def test_access_log_has_the_ids_of_row_and_trace_but_no_content(service: Service
     fields = json.loads(line)
     assert (fields["status"], fields["path"], fields["trace"]) == (200, PATH, reply.headers["traceresponse"])
     assert "secret" not in line
-
-
-def test_limits_and_timeouts_match_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    directives = dict(re.findall(r"^ *([a-z_]+) +(\d+)s?;", SITE.read_text(), re.MULTILINE))
-    settings = Settings(_env_file=None)
-    assert (
-        int(directives["client_max_body_size"]) == settings.max_body_bytes < int(directives["client_body_buffer_size"])
-    )
-    assert int(directives["client_header_timeout"]) == settings.header_timeout_s
-    assert int(directives["client_body_timeout"]) == settings.body_timeout_s
-    assert int(re.findall(r"sndbuf=(\d+)k", SITE.read_text())[0]) * 1024 == settings.client_buffer_bytes
-    assert int(directives["proxy_read_timeout"]) > settings.chat_timeout_s
-    monkeypatch.chdir(tmp_path)  # without a developer's .env
-    monkeypatch.setenv("GROQ_API_KEY", "any")
-    gunicorn = runpy.run_path(str(PROJECT / "deploy" / "gunicorn.conf.py"))
-    assert int(directives["keepalive_timeout"]) < gunicorn["keepalive"]

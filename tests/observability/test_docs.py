@@ -5,9 +5,9 @@ import re
 from prometheus_client import CollectorRegistry
 
 from app.observability.metrics import Metrics
+from tests.observability.chat_trace import spans_of
 from tests.observability.conftest import Observed
 from tests.observability.harness import Harness
-from tests.observability.test_traces import spans_of
 from tests.support.processes import PROJECT
 from tests.support.service import HELLO, SimulatedGroq
 

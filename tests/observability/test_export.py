@@ -10,9 +10,11 @@ import httpx2
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import Decision, StaticSampler
 
 from app.observability.trace_file import TraceFile
-from app.observability.tracing import _has_otlp_endpoint
+from app.observability.tracing import _CountingProcessor, _has_otlp_endpoint
 from tests.support.otlp import Collector, collecting
 from tests.support.ports import free_port
 from tests.support.processes import program
@@ -139,3 +141,15 @@ def test_invalid_variable_of_opentelemetry_does_not_stop_the_service(
     with service(tmp_path, groq, http, **env) as (chats, _):
         assert chats.chat().done
         assert chats.program.wait_for("trace_export.failed")
+
+
+def test_spans_that_are_recorded_but_not_sampled_do_not_count_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sampler may record spans for other processors; none of them waits for the export."""
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "512")
+    dropped: list[int] = []
+    provider = TracerProvider(sampler=StaticSampler(Decision.RECORD_ONLY), shutdown_on_exit=False)
+    provider.add_span_processor(_CountingProcessor(InMemorySpanExporter(), dropped.append))
+    for _ in range(600):
+        provider.get_tracer("test").start_span("recorded").end()
+    provider.shutdown()
+    assert dropped == []

@@ -1,54 +1,18 @@
 """The page in Chromium: answers, faults, stopped chats, and the details of a chat."""
 
 import re
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from app.api.ui.faults import Fault
-from tests.api.ui.axe import violations
+from tests.api.ui.chat_page import LABELS, ask, ask_and_wait, fact, shown_row, steps, wait_for_outcome
 from tests.support.browser import opened
 from tests.support.service import Service, SimulatedGroq
 
 pytestmark = pytest.mark.needs("chromium")
 
 SLOW = {"tokens_per_s": 40, "words": 60}
-LABELS: dict[Fault, str] = {
-    "unavailable": "503 twice",
-    "limited": "Rate limit for 2 s",
-    "cut": "Broken stream",
-    "silent": "Silence of 2.5 s",
-}
-
-
-def ask(page: Page, question: str = "Why is the sky blue?") -> None:
-    page.get_by_role("textbox", name="Prompt").fill(question)
-    page.keyboard.press("Enter")
-
-
-def ask_and_wait(page: Page, question: str) -> None:
-    """Waits for the new chat's end, and not for that of the chat before it, which is still shown."""
-    before = fact(page, "Chat ID").inner_text()
-    ask(page, question)
-    expect(fact(page, "Chat ID")).not_to_have_text(before)
-    wait_for_outcome(page, "completed")
-
-
-def wait_for_outcome(page: Page, outcome: str) -> None:
-    expect(page.locator("#details .badge")).to_have_text(outcome)
-
-
-def steps(page: Page) -> list[str]:
-    return page.locator("#details .timeline .name").all_inner_texts()
-
-
-def fact(page: Page, name: str) -> Locator:
-    return page.locator("#details .fact", has=page.locator("dt", has_text=re.compile(f"^{name}$"))).locator("dd")
-
-
-def shown_row(page: Page, service: Service) -> dict[str, Any]:
-    return service.row(fact(page, "Chat ID").inner_text())
 
 
 def test_a_chat_streams_and_its_row_is_shown(page: Page, demo: Service, groq: SimulatedGroq) -> None:
@@ -188,39 +152,3 @@ def test_shift_enter_is_a_new_line_and_an_empty_prompt_is_not_sent(page: Page, g
     page.keyboard.type("two")
     assert page.get_by_role("textbox", name="Prompt").input_value() == "one\ntwo"
     assert groq.seen()["requests"] == before
-
-
-def test_every_control_has_a_name_and_is_reached_by_tab(page: Page) -> None:
-    expect(page.get_by_role("heading", level=1)).to_have_text("Groq, streamed")
-    expect(page.get_by_role("log", name="Conversation")).to_be_visible()
-    expect(page.get_by_role("textbox", name="Prompt")).to_be_focused()
-    reached = []
-    for _ in range(8):
-        page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.innerText || document.activeElement.id"))
-    assert reached[1:] == ["continue", "New chat", "Send", *LABELS.values()]
-
-
-@pytest.mark.parametrize("width", [360, 1400])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_violations(browser: Browser, demo: Service, width: int, scheme: Any) -> None:
-    viewport: Any = {"width": width, "height": 800}
-    with opened(browser, demo.url, viewport=viewport, color_scheme=scheme) as (page, _):
-        assert violations(page) == []
-        page.get_by_role("button", name=LABELS["unavailable"]).click()
-        wait_for_outcome(page, "completed")
-        assert violations(page) == []
-
-
-@pytest.mark.parametrize("width", [360, 820, 1400])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_content_is_cut_off_at_any_width(browser: Browser, demo: Service, width: int, scheme: Any) -> None:
-    viewport: Any = {"width": width, "height": 800}
-    with opened(browser, demo.url, viewport=viewport, color_scheme=scheme) as (page, seen):
-        ask(page, "a-word-of-its-own-" * 30)
-        wait_for_outcome(page, "completed")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.evaluate("getComputedStyle(document.body).colorScheme") == "light dark"
-        is_dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 21, 26)"
-        assert is_dark == (scheme == "dark")
-    assert seen.complaints == []
