@@ -104,7 +104,8 @@ def test_last_spans_are_exported_at_shutdown(
     with service(tmp_path, groq, http, **env) as (chats, _):
         reply = chats.chat()
         assert collector.spans == []
-    assert {span.name.partition(" ")[0] for span in collector.spans} == {
+    # On a busy machine also `chat.admission`.
+    assert {span.name.partition(" ")[0] for span in collector.spans} >= {
         "POST",
         "chat",
         "groq.attempt",
