@@ -71,13 +71,13 @@ class ChatRecord:
     is None if the answer had none. `ttft_ms` is None for an answer that was not streamed. `usage_source` is `upstream`,
     or `estimated` when the chat ended before the provider sent its usage (`services/chat/usage.py`); it and the tokens
     are None if the provider did no work. `attempt_log` has each request to the provider: `model`, `started_ms` and
-    `ended_ms` since the request arrived, `result` (`ok` or the error's code), the HTTP `status`, if there was one, and
-    the `cause` if the connection failed (`core.upstream_errors.CONNECTION_CAUSES`). An attempt ends at its first
-    progress or its failure. `upstream_response_id` is the id that the answer itself has. `end_user` is the request's
-    `safety_identifier` or `user`. `client_left_at` is when the client disconnected or stalled. `messages` is the JSON
-    text that the client sent, and so is each field of `params` that the service does not read. It is `NO_MESSAGES` if
-    the content of the chat is not stored; the column is NULL then. The fields in `NO_COLUMNS` are not stored;
-    `traceparent` names the chat's span in the form of W3C's header.
+    `ended_ms` since the request arrived, `result` (`ok`, `cancelled` or the error's code), the HTTP `status`, if there
+    was one, and the `cause` if the connection failed (`core.upstream_errors.CONNECTION_CAUSES`). An attempt ends at its
+    first progress or its failure. `upstream_response_id` is the id that the answer itself has. `end_user` is the
+    request's `safety_identifier` or `user`. `client_left_at` is when the client disconnected or stalled. `messages` is
+    the JSON text that the client sent, and so is each field of `params` that the service does not read. It is
+    `NO_MESSAGES` if the content of the chat is not stored; the column is NULL then. The fields in `NO_COLUMNS` are not
+    stored; `traceparent` names the chat's span in the form of W3C's header.
     """
 
     id: UUID

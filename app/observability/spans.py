@@ -1,4 +1,4 @@
-"""The spans of a chat and of a commit: facts only, nothing per chunk, at most ten events.
+"""The spans of a chat and of a commit: facts only, nothing per chunk, few events.
 
 A chat's span is never attached to a context: a client that leaves ends it in another context than it started in.
 """
@@ -12,6 +12,7 @@ from uuid import UUID
 from opentelemetry.context import Context
 from opentelemetry.trace import (
     Link,
+    Span,
     SpanContext,
     SpanKind,
     StatusCode,
@@ -42,7 +43,7 @@ _Event = tuple[str, Mapping[str, Any], int]
 
 
 class ChatSpans:
-    """`chat {model}`, from admission until the row is durable or given up, and its children.
+    """`chat {model}`, from admission until the row is durable or given up, its children, and the wait for admission.
 
     `arrived` and `admitted` are on `time.monotonic`'s clock, `server` has Groq's address. The span is a child of the
     request's span and sampled if that one is; both are errors if the chat failed, also within a response with status
@@ -88,14 +89,19 @@ class ChatSpans:
         if not self._span.is_recording():
             return
         if self._queue_s > _MIN_ADMISSION_S:
-            started = self._started_ns - round(self._queue_s * 1e9)
-            self._child(conventions.ADMISSION_SPAN, SpanKind.INTERNAL, {}, started, self._started_ns)
+            waited_from = self._started_ns - round(self._queue_s * 1e9)
+            self._add(conventions.ADMISSION_SPAN, self._request, {}, start_ns=waited_from, end_ns=self._started_ns)
         for number, attempt in enumerate(attempts):
             # Until Groq's headers, or until it failed. The event `first_token` marks the end of the wait after them.
             ended = (attempt.headers_at if attempt.error is None else attempt.ended) or attempt.started
             attributes = {**attempt_attributes(number, attempt), **self._server}
-            self._child(
-                conventions.ATTEMPT_SPAN, SpanKind.CLIENT, attributes, self._ns(attempt.started), self._ns(ended)
+            self._add(
+                conventions.ATTEMPT_SPAN,
+                self._span,
+                attributes,
+                kind=SpanKind.CLIENT,
+                start_ns=self._ns(attempt.started),
+                end_ns=self._ns(ended),
             )
         for event in (*self._retries(attempts), *self._events(record, commit_s, stored_in)):
             self._span.add_event(*event)
@@ -107,8 +113,17 @@ class ChatSpans:
                 self._request.set_attribute("error.type", type(error).code if error else record.outcome)
         self._span.end(self._at(record.duration_ms + commit_s * 1000))
 
-    def _child(self, name: str, kind: SpanKind, attributes: Mapping[str, Any], start_ns: int, end_ns: int) -> None:
-        context = set_span_in_context(self._span, Context())
+    def _add(
+        self,
+        name: str,
+        parent: Span,
+        attributes: Mapping[str, Any],
+        *,
+        kind: SpanKind = SpanKind.INTERNAL,
+        start_ns: int,
+        end_ns: int,
+    ) -> None:
+        context = set_span_in_context(parent, Context())
         self._tracer.start_span(name, context, kind, attributes, start_time=start_ns).end(end_ns)
 
     def _retries(self, attempts: Sequence[Attempt]) -> Iterator[_Event]:

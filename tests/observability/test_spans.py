@@ -110,7 +110,9 @@ def test_error_type_is_a_code_of_the_service_and_not_of_groq(harness: Harness) -
 
 def test_wait_for_admission_is_a_span(harness: Harness) -> None:
     harness.chat(queue_s=0.5)
-    waited = harness.spans["chat.admission"]
+    waited, chat = harness.spans["chat.admission"], harness.spans["chat m"]
+    assert waited.parent == chat.parent
+    assert waited.end_time == chat.start_time
     assert waited.start_time
     assert waited.end_time == waited.start_time + 500_000_000
 

@@ -96,7 +96,7 @@ attempts_row = row(
         ),
         timeseries(
             "Failures by phase",
-            """connect: no connection to Groq. before_first_token: the service retries. mid_stream: the client sees it.
+            """connect: no response headers. before_first_token: the service retries. mid_stream: the client sees it.
             Without requests that Groq rejected because of their content.""",
             promql(f"sum by (phase) (rate({OF_GROQ}[$__rate_interval]))", "{{phase}}"),
             unit="reqps",

@@ -49,8 +49,8 @@ health = row(
         ),
         stat(
             "Rejected rows",
-            "Rows whose values the database rejected, in this time range. chat_log.row_rejected logs the reason.",
-            promql_now(f"sum(increase(chat_log_rejected_rows_total{HOST}[$__range]))"),
+            "Rows in the outbox whose values the database rejected. python -m app outbox has the reasons.",
+            promql_now(f"sum(max by (host) (chat_log_outbox_rejected_rows{HOST}))"),
             unit="short",
             decimals=0,
             levels=thresholds("green", (0.5, "red")),
