@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 
 from app.simulator.answers import compose, count_tokens
 from app.simulator.faults import Fault, FaultPlan, FaultScript
+from app.simulator.json_values import SchemaError
 from app.simulator.limits import Limits, PromptCache, RateLimit
 from app.simulator.models import MODELS
 from app.simulator.request import check_key, checked_body
@@ -87,7 +88,10 @@ class Simulator:
             return response
         if model.caches_prompts:
             self._cache.remember(body)
-        answer = compose(body, model, fault, cached_tokens)
+        try:
+            answer = compose(body, model, fault, cached_tokens)
+        except SchemaError as exc:
+            raise Refused(400, str(exc)) from exc  # our words
         if not body.get("stream"):
             return await whole_response(body, answer, model, fault, headers)
         writer = ChunkWriter(
