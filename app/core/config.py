@@ -61,9 +61,9 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
     """128 MiB of a stream with its JSON, which has some 300 bytes for each token: 131,072 tokens take 50 MB."""
     stream_keepalive_s: Seconds = 10
     """The interval of SSE comments while no token arrives, so that proxies do not close the connection."""
-    client_write_timeout_s: Seconds = 30
+    client_write_timeout_s: Annotated[Seconds, Field(le=86_400)] = 30
     """How long a client may accept no data before its chat is ended."""
-    client_buffer_bytes: Annotated[int, Field(ge=4096)] = 2**17
+    client_buffer_bytes: Annotated[int, Field(ge=4096, le=2**30)] = 2**17
     """128 KiB: the kernel's send buffer of a connection. When it is full, the service stops reading from Groq. The
     kernel's default of 4 MB is more than most answers: a client that reads nothing would not be noticed."""
     stream_flush_ms: Annotated[float, Field(ge=0, le=1000)] = 16

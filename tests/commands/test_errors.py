@@ -38,6 +38,8 @@ def test_process_with_an_invalid_setting_exits_with_one_sentence(tmp_path: Path,
     [
         ("PORT", "eight", "PORT: Input should be a valid integer"),
         ("MAX_ACTIVE_STREAMS", "0", "MAX_ACTIVE_STREAMS: Input should be greater than 0"),
+        ("CLIENT_BUFFER_BYTES", "99999999999999", "CLIENT_BUFFER_BYTES: Input should be less than or equal to 1073741824"),
+        ("CLIENT_WRITE_TIMEOUT_S", "99999999", "CLIENT_WRITE_TIMEOUT_S: Input should be less than or equal to 86400"),
         ("DATABASE_URL", "mysql://root:secret@db/x", "DATABASE_URL: use postgresql+asyncpg://"),
         ("GROQ_BASE_URL", "api.groq.com", "GROQ_BASE_URL: use a URL that starts with https://"),
         ("GROQ_BASE_URL", "http://[bad", "GROQ_BASE_URL: use a URL that starts with https://"),
