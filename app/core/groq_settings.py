@@ -6,7 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
 from app.core.models import RETIRED_MODELS, ModelPrice
-from app.core.setting_types import Count, HeaderSecret, HttpUrl, JsonObject, Names, Seconds, SecondsOrZero
+from app.core.setting_types import Count, HeaderSecret, HttpUrl, JsonObject, ModelId, Names, Seconds, SecondsOrZero
 
 
 class GroqSettings(BaseSettings):
@@ -18,8 +18,8 @@ class GroqSettings(BaseSettings):
     """A simulator that is used while `GROQ_API_KEY` is not set."""
     groq_simulator_tokens_per_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """The speed of the simulator, which the page shows. `make run` starts its own at 100: one sees it stream."""
-    groq_default_model: str = "openai/gpt-oss-20b"
-    groq_model_aliases: Annotated[dict[str, str], *JsonObject] = Field(default=RETIRED_MODELS)
+    groq_default_model: ModelId = "openai/gpt-oss-20b"
+    groq_model_aliases: Annotated[dict[str, ModelId], *JsonObject] = Field(default=RETIRED_MODELS)
     """Names that clients may use for a model, and its id at Groq. Set `{}` for an enterprise account, which still has
     the retired models."""
     groq_connect_timeout_s: Seconds = 2
@@ -37,7 +37,7 @@ class GroqSettings(BaseSettings):
     """The total sleep between the attempts of one chat. A longer `Retry-After` ends the chat at once."""
     groq_retry_deadline_s: Seconds = 45
     """The longest time until the first token, for all attempts of a chat and the sleep between them."""
-    groq_fallback_model: str | None = None
+    groq_fallback_model: ModelId | None = None
     """The model of one more attempt after the last one failed, or if Groq has retired a model of these settings."""
     groq_catalogue_refresh_s: Seconds = 3600
     """How often the catalogue of models and prices is read from Groq."""

@@ -69,6 +69,12 @@ def _fits_a_header(key: SecretStr) -> SecretStr:
     return key
 
 
+def _model_id(text: str) -> str:
+    if not re.fullmatch("[!-~]+", text):  # the id of an alias is sent in a header
+        raise ValueError("use the model's id exactly as Groq lists it, in printable ASCII without spaces")
+    return text
+
+
 def _http_url(url: str) -> str:
     if not (_has_valid_address(url) and re.match("https?://[^/]", url)):
         raise ValueError("use a URL that starts with https:// or http:// and names a host")
@@ -93,5 +99,6 @@ JsonObject = (NoDecode, BeforeValidator(_from_json))
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_known_driver)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 HeaderSecret = Annotated[SecretStr, AfterValidator(_fits_a_header)]
+ModelId = Annotated[str, AfterValidator(_model_id)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Addresses = Annotated[str, AfterValidator(_addresses)]
