@@ -2,12 +2,12 @@
 
 import argparse
 import gc
-import os
 import re
 import sys
 from datetime import timedelta
 from pathlib import Path
 
+from app.commands.output import OutputFailed, discard_output, flush_output
 from app.core.config import Settings
 from app.core.outcomes import WITHOUT_ROW, Outcome
 from app.serving.checks import outbox_problems, read_and_check
@@ -27,12 +27,20 @@ def main() -> int:
         problems += outbox_problems(settings) if settings and serves else []
         sys.stderr.write("\n".join([*problems, ""]))
         return 2
+    if sys.stdout is None:
+        if serves:
+            return _run(options, settings)
+        sys.stderr.write("stdout is closed; redirect it to a file, or to /dev/null\n")
+        return 1
     try:
         code = _run(options, settings)
-        sys.stdout.flush()
-    except BrokenPipeError:  # as in `make chats | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
-        return 0
+        flush_output()
+    except OutputFailed as exc:
+        discard_output()
+        if exc.reader_ended:
+            return 0
+        sys.stderr.write(f"cannot write to stdout: {exc}\n")
+        return 1
     return code
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.commands.output import show
 from app.core.chat_query import ChatQuery
 from app.core.config import Settings
 from app.core.printable import printable, printable_json
@@ -41,8 +42,6 @@ def chats(settings: Settings, options: argparse.Namespace) -> int:
         if settings.embedded_database and not settings.embedded_database.exists():
             raise FileNotFoundError("there is no such file")  # aiosqlite would print a traceback of its thread
         asyncio.run(_print(settings, query, limit=options.limit or default))
-    except BrokenPipeError:
-        raise  # the reader ended, as in `chats | head`
     except (OSError, SQLAlchemyError) as exc:
         cause = printable(str(getattr(exc, "orig", None) or exc).partition("\n")[0])
         sys.stderr.write(f"cannot read chats from {settings.database_name}: {cause}; `make run` sets it up\n")
@@ -55,11 +54,11 @@ async def _print(settings: Settings, query: ChatQuery, *, limit: int) -> None:
     async with aclosing(_rows(settings, query, limit=limit)) as rows:
         async for row in rows:
             if not query.whole and not printed:
-                print("  ".join(f"{name:<{width}}" for name, width in _WIDTHS.items()).rstrip())
-            print(_as_json(row) if query.whole else _as_text(row))
+                show("  ".join(f"{name:<{width}}" for name, width in _WIDTHS.items()).rstrip())
+            show(_as_json(row) if query.whole else _as_text(row))
             printed += 1
     if not printed and not query.whole:
-        print("no such chats")
+        show("no such chats")
 
 
 async def _rows(settings: Settings, query: ChatQuery, *, limit: int) -> AsyncGenerator[Mapping[str, Any]]:

@@ -10,6 +10,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import msgspec
 
+from app.commands.output import show
 from app.core.config import Settings
 from app.core.printable import printable
 from app.observability.metrics_server import CHATS_PATH
@@ -27,8 +28,8 @@ def live(settings: Settings, *, once: bool) -> int:
     try:
         while True:
             answers = _workers(settings)
-            sys.stdout.write("" if once or not sys.stdout.isatty() else _CLEAR)
-            print(_table(answers), flush=True)
+            clear = "" if once or not sys.stdout.isatty() else _CLEAR
+            show(clear + _table(answers), flush=True)
             if once:
                 return 0 if answers else 1
             time.sleep(_INTERVAL_S)

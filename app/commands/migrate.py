@@ -5,6 +5,7 @@ import sys
 from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.commands.output import show
 from app.core.config import Settings
 from app.core.printable import printable
 from app.db.migrate import upgrade
@@ -18,7 +19,7 @@ def migrate(settings: Settings, *, quiet: bool = False) -> int:
         sys.stderr.write(f"the database {settings.database_name} cannot be used: {_first_line(exc)}{_hint(settings)}\n")
         return 1
     if not quiet:
-        print(f"the database {settings.database_name} is up to date")
+        show(f"the database {settings.database_name} is up to date")
     return 0
 
 

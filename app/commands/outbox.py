@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from app.commands.output import show
 from app.core.config import Settings
 from app.core.printable import printable, printable_json
 from app.db.engine import database_identity
@@ -31,18 +32,16 @@ def outbox(settings: Settings, options: argparse.Namespace) -> int:
     file = OutboxFile(settings.outbox_dir, database=database)
     try:
         if options.retry:
-            print(f"rows to be tried again: {file.run(lambda rows: rows.execute(_RETRY).rowcount)}")
+            show(f"rows to be tried again: {file.run(lambda rows: rows.execute(_RETRY).rowcount)}")
         elif options.claim:
             count = file.run(lambda rows: rows.execute(_CLAIM, (database, database)).rowcount)
-            print(f"rows that are for {printable(database)} now: {count}")
+            show(f"rows that are for {printable(database)} now: {count}")
         elif options.export:
             _export(file)
         elif options.source:
             return _import(file, options.source)
         else:
             _list(file, settings.outbox_dir, database)
-    except BrokenPipeError:
-        raise  # the reader ended, as in `outbox | head`
     except (OSError, sqlite3.Error) as exc:
         sys.stderr.write(f"cannot use the outbox in {settings.outbox_dir}: {exc}\n")
         return 1
@@ -56,20 +55,20 @@ def _list(file: OutboxFile, folder: Path, database: str) -> None:
     rejected = file.run(lambda rows: rows.execute(_REJECTED).fetchall())
     for name, count, oldest in waiting:
         hint = "" if name == database else "; it is not DATABASE_URL, --claim assigns them to that"
-        print(f"rows that wait for {printable(name)}: {count}, the oldest since {_time(oldest)}{hint}")
+        show(f"rows that wait for {printable(name)}: {count}, the oldest since {_time(oldest)}{hint}")
     if not waiting:
-        print("rows that wait: 0")
-    print(f"rows that were rejected: {len(rejected)}{'; --retry tries them again' if rejected else ''}")
+        show("rows that wait: 0")
+    show(f"rows that were rejected: {len(rejected)}{'; --retry tries them again' if rejected else ''}")
     for row_id, created_at, error in rejected:
-        print(f"  {printable(row_id)}  {_time(created_at)}  {printable(error or '')}")
+        show(f"  {printable(row_id)}  {_time(created_at)}  {printable(error or '')}")
     for path in sorted(folder.glob("damaged-*.db")):
-        print(f"{path} is damaged; deploy/runbook.md describes how to recover its rows")
+        show(f"{path} is damaged; deploy/runbook.md describes how to recover its rows")
 
 
 def _export(file: OutboxFile) -> None:
     for payload in _payloads(file):
         # A damaged payload may not be UTF-8. A line end stands between the values of a row's JSON, never in them.
-        print(printable_json(payload.replace(b"\n", b" ").replace(b"\r", b" ").decode(errors="replace")))
+        show(printable_json(payload.replace(b"\n", b" ").replace(b"\r", b" ").decode(errors="replace")))
 
 
 def _payloads(file: OutboxFile) -> Iterator[bytes]:
@@ -94,7 +93,7 @@ def _import(file: OutboxFile, source: Path) -> int:
             unreadable += 1
     for first in range(0, len(records), _BATCH_ROWS):
         file.append(records[first : first + _BATCH_ROWS])
-    print(f"rows added: {len(records)}; lines that are no rows: {unreadable}")
+    show(f"rows added: {len(records)}; lines that are no rows: {unreadable}")
     return 1 if unreadable else 0
 
 

@@ -11,6 +11,7 @@ from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.commands.output import show
 from app.core.config import Settings
 from app.core.printable import printable
 from app.core.storable import storable
@@ -41,7 +42,7 @@ def prune(settings: Settings, options: argparse.Namespace) -> int:
         cause = printable(str(getattr(exc, "orig", None) or exc).partition("\n")[0])
         sys.stderr.write(f"cannot delete chats from {settings.database_name}: {cause}\n")
         return 1
-    print(f"deleted {deleted:,} chats {which}")
+    show(f"deleted {deleted:,} chats {which}")
     return 0
 
 

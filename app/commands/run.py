@@ -81,6 +81,8 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
 
 
 def _print_banner(settings: Settings, listener: socket.socket) -> None:
+    if sys.stdout is None:  # the process was started without it
+        return
     with suppress(OSError):  # stdout is closed
         print(banner(settings, listener), flush=True)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from app.commands.output import show
 from app.core.config import Settings
 from app.core.printable import printable
 from app.observability.trace_file import TRACE_FILE, read_spans
@@ -41,8 +42,8 @@ def trace(settings: Settings, wanted: str | None) -> int:
     chat = found[-1]
     own = [span for span in spans if _trace_id(span) == _trace_id(chat)]
     commits = [span for span in spans if _span_id(chat) in {_hex(link["context"]["span_id"]) for link in span["links"]}]
-    print(printable(f"trace {_trace_id(chat)}  chat {chat['attributes']['chat.id']}"), end="\n\n")
-    print("\n".join(printable(line) for line in _picture([*own, *commits])))
+    show(printable(f"trace {_trace_id(chat)}  chat {chat['attributes']['chat.id']}"), end="\n\n")
+    show("\n".join(printable(line) for line in _picture([*own, *commits])))
     return 0
 
 

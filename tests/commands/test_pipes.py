@@ -1,6 +1,7 @@
-"""Commands whose reader ends first, as in `make chats | head`, and commands without a value."""
+"""Commands that cannot write to stdout, as in `make chats | head` or on a full disk, and commands without a value."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,12 @@ import httpx2
 import pytest
 
 from tests.commands.client import FREE_PORT, chat
+from tests.support.ports import free_port
 from tests.support.processes import PROJECT, program
 from tests.support.starting import environment
+from tests.support.waiting import wait_until
+
+FULL = Path("/dev/full")
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +42,48 @@ def test_closed_pipe_is_no_error(folder: Path, command: list[str]) -> None:
     )
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="a device of Linux")
+@pytest.mark.parametrize("buffered", [False, True])
+@pytest.mark.parametrize("command", ["chats", "trace", "outbox", "live --once"])
+def test_full_disk_is_one_sentence(folder: Path, command: str, *, buffered: bool) -> None:
+    env = environment({"PYTHONUNBUFFERED": "" if buffered else "1"})
+    arguments = [sys.executable, "-m", "app", *command.split()]
+    with FULL.open("w") as full:
+        ended = subprocess.run(
+            arguments, cwd=folder, env=env, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (ended.returncode, ended.stderr) == (1, "cannot write to stdout: No space left on device\n")
+
+
+@pytest.mark.parametrize("command", ["chats", "live --once"])
+def test_closed_stdout_is_one_sentence(folder: Path, command: str) -> None:
+    shell, env = without_stdout(command), environment({})
+    ended = subprocess.run(shell, cwd=folder, env=env, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "stdout is closed; redirect it to a file, or to /dev/null\n")
+
+
+def test_service_runs_without_stdout(tmp_path: Path, http: httpx2.Client) -> None:
+    port = free_port()
+    service = subprocess.Popen(without_stdout("run"), cwd=tmp_path, env=environment({"PORT": str(port)}))
+    try:
+        wait_until(lambda: listens(port), "the service does not listen")
+        assert chat(http, f"http://127.0.0.1:{port}").done
+    finally:
+        service.terminate()
+        code = service.wait(60)
+    assert code == 0
+
+
+def without_stdout(command: str) -> list[str]:
+    """A shell's command line that starts the command with a closed stdout."""
+    return ["sh", "-c", f'exec "$0" -m app {command} >&-', sys.executable]
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_make_prune_without_an_age_says_what_to_give() -> None:

@@ -10,6 +10,7 @@ import httpx2
 
 from app.commands.check_groq.checks import CHECKS
 from app.commands.check_groq.requests import ask
+from app.commands.output import show
 from app.core.config import Settings
 
 _NAME_WIDTH = 20
@@ -28,9 +29,9 @@ def check_groq(settings: Settings) -> int:
     differing = 0
     for check in CHECKS:
         found = check.run(replies)
-        print(f"{'agrees ' if found is None else 'DIFFERS'}  {check.name:<{_NAME_WIDTH}}  {check.assumption}")
+        show(f"{'agrees ' if found is None else 'DIFFERS'}  {check.name:<{_NAME_WIDTH}}  {check.assumption}")
         if found is not None:
             differing += 1
-            print(f"{' ' * (_NAME_WIDTH + 11)}found: {found}")
-    print(f"\n{len(CHECKS) - differing} agree, {differing} differ; docs/groq.md has the sources, and more assumptions")
+            show(f"{' ' * (_NAME_WIDTH + 11)}found: {found}")
+    show(f"\n{len(CHECKS) - differing} agree, {differing} differ; docs/groq.md has the sources, and more assumptions")
     return 1 if differing else 0
