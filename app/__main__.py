@@ -113,10 +113,10 @@ def _add_chats(chats: argparse.ArgumentParser) -> None:
     chats.add_argument("--json", action="store_true", help="one JSON object a line, with every column")
     chats.add_argument("--limit", type=_count, metavar="N", help="how many (default: 10; all for --end-user --json)")
     chats.add_argument("--outcome", type=_outcome, help="such as upstream_error")
-    chats.add_argument("--error-code", metavar="CODE", help="the error that the client received")
+    chats.add_argument("--error-code", type=_text, metavar="CODE", help="the error that the client received")
     chats.add_argument("--since", type=_age, metavar="AGE", help="such as 30m, 36h, 90d or 12w")
-    chats.add_argument("--model", help="the model that answered")
-    chats.add_argument("--client", help="the name of an API key")
+    chats.add_argument("--model", type=_text, help="the model that answered")
+    chats.add_argument("--client", type=_text, help="the name of an API key")
     chats.add_argument("--end-user", type=_id, metavar="ID", help="a request's safety_identifier or user")
 
 
@@ -127,10 +127,19 @@ def _outcome(text: str) -> Outcome:
     return Outcome(text)
 
 
+def _text(text: str) -> str:
+    """Refuses bytes that are not UTF-8, which Python has made surrogates of: a database cannot encode them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise argparse.ArgumentTypeError("give a text in UTF-8") from exc
+    return text
+
+
 def _id(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("give the id of an end user")
-    return text
+    return _text(text)
 
 
 def _age(text: str) -> timedelta:

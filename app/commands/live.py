@@ -46,7 +46,7 @@ def _workers(settings: Settings) -> list[dict[str, Any]]:
         try:
             with _fetch(f"http://{host}:{port}{CHATS_PATH}", timeout=_TIMEOUT_S) as response:
                 answers.append(msgspec.json.decode(response.read(), type=dict[str, Any]))
-        except (OSError, URLError, HTTPException, msgspec.DecodeError):  # no worker, or another program
+        except (OSError, URLError, UnicodeError, HTTPException, msgspec.DecodeError):  # no worker, or another program
             continue
     return answers
 

@@ -14,6 +14,7 @@ from app.core.http_settings import HttpSettings
 from app.core.setting_types import (
     Count,
     DatabaseUrl,
+    Host,
     Seconds,
 )
 from app.core.signal_settings import SignalSettings
@@ -33,7 +34,7 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
 
     # ── The service ──────────────────────────────────────────────────────────────────────────────────────────────
     app_env: Literal["development", "production"] = "development"
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     max_header_bytes: int = Field(default=2**16, gt=0)
     """64 KiB: the longest cookies and tokens that proxies pass on have 8 to 32."""

@@ -81,6 +81,14 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _host(name: str) -> str:
+    try:
+        name.encode("idna")  # as a socket does, whose error would end the start with a traceback
+    except UnicodeError as exc:
+        raise ValueError("use an IP address or the name of a host") from exc
+    return name
+
+
 def _addresses(proxies: str) -> str:
     try:
         networks = [ip_network(proxy.strip()) for proxy in proxies.split(",") if proxy.strip()]
@@ -99,6 +107,7 @@ JsonObject = (NoDecode, BeforeValidator(_from_json))
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_known_driver)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 HeaderSecret = Annotated[SecretStr, AfterValidator(_fits_a_header)]
+Host = Annotated[str, AfterValidator(_host)]
 ModelId = Annotated[str, AfterValidator(_model_id)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Addresses = Annotated[str, AfterValidator(_addresses)]

@@ -6,13 +6,13 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from app.core.setting_types import Count, Seconds
+from app.core.setting_types import Count, Host, Seconds
 
 
 class SignalSettings(BaseSettings):
     """Part of the Settings in config.py."""
 
-    metrics_host: str = "127.0.0.1"
+    metrics_host: Host = "127.0.0.1"
     metrics_port: int = Field(default=9464, ge=0, le=65535)
     """Worker n serves its metrics on this port plus n."""
     metrics_timeout_s: Seconds = 10

@@ -145,3 +145,12 @@ def test_invalid_limit_is_refused(run_in_process: RunInProcess, limit: str) -> N
     code, output = run_in_process("chats", "--limit", limit)
     assert code == 2
     assert "a number from 1 to 100000" in output
+
+
+@pytest.mark.parametrize(
+    "option", ["chats --client", "chats --model", "chats --error-code", "chats --end-user", "prune --end-user"]
+)
+def test_text_that_is_not_utf8_is_refused(run_in_process: RunInProcess, option: str) -> None:
+    code, output = run_in_process(*option.split(), "\udcff")
+    assert code == 2
+    assert "give a text in UTF-8" in output

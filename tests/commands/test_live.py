@@ -4,6 +4,7 @@ import signal
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from app.api.state import CONTINUE_HEADER
 from tests.support.ports import free_ports
@@ -52,7 +53,9 @@ def test_running_chats_of_all_workers_are_shown_without_text(
             assert live.stop(signal.SIGINT) == 0
 
 
-def test_missing_workers_are_reported(tmp_path: Path) -> None:
-    code, output = run(["app", "live", "--once"], cwd=tmp_path, env={"METRICS_PORT": str(free_ports(4))})
+@pytest.mark.parametrize("host", ["127.0.0.1", "€.invalid"])
+def test_missing_workers_are_reported(tmp_path: Path, host: str) -> None:
+    env = {"METRICS_HOST": host, "METRICS_PORT": str(free_ports(4))}
+    code, output = run(["app", "live", "--once"], cwd=tmp_path, env=env)
     assert code == 1
     assert "no worker answers; METRICS_HOST, METRICS_PORT and WEB_CONCURRENCY" in output
