@@ -3,24 +3,41 @@
 import argparse
 import gc
 import re
+import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.commands.output import OutputFailed, discard_output, flush_output
-from app.core.config import Settings
 from app.core.outcomes import WITHOUT_ROW, Outcome
-from app.serving.checks import outbox_problems, read_and_check
 
+if TYPE_CHECKING:
+    from app.core.config import Settings
+
+_INTERRUPTED = 128 + signal.SIGINT
 _MOST_CHATS = 100_000
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _NUMBER = re.compile("[1-9][0-9]{0,3}")
 
 
 def main() -> int:
-    """Returns the exit code: 0, 1 for a failure, 2 for invalid arguments."""
+    """Returns the exit code: 0, 1 for a failure, 2 for invalid arguments or settings, 130 for Ctrl-C.
+
+    At Ctrl-C while it serves, the service stops as at SIGTERM, and the code is 0.
+    """
+    try:
+        return _main()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _main() -> int:
     options = _parser().parse_args()
     serves = options.command in (None, "run")
+    # Not above: this import is a large part of the start, and Ctrl-C during it prints no traceback either.
+    from app.serving.checks import outbox_problems, read_and_check  # noqa: PLC0415
+
     settings, problems = read_and_check(serves=serves)
     if settings is None or problems:
         # All problems at once. Without any other, `run` checks the outbox itself.
@@ -44,7 +61,7 @@ def main() -> int:
     return code
 
 
-def _run(options: argparse.Namespace, settings: Settings) -> int:
+def _run(options: argparse.Namespace, settings: "Settings") -> int:
     """Each command imports what it needs: `chats` does not wait for the openai SDK."""
     match options.command:
         case "chats":
