@@ -1,7 +1,10 @@
 """Chats during outages of the database, and where their rows are."""
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from tests.support.database import query
 from tests.support.scrape import scrape
@@ -46,3 +49,12 @@ def wait_until_stored(workers: Workers, ids: list[str], seconds: float = 60) -> 
 
 def stored_ids(workers: Workers) -> list[str]:
     return [str(row["id"]) for row in query(workers.database_url, "SELECT id FROM chat_logs")]
+
+
+def replace_by_file(outbox: Path) -> None:
+    """Puts a file in the place of the folder; a worker may create the folder again between the two steps."""
+    for number in itertools.count():
+        outbox.rename(outbox.with_name(f"outbox that is gone {number}"))  # atomic: a worker may create files in it now
+        with suppress(FileExistsError):
+            outbox.touch(exist_ok=False)
+            return

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx2
 
-from tests.serving.outage import ENV, chat, readiness, wait_until_stored
+from tests.serving.outage import ENV, chat, readiness, replace_by_file, wait_until_stored
 from tests.support.database import execute, query
 from tests.support.postgres import Postgres
 from tests.support.processes import run
@@ -105,8 +105,7 @@ def test_without_database_and_disk_running_chats_fail_and_new_ones_are_refused(
         tmp_path, http, {**ENV, "GROQ_BASE_URL": groq.url}, database_url=outage_database, workers=1
     ) as workers:
         folder = tmp_path / "data" / "outbox"
-        folder.rename(tmp_path / "outbox that is gone")  # atomic: the worker may create files in it now
-        folder.touch()
+        replace_by_file(folder)
         breakable_postgres.stop()
         try:
             reply = workers.chat()

@@ -12,7 +12,7 @@ from uuid import UUID
 from prometheus_client.samples import Sample
 
 from tests.serving.apps import BUGGY_MODEL
-from tests.serving.outage import outbox_rows
+from tests.serving.outage import outbox_rows, replace_by_file
 from tests.support.database import execute
 from tests.support.otlp import Collector
 from tests.support.raw import CHAT, connect, sized
@@ -124,8 +124,7 @@ class Traffic:
         url = self._workers.database_url
         execute(url, "ALTER TABLE chat_logs RENAME TO elsewhere")
         wait_until(lambda: not outbox_rows(self._workers), "rows remain in the outbox")
-        outbox.rename(outbox.with_name("outbox that is gone"))  # atomic: a worker may create files in it now
-        outbox.touch()
+        replace_by_file(outbox)
         statuses = {self.chat(client) for client in (16, 17, 18, 19, 16, 17)}
         outbox.unlink()
         execute(url, "ALTER TABLE elsewhere RENAME TO chat_logs")
