@@ -71,8 +71,9 @@ class EventStream(Response):
                     self._connection.lose()
                     if not self._connection.chat_continues:
                         await self._end_stalled_chat()
-        if self._connection.lost_at is None:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if self._connection.lost_at is None:
+                with suppress(TimeoutError), timeout.limit(self._write_timeout_s):
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _end_stalled_chat(self) -> None:
         """Raises ClientStalled in the generator; what it still yields is not sent."""

@@ -40,9 +40,9 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
     """64 KiB: the longest cookies and tokens that proxies pass on have 8 to 32."""
     header_timeout_s: Seconds = 10
     """The longest time for receiving the headers of a request, which fit into a packet or two."""
-    web_concurrency: int = Field(default=2, ge=1)
+    web_concurrency: int = Field(default=2, ge=1, le=255)
     """Workers of `make serve`. A busy worker uses one core."""
-    worker_slot: int = Field(default=0, ge=0)
+    worker_slot: int = Field(default=0, ge=0, le=510)
     """The lowest free number of a worker on its machine, from 0; during a reload there are up to twice as many workers.
     `make serve` sets it (deploy/gunicorn.conf.py)."""
     drain_delay_s: float = Field(default=1, ge=0, le=4)
@@ -87,7 +87,7 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
     users, such as a key in a web page."""
     read_connections: Count = 2
     """Connections of each worker for reading stored chats, apart from those for commits."""
-    read_timeout_s: Seconds = 2
+    read_timeout_s: Annotated[Seconds, Field(le=86_400)] = 2
     """The longest time for reading stored chats, including the wait for a connection: a page takes milliseconds."""
     chat_log_content: Literal["full", "none"] = "full"
     """`none` stores no prompts and answers, in the outbox too. A request with `"store": false` does so for one chat."""
@@ -99,6 +99,13 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
     are 1 MiB each and four times the request."""
     outbox_timeout_s: Seconds = 5
     """How long the disk may take for one commit: a busy disk needs tenths of a second, one that hangs never ends."""
+
+    @field_validator("inter_token_timeout_s")
+    @classmethod
+    def _outlasts_the_end(cls, limit_s: float, others: ValidationInfo) -> float:
+        if limit_s <= (end_s := others.data.get("groq_end_timeout_s", 0)):
+            raise ValueError(f"use more than GROQ_END_TIMEOUT_S, which is {end_s:g}")
+        return limit_s
 
     @field_validator("outbox_max_bytes")
     @classmethod

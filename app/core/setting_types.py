@@ -52,7 +52,7 @@ def _has_valid_address(url: str) -> bool:
 def _known_driver(url: SecretStr) -> SecretStr:
     scheme, separator, rest = url.get_secret_value().partition("://")
     understood = separator and scheme in _DRIVERS and _has_valid_address(url.get_secret_value())
-    if not understood or (scheme.startswith("sqlite") and rest.lstrip("/") in ("", ":memory:")):
+    if not understood or (scheme.startswith("sqlite") and not re.fullmatch(r"/(?!/*(:memory:)?$)[^?]+", rest)):
         raise ValueError("use postgresql+asyncpg://user:password@host:5432/name or sqlite+aiosqlite:///path.db")
     return SecretStr(f"{_DRIVERS[scheme]}://{rest}")
 

@@ -34,7 +34,7 @@ class OutboxFolder:
         if not self.path.is_dir():
             self.path.mkdir(mode=0o700, parents=True)
             _sync(self.path.parent)
-        kind = file_system(self.path.resolve(), _MOUNTS.read_text() if _MOUNTS.exists() else "")
+        kind = file_system(self.path.resolve(), _MOUNTS.read_bytes() if _MOUNTS.exists() else b"")
         if kind in _NETWORK_FILE_SYSTEMS:
             raise OSError(errno.ENOTSUP, f"its file system is {kind}, where SQLite's locks are not reliable")
 
@@ -105,14 +105,15 @@ class OutboxFolder:
         return existed
 
 
-def file_system(folder: Path, mounts: str) -> str:
+def file_system(folder: Path, mounts: bytes) -> str:
     """The type of a folder's file system; the last mount on the longest path decides. `mounts` is `/proc/mounts`."""
     depth, found = -1, ""
-    for line in mounts.splitlines():
-        _, point, kind, *_ = line.split(" ")
-        mounted = Path(point.encode().decode("unicode_escape"))  # a space is \040
+    for line in mounts.split(b"\n")[:-1]:
+        _, point, kind, *_ = line.split(b" ")
+        # A space is \040; other bytes are those of the name, in any encoding.
+        mounted = Path(os.fsdecode(point.decode("unicode_escape").encode("latin-1")))
         if folder.is_relative_to(mounted) and len(mounted.parts) >= depth:
-            depth, found = len(mounted.parts), kind
+            depth, found = len(mounted.parts), kind.decode()
     return found
 
 

@@ -23,7 +23,7 @@ def request_attributes(chat_id: UUID, payload: Mapping[str, Any]) -> Attributes:
         "gen_ai.provider.name": "groq",
         "gen_ai.request.model": payload.get("model"),
         "gen_ai.request.stream": payload.get("stream"),
-        "gen_ai.request.max_tokens": payload.get("max_tokens", payload.get("max_completion_tokens")),
+        "gen_ai.request.max_tokens": payload.get("max_tokens") or payload.get("max_completion_tokens"),
         "gen_ai.request.temperature": payload.get("temperature"),
         "gen_ai.request.top_p": payload.get("top_p"),
         "gen_ai.request.seed": payload.get("seed"),

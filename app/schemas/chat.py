@@ -145,7 +145,7 @@ class ChatRequest(BaseModel):
         """The text of the last user message, without pictures and other parts; empty if there is none."""
         if self._last_user_message is None:
             return ""
-        content = msgspec.json.decode(self._last_user_message, type=_UserMessage).content
+        content = _decode_content(msgspec.json.decode(self._last_user_message, type=_UserMessage).content)
         if isinstance(content, str):
             return content
         return "\n".join(part.text for part in content or [] if isinstance(part.text, str))
@@ -162,7 +162,12 @@ class _Part(msgspec.Struct):
 
 
 class _UserMessage(msgspec.Struct):
-    content: str | list[_Part] | None = None
+    """Of a field that occurs twice, pydantic has validated the last value only, and this has it, unparsed."""
+
+    content: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_decode_content = msgspec.json.Decoder(str | list[_Part] | None).decode
 
 
 def _json_error(data: bytes) -> InvalidRequest:

@@ -5,6 +5,7 @@ The time and memory of parsing depend on the number of values more than on the b
 
 import math
 import re
+from collections.abc import Iterator
 from itertools import accumulate
 
 from app.core.errors import BodyTooLarge, InvalidRequest
@@ -18,9 +19,10 @@ _PIECE_BYTES = 2**16
 _SPACE = b" \t\r\n"
 _OPENS_AND_CLOSES = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
-_NOT_A_NUMBER = re.compile(rb"NaN|Infinity")
-_LONG_NUMBER = re.compile(rb"[0-9.]{200}[0-9.eE+-]*|[0-9][0-9.]*[eE][+-]?[0-9]{3,}")
-"""Matches the numbers that may be too long, or out of the range of a double."""
+_LONG_NUMBER = re.compile(rb"(?<![0-9.eE+-])-?(?:[0-9.]{200}[0-9.eE+-]*+|[0-9][0-9.]*+[eE][+-]?[0-9]{3,}+)")
+"""Matches the numbers that may be too long, or out of the range of a double. A search begins at the start of a number
+only, and never goes back: other patterns took seconds for numbers of 199 digits."""
+_REST_OF_NUMBER = re.compile(rb"[0-9.eE+-]*+")
 TOO_DEEP = f"the body is nested more than {MAX_DEPTH} levels deep"
 
 
@@ -63,7 +65,7 @@ class JsonScan:
         outside = b"".join(self._outside_strings)
         if outside.count(b"[") + outside.count(b"{") > MAX_DEPTH and _depth(outside) > MAX_DEPTH:
             raise InvalidRequest(TOO_DEEP)
-        if _NOT_A_NUMBER.search(outside) or not all(map(_is_valid, _LONG_NUMBER.findall(outside))):
+        if b"NaN" in outside or b"Infinity" in outside or not all(map(_is_valid, _long_numbers(outside))):
             raise InvalidRequest(
                 "the body has a number that is not valid in JSON (NaN, Infinity), is beyond the range of a double "
                 f"(1e999), or has more than {_MAX_DIGITS} digits"
@@ -78,6 +80,16 @@ def _depth(outside: bytes) -> int:
     steps = outside.translate(_OPENS_AND_CLOSES, _NO_BRACKETS)
     all_closed = 2 * steps.count(_OPENS_AND_CLOSES[b"["[0]]) == len(steps)
     return max(accumulate(memoryview(steps).cast("b"))) if all_closed else 0
+
+
+def _long_numbers(outside: bytes) -> Iterator[bytes]:
+    """Searches in pieces: during each search no other thread runs."""
+    start = 0
+    while start < len(outside):
+        rest = _REST_OF_NUMBER.match(outside, start + _PIECE_BYTES)
+        end = rest.end() if rest else len(outside)
+        yield from _LONG_NUMBER.findall(outside, start, end)
+        start = end
 
 
 def _is_valid(number: bytes) -> bool:

@@ -29,4 +29,5 @@ class ModelList(BaseModel):
 
 def model_object(model_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     """The provider's object, completed with the fields that OpenAI's clients expect."""
-    return {"object": "model", "created": 0, "owned_by": "groq"} | dict(fields) | {"id": model_id}
+    known = {name: value for name, value in fields.items() if value is not None or name not in Model.model_fields}
+    return {"object": "model", "created": 0, "owned_by": "groq"} | known | {"id": model_id}

@@ -12,6 +12,7 @@ from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.upstream_errors import UpstreamError, UpstreamModelGone, UpstreamTimeout
 from app.services.groq.catalogue import Catalogue
+from app.services.groq.chunks import MAX_CHOICES
 from app.services.groq.flush_scheduler import FlushScheduler
 from app.services.groq.http import GroqHttp
 from app.services.groq.non_streaming import GroqCompletion, read_completion
@@ -109,6 +110,7 @@ class GroqClient:
                     settings=self._settings,
                     flush_scheduler=self._flush_scheduler,
                     redactor=self._redactor,
+                    choices=_choices(payload),
                 )
                 await stream.wait_for_progress()
                 return stream
@@ -126,6 +128,12 @@ def _hides_reasoning(payload: Mapping[str, Any]) -> bool:
     """Whether the model reasons in silence before its first token."""
     hidden = _value(payload.get("include_reasoning")) is False
     return hidden or _value(payload.get("reasoning_format")) == "hidden"
+
+
+def _choices(payload: Mapping[str, Any]) -> int:
+    """How many choices the answer will have; one if `n` is no number that a provider accepts."""
+    wanted = _value(payload.get("n"))
+    return wanted if isinstance(wanted, int) and 1 <= wanted <= MAX_CHOICES else 1
 
 
 def _value(field: Any) -> Any:

@@ -112,6 +112,20 @@ async def test_write_timeout_raises_client_stalled_in_the_generator() -> None:
     assert client.received[-1]["body"] == b"one"
 
 
+async def test_write_timeout_limits_the_end_of_the_response_too() -> None:
+    client, connection = Client(), Connection()
+
+    async def send(message: Message) -> None:
+        if message.get("more_body") is False:
+            await asyncio.Event().wait()
+        client.received.append(message)
+
+    client.send = send  # type: ignore[method-assign]
+    async with asyncio.timeout(60):
+        await client.read(Source(b"one").stream(), write_timeout_s=5, connection=connection)
+    assert client.received[-1]["body"] == b"one"
+
+
 async def test_chat_that_continues_is_read_to_its_end_without_its_client() -> None:
     client, source, connection = Client(), Source(b"one", b"two", b"three"), Connection(chat_continues=True)
 

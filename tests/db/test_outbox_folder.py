@@ -66,11 +66,16 @@ def test_symbolic_links_are_not_followed(tmp_path: Path, name: str) -> None:
 
 
 def test_file_system_is_that_of_the_last_mount_on_the_longest_path(tmp_path: Path) -> None:
-    mounts = "".join(
-        f"device {mounted} rw 0 0\n"
-        for mounted in ("/ ext4", "/data nfs4", "/data/my\\040disk xfs", "/tmp tmpfs", "/tmp cifs")
-    )
-    folders = {"/data/outbox": "nfs4", "/data/my disk/outbox": "xfs", "/database": "ext4", "/tmp/a": "cifs"}
+    mounted = ("/ ext4", "/data nfs4", "/data/my\\040disk xfs", "/mnt/données nfs", "/tmp tmpfs", "/tmp cifs")
+    mounts = "".join(f"device {each} rw 0 0\n" for each in mounted).encode() + b"device /mnt/\xff vfat rw 0 0\n"
+    folders = {
+        "/data/outbox": "nfs4",
+        "/data/my disk/outbox": "xfs",
+        "/database": "ext4",
+        "/mnt/données/outbox": "nfs",
+        "/mnt/\udcff/outbox": "vfat",
+        "/tmp/a": "cifs",
+    }
     assert {folder: file_system(Path(folder), mounts) for folder in folders} == folders
 
 

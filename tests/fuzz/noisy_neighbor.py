@@ -42,9 +42,10 @@ BODIES = {
     "nested lists": _repeat(_CONTENT + b'"Hi"}],"search_settings":[', b"[" * 50 + b"]" * 50, b"]}"),
     "empty objects": _repeat(_CONTENT + b'"Hi"}],"search_settings":[', b"{}", b"]}"),
     "empty parts": _repeat(_CONTENT + b"[", b"{}", b"]}]}"),
+    "long numbers": _repeat(_CONTENT + b'"Hi"}],"search_settings":[', b"1" * 199, b",1e999]}"),
     "text": _CONTENT + b'"' + b"[{, " * (_MAX_BODY_BYTES // 4 - 100) + b'"}]}',
 }
-"""Many JSON values in few bytes, which are refused; and one long string, which is a valid chat."""
+"""Many JSON values in few bytes, and long numbers, which are refused; and one long string, which is a valid chat."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,12 @@ def test_prompt_is_the_text_of_the_last_user_message() -> None:
     assert request(messages=[{"role": "user", "content": None}]).prompt() == ""
 
 
+@pytest.mark.parametrize("first", [b"5", b'["x"]', b'"another text"', b"{}"])
+def test_prompt_is_the_last_content_of_a_message_that_has_several(first: bytes) -> None:
+    body = b'{"messages":[{"role":"user","content":%s,"content":"Hi"}]}' % first
+    assert parsed(body, ChatRequest).prompt() == "Hi"
+
+
 def test_unknown_fields_are_unchanged() -> None:
     body = as_objects(request(logprobs=False, extra={"a": [1, 2.0, "x"]}).body)
     assert body["logprobs"] is False

@@ -121,3 +121,12 @@ def test_numbers_within_double_range_are_accepted(number: str) -> None:
 def test_numbers_outside_of_double_range_are_refused(number: str) -> None:
     assert not is_accepted(b'{"x":[%s]}' % number.encode(), 100)
     assert is_accepted(b'{"x":"%s"}' % number.encode(), 100), "in a string it is text"
+
+
+@given(st.lists(st.sampled_from(["1" * 199, "1" * 4300, "7e9", "-1.5e-300", "0.25", "1e+200"])), st.integers(0, 2**16))
+def test_numbers_are_found_wherever_the_pieces_of_a_search_end(numbers: list[str], padding: int) -> None:
+    valid = b"[%s%s0]" % (b"0," * (padding // 2), "".join(f"{each}," for each in numbers).encode())
+    assert is_accepted(valid, 100_000)
+    for invalid in (b"1e999", b"-1e-999", b"1" * 4301):
+        assert not is_accepted(valid[:-2] + invalid + b"]", 100_000)
+        assert not is_accepted(b"[" + invalid + b"," + valid[1:], 100_000)

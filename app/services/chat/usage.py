@@ -9,6 +9,8 @@ from app.core.models import ModelPrice
 from app.core.upstream_errors import UpstreamTimeout
 
 _BYTES_PER_TOKEN = 4
+_MAX_COST_USD = 100_000
+"""What the column has digits for. A chat that costs more has a price in another unit, which is not known then."""
 
 
 @dataclass(slots=True)
@@ -27,7 +29,7 @@ class Usage:
     completion_s: float | None = None
 
     def cost_usd(self, price: ModelPrice | None) -> float | None:
-        """The cost in US dollars, or None without a price: an unknown cost is not zero.
+        """The cost in US dollars, or None without a price, or with an impossible one: an unknown cost is not zero.
 
         Cached input has its own price where the list gives one; reasoning is paid as output.
         """
@@ -38,7 +40,8 @@ class Usage:
         dollars = (
             uncached_tokens * price.input + self.cached_tokens * cached_price + self.completion_tokens * price.output
         )
-        return round(dollars / 1_000_000, 9)
+        cost = round(dollars / 1_000_000, 9)
+        return cost if cost < _MAX_COST_USD else None
 
 
 def estimated_usage(

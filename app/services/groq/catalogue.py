@@ -90,7 +90,7 @@ class Catalogue:
         while True:
             try:
                 self._models = await self._fetch(session)
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
+            except Exception as exc:  # noqa: BLE001 - whatever Groq sent, the next one may be valid
                 log.warning("catalogue.refresh_failed", error=f"{type(exc).__name__}: {exc}"[:200])
             if self.missing and self.missing != reported:
                 hint = "Groq does not serve these models; GET /v1/models lists those that it does"
@@ -137,5 +137,5 @@ def _price(pricing: Any) -> ModelPrice | None:
             output=round(per_token["completion"] * _MILLION, 9),
             cached_input=None if cached is None else round(float(cached) * _MILLION, 9),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None

@@ -24,7 +24,8 @@ _TRANSIENT = {408, 409, 425, 498}
 """Statuses that are retried like 429 and every 5xx: the request timed out, met a conflict or came too early (RFC 9110,
 RFC 8470). 498 is Groq's own: the flex tier has no capacity left."""
 _MODEL_GONE = {"model_not_found", "model_decommissioned"}
-_TITLE = re.compile(r"<title[^>]*>\s*(.{1,200}?)\s*</title>", re.IGNORECASE | re.DOTALL)
+_TITLE = re.compile(r"<title[^<>]*+>([^<]{1,400})</title>", re.IGNORECASE)
+_TITLE_WITHIN_BYTES = 4096
 
 
 def error_from_response(
@@ -120,7 +121,7 @@ def _error_object(content: Any) -> Mapping[str, Any]:
 
 def _page_message(status: int, body: bytes, content_type: str) -> str:
     """A sentence for an error page, such as a proxy's in HTML."""
-    title = _TITLE.search(body.decode("utf-8", "replace"))
+    title = _TITLE.search(body[:_TITLE_WITHIN_BYTES].decode("utf-8", "replace"))
     kind = content_type.partition(";")[0].strip() or "no content type"
     return f"Groq answered with status {status} ({kind})" + (f": {' '.join(title[1].split())}" if title else "")
 

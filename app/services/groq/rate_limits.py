@@ -49,7 +49,7 @@ def parse_retry_after(header: str | None, now: datetime | None = None) -> float 
     else:
         try:
             date = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):  # the second for a year beyond all dates
             return None
         date = date if date.tzinfo else date.replace(tzinfo=UTC)
         seconds = max(0.0, (date - (now or datetime.now(UTC))).total_seconds())

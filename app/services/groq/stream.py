@@ -32,7 +32,9 @@ class GroqStream:
         settings: Settings,
         flush_scheduler: FlushScheduler,
         redactor: Redactor,
+        choices: int = 1,
     ) -> None:
+        """`choices` is how many the request asks for (`n`)."""
         self._response = response
         self._body = response.content
         self._settings = settings
@@ -44,8 +46,9 @@ class GroqStream:
         self._redactor = redactor
         self._first_block: Block | None = None
         self._received_bytes = 0
-        self._choices = 1
+        self._choices = choices
         self._finished_choices: set[int] = set()
+        self._end_deadline: float | None = None
         self._ended = False
 
     async def wait_for_progress(self) -> None:
@@ -120,14 +123,17 @@ class GroqStream:
     async def _read_body(self) -> bytes:
         """Returns what has arrived, once a flush is due; empty at the end.
 
-        After the last finish_reason the answer is whole: `GROQ_END_TIMEOUT_S` limits the wait for its end.
+        After the last finish_reason the answer is whole: `GROQ_END_TIMEOUT_S` limits the wait for its end, however many
+        reads that takes.
         """
         try:
             if not self._has_finished:
                 await self._wait_for_flush()
                 return await self._body.readany()
+            if self._end_deadline is None:
+                self._end_deadline = asyncio.get_running_loop().time() + self._settings.groq_end_timeout_s
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.groq_end_timeout_s):
+                async with asyncio.timeout_at(self._end_deadline):
                     return await self._body.readany()
             return b""
         except RuntimeError as exc:  # aiohttp's own, if it closed the connection for what is not HTTP

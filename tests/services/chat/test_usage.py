@@ -53,3 +53,9 @@ def test_cached_input_has_its_own_price() -> None:
     assert usage.cost_usd(price) == pytest.approx((600 + 200 + 1000) / 1e6)
     assert usage.cost_usd(ModelPrice(input=1, output=10)) == pytest.approx(2000 / 1e6)
     assert usage.cost_usd(None) is None
+
+
+def test_a_cost_that_the_column_cannot_hold_is_unknown() -> None:
+    """As with a price for each token that was taken for one of a million tokens."""
+    assert Usage(0, 99_999).cost_usd(ModelPrice(input=0, output=1_000_000)) == 99_999
+    assert Usage(0, 100_000).cost_usd(ModelPrice(input=0, output=1_000_000)) is None

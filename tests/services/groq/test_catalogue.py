@@ -66,6 +66,7 @@ async def test_allowed_models_filter_the_catalogue(groq: SimulatedGroq) -> None:
         {"status": 500},
         {"body": "<html>"},
         {"body": '{"data": 5}'},
+        {"body": "[" * 100_000},
         {"body": json.dumps({"data": [MINI]}) + " " * 2**22},  # too long
     ],
 )
@@ -96,6 +97,12 @@ async def test_neither_the_start_nor_the_stop_waits_for_the_catalogue(groq: Simu
     groq.fail({"endpoint": "models", "first_byte_delay_s": 600})
     async with asyncio.timeout(60), GroqClient(settings(groq.url)) as client:
         assert client.catalogue.models()
+
+
+async def test_the_catalogue_is_refreshed_after_one_that_could_not_be_read(groq: SimulatedGroq) -> None:
+    groq.fail({"endpoint": "models", "body": "[" * 100_000, "times": 1})
+    async with GroqClient(settings(groq.url, groq_catalogue_refresh_s=0.05)) as client:
+        await read(client, lambda each: bool(each.missing) or each.knows("qwen/qwen3.6-27b"))
 
 
 async def test_the_catalogue_is_refreshed(groq: SimulatedGroq) -> None:
@@ -131,6 +138,7 @@ async def test_configured_models_that_groq_lacks_are_listed(groq: SimulatedGroq)
         ({"id": "m", "pricing": {"prompt": "-1", "completion": "0"}}, None),
         ({"id": "m", "pricing": {"prompt": "nan", "completion": "0"}}, None),
         ({"id": "m", "pricing": {"prompt": "0.1"}}, None),
+        ({"id": "m", "pricing": {"prompt": 10**400, "completion": 0}}, None),
     ],
 )
 def test_an_invalid_price_is_unknown(entry: dict[str, Any], price: ModelPrice | None) -> None:

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.core.attempt import Attempt
 from app.core.upstream_errors import UpstreamBrokenEarly, UpstreamError, UpstreamRejected, UpstreamTimeout
+from app.services.groq.stream import GroqStream
 from app.services.groq_client import GroqClient
 from tests.services.groq.clients import PAYLOAD, blocks, open_stream, read_all, settings
 from tests.services.groq.shapes import DONE, STREAM, chunk
@@ -108,6 +111,32 @@ async def test_a_missing_done_on_an_open_connection_ends_soon_after_the_last_fin
                 read = await read_all(client)
     assert read[-1].ended
     assert read[-1].error is None
+
+
+async def test_a_missing_done_ends_in_time_if_each_read_is_cancelled_before() -> None:
+    """As by the keep-alive comments of the chat, if STREAM_KEEPALIVE_S is shorter."""
+    with replaying([OK, *chunked(ROLE, WORD, END, end=False), b""], pause_s=0.01, hold_s=20) as url:
+        async with GroqClient(settings(url, groq_end_timeout_s=0.3)) as client, asyncio.timeout(10):
+            stream = await open_stream(client)
+            block = await stream.read()
+            while not block.ended:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        block = await stream.read()
+            await stream.aclose()
+    assert block.error is None
+
+
+async def test_as_many_choices_are_awaited_as_were_asked_for() -> None:
+    """A provider may generate one after the other."""
+    with replaying([OK, *chunked(ROLE, WORD, END, end=False)], hold_s=20) as url:
+        async with GroqClient(settings(url, groq_end_timeout_s=0.1)) as client:
+            stream = await client.open(PAYLOAD | {"n": msgspec.Raw(b"2")}, on_attempt=lambda _: None)
+            assert isinstance(stream, GroqStream)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    assert not [block async for block in blocks(stream)]
+            await stream.aclose()
 
 
 async def test_the_end_of_every_choice_is_awaited() -> None:

@@ -63,6 +63,7 @@ def test_go_durations(text: str, seconds: float | None) -> None:
         ("Thu, 26 Nov 2026 17:00:00 GMT", 0),
         ("Thu, 26 Nov 2099 18:00:00 GMT", None),
         ("31622401", None),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
         ("soon", None),
         ("", None),
         (None, None),
