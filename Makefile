@@ -96,7 +96,7 @@ image: .venv/dev ## Build and test the image; ENGINE=podman instead of Docker
 lint: .venv/dev ## Check style, types, security, dashboards, Dockerfile, compose, workflows and Kubernetes manifests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/bandit --quiet --recursive app migrations deploy tools
+	@$(BIN)/bandit --quiet --recursive app migrations deploy
 	@$(BIN)/mypy
 	@cd deploy/grafana && ../../$(BIN)/mypy --cache-dir ../../.mypy_cache/grafana --config-file ../../pyproject.toml build.py
 	@$(BIN)/python deploy/grafana/build.py --check

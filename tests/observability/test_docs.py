@@ -1,5 +1,6 @@
 """The tables of docs/observability.md are compared with the registry, a trace and a line."""
 
+import ast
 import re
 
 from prometheus_client import CollectorRegistry
@@ -13,6 +14,8 @@ from tests.support.service import HELLO, SimulatedGroq
 
 TEXT = (PROJECT / "docs" / "observability.md").read_text()
 LIBRARY = ("process_", "python_")
+LEVELS = ("info", "warning", "error", "critical", "exception")
+OF_OUTCOMES = {"chat.finished", "chat.refused"}
 
 
 def table(first_column: str) -> list[list[str]]:
@@ -84,3 +87,23 @@ def test_documented_events_are_those_of_the_code() -> None:
         *names.STORED.values(),
     )
     assert re.findall(r"`(\w+)`", outside_brackets) == list(events)
+
+
+def test_documented_log_events_are_those_of_the_code() -> None:
+    """With their levels. How a chat ends has a level for each outcome, in a table of its own."""
+    by_method = {"exception": "error"}
+    written: dict[str, str] = {}
+    for file in (PROJECT / "app").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+                event = getattr(node.args[0], "value", None)
+                if isinstance(event, str) and node.func.attr in LEVELS and re.fullmatch(r"\w+\.\w+", event):
+                    written[event] = by_method.get(node.func.attr, node.func.attr)
+    listed = re.findall(r"^- `(\w+\.\w+)`", TEXT, re.MULTILINE)
+    documented = {
+        name: level
+        for events, levels, _ in table("event")
+        for name, level in zip(re.findall(r"`([\w.]+)`", events), levels.split(", "), strict=True)
+    }
+    assert documented == {event: level for event, level in written.items() if event not in listed}
+    assert set(listed) <= set(written) | OF_OUTCOMES
