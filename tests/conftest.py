@@ -96,6 +96,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _forget_settings_of_the_developer()
     hypothesis.settings.load_profile("short" if is_short(config) else "long")
     if (given := getattr(config, "workerinput", None)) is not None:
         config.stash[SHARED] = SharedResources(Path(given["shared"]))
@@ -103,6 +104,13 @@ def pytest_configure(config: pytest.Config) -> None:
     stack = ExitStack()
     config.stash[SHARED] = stack.enter_context(shared_resources())
     config.add_cleanup(stack.close)
+
+
+def _forget_settings_of_the_developer() -> None:
+    """Some tests build the service in this process: a real GROQ_API_KEY or a proxy must not reach it."""
+    for name in list(os.environ):
+        if name.lower() in Settings.model_fields or name.startswith("OTEL_") or name.lower().endswith("_proxy"):
+            del os.environ[name]
 
 
 @pytest.fixture(scope="session")

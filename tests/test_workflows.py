@@ -41,6 +41,13 @@ def test_image_uses_a_supported_python_and_is_tested() -> None:
     assert [step["run"] for step in steps if "run" in step] == ["make image ENGINE=docker"]
 
 
+def test_long_programs_run_every_week() -> None:
+    commands = JOBS["weekly"]["strategy"]["matrix"]["command"]
+    targets = {re.match(r"make ([\w-]+)", each)[1] for each in commands}  # type: ignore[index] # each is such a command
+    assert targets == {"chaos", "leak-test", "fuzz", "loadtest"}
+    assert [step["run"] for step in JOBS["weekly"]["steps"] if "run" in step] == ["${{ matrix.command }}"]
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_only_jobs_of_a_release_may_write(file: Any) -> None:
     workflow = parse(file)

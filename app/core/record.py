@@ -144,7 +144,7 @@ METADATA = frozenset({
     "ttft_ms", "duration_ms", "queue_ms", "attempts", "attempt_log", "upstream_request_id",
     "upstream_response_id",
 })  # fmt: skip
-"""Columns that hold no content: rows always have them, and the page shows them."""
+"""Columns that hold no content: rows always have them, and the page and stored chats show them."""
 
 _PLAIN_PARAMS = frozenset({
     "temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "n", "presence_penalty",

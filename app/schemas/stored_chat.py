@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-_ELSEWHERE = ("id", "messages", "params", "response", "reasoning", "refusal", "tool_calls", "has_content")
-"""Columns that are not in `x_chat`, but in another field of the object."""
+from app.core.record import METADATA
+
+_SHOWN = METADATA | {"prompt", "end_user"}
+"""Columns in `x_chat`. A new column is not shown until it is listed."""
 
 
 def completion_object(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,9 +19,9 @@ def completion_object(row: Mapping[str, Any]) -> dict[str, Any]:
         "model": row["model_name"],
         "choices": [_choice(row)],
         "usage": _usage(row),
-        "x_chat": {"state": "stored", "id": str(row["id"])}
-        | {name: value for name, value in row.items() if name not in _ELSEWHERE}
-        | {"content_stored": row["has_content"]}
+        "x_chat": {"state": "stored"}
+        | {name: value for name, value in row.items() if name in _SHOWN}
+        | {"id": str(row["id"]), "content_stored": row["has_content"]}
         | {"attempt_log": attempts_without_causes(row)}
         | ({} if params is None else {"params": params}),
     }

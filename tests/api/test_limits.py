@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.support.scrape import scrape, total
 from tests.support.service import HELLO, PATH, Reply, Service, SimulatedGroq, http_client, service_before
+from tests.support.waiting import wait_until
 
 MODEL, FALLBACK = "openai/gpt-oss-20b", "openai/gpt-oss-120b"
 SLOTS, QUEUED = 4, 2
@@ -26,7 +28,7 @@ def limited_process(
         "GROQ_FALLBACK_MODEL": FALLBACK,
         "GROQ_MAX_ATTEMPTS": "2",
         "GROQ_RETRY_SLEEP_BUDGET_S": "1",
-        "GROQ_FIRST_TOKEN_TIMEOUT_S": "0.6",
+        "GROQ_FIRST_TOKEN_TIMEOUT_S": "0.9",
         "INTER_TOKEN_TIMEOUT_S": "3",
         "CHAT_TIMEOUT_S": "4",
         "STREAM_KEEPALIVE_S": "0.3",
@@ -79,7 +81,7 @@ def test_first_token_timeout_is_retried_and_then_a_504(
     """The opening chunk with the role is no token: a retry is still possible."""
     groq.fail(fault)
     reply = limited.chat()
-    assert (reply.status, reply.error["message"]) == (504, "Groq sent no token within 0.6 s")
+    assert (reply.status, reply.error["message"]) == (504, "Groq sent no token within 0.9 s")
     assert limited.row(reply.id)["attempts"] == 3  # two, and one more with the other model
 
 
@@ -113,7 +115,7 @@ def attempts(service: Service) -> dict[str, float]:
 
 
 def test_chats_beyond_slots_and_queue_are_refused_at_once(limited: Service, groq: SimulatedGroq) -> None:
-    groq.fail({"silence_s": 2.5, "after_tokens": 5})
+    groq.fail({"silence_s": 2, "after_tokens": 5})
     with ThreadPoolExecutor(SLOTS + QUEUED + 6) as pool:
         chats = [pool.submit(timed_chat, limited) for _ in range(SLOTS + QUEUED + 6)]
         replies = [chat.result() for chat in chats]
@@ -124,7 +126,7 @@ def test_chats_beyond_slots_and_queue_are_refused_at_once(limited: Service, groq
     for reply, seconds in refused:
         assert reply.error["code"] == "overloaded"
         assert reply.headers["retry-after"] in {"1", "2", "3"}
-        assert seconds < 2.5  # admitted chats take longer
+        assert seconds < 2  # admitted chats take longer
     queue_ms = sorted(limited.row(reply.id)["queue_ms"] for reply in admitted)
     assert max(queue_ms[:SLOTS]) < 1000 < min(queue_ms[SLOTS:])
 
@@ -134,6 +136,11 @@ def timed_chat(service: Service) -> tuple[Reply, float]:
     with http_client() as client:
         reply = Service(service.url, service.program, service.database_url, client).chat()
     return reply, time.monotonic() - began
+
+
+def peers(pid: int) -> set[tuple[str, int]]:
+    """The addresses of a process's clients."""
+    return {tuple(each.raddr) for each in psutil.Process(pid).net_connections("tcp4") if each.raddr}
 
 
 def test_client_that_reads_nothing_is_disconnected_with_bounded_buffers(limited: Service, groq: SimulatedGroq) -> None:
@@ -149,6 +156,9 @@ def test_client_that_reads_nothing_is_disconnected_with_bounded_buffers(limited:
         received = reader.recv(1000).decode(errors="replace")
         chat_id = received.partition("x-request-id: ")[2][:36]
         row = limited.row_in_time(chat_id, 15)
+        # The kernel holds bytes for the client, which is still connected.
+        mine = reader.getsockname()
+        wait_until(lambda: mine not in peers(limited.program.pid), "the connection is still open")
     assert row["outcome"] == "client_stalled"
     line = limited.finished_line(chat_id)
     assert line["bytes"] < 2_000_000

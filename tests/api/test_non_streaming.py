@@ -46,7 +46,7 @@ def non_streaming_process(
     folder = tmp_path_factory.mktemp("non-streaming")
     groq = SimulatedGroq(upstream.url, http)
     limits = {
-        "CHAT_TIMEOUT_S": "1",
+        "CHAT_TIMEOUT_S": "3",
         "GROQ_FIRST_TOKEN_TIMEOUT_S": "0.3",
         "CLIENT_WRITE_TIMEOUT_S": "1",
         "CLIENT_BUFFER_BYTES": "4096",

@@ -95,7 +95,7 @@ def test_client_retry_waits_for_retry_after(compat: Service, groq: SimulatedGroq
 
 def test_keepalives_and_silence_are_invisible_to_the_client(openai: OpenAI, groq: SimulatedGroq) -> None:
     """A stream has comments meanwhile; a response that has not started has nothing."""
-    groq.fail({"silence_s": 0.7, "after_tokens": 5})
+    groq.fail({"silence_s": 0.5, "after_tokens": 5})
     *_, last = openai.chat.completions.create(model=MODEL, messages=HI, stream=True)
     assert last.choices[0].finish_reason == "stop"
     assert openai.chat.completions.create(model=MODEL, messages=HI).choices[0].finish_reason == "stop"

@@ -33,8 +33,9 @@ def on_postgres(
 async def until_the_commit_waits(connection: asyncpg.Connection) -> None:
     """Waits until the service waits for the lock, and 0.1 s more for anything that it might send too early."""
     waiting_for_lock = "SELECT 1 FROM pg_locks WHERE relation = 'chat_logs'::regclass AND NOT granted"
-    while not await connection.fetch(waiting_for_lock):
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(30):
+        while not await connection.fetch(waiting_for_lock):
+            await asyncio.sleep(0.02)
     await asyncio.sleep(0.1)
 
 
@@ -106,8 +107,9 @@ def test_without_its_table_the_row_is_stored_in_the_outbox_and_done_is_sent(
 
 @pytest.mark.parametrize("chats", [60, pytest.param(600, marks=pytest.mark.long)])
 def test_concurrent_chats_have_one_row_each(service: Service, chats: int) -> None:
+    bodies = [{"messages": [{"role": "user", "content": f"chat {number}"}]} for number in range(chats)]
     with ThreadPoolExecutor(40) as pool:
-        replies = list(pool.map(lambda _: service.chat(), range(chats)))
+        replies = list(pool.map(service.chat, bodies))
     assert all(reply.done for reply in replies)
     rows = query(service.database_url, "SELECT id, response FROM chat_logs")
     stored = {str(row["id"]): row["response"] for row in rows}

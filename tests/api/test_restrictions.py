@@ -56,7 +56,7 @@ def test_only_allowed_models_are_listed(restricted: Service) -> None:
 
 
 def test_other_models_are_refused_without_a_request_to_groq(restricted: Service, groq: SimulatedGroq) -> None:
-    before = groq.seen()
+    before = groq.seen()["requests"]
     refused = restricted.chat(HELLO | {"model": "qwen/qwen3.6-27b"}, headers=KEY)
     assert refused.status == 404
     assert refused.error == {
@@ -65,7 +65,7 @@ def test_other_models_are_refused_without_a_request_to_groq(restricted: Service,
         "code": "model_not_found",
         "param": "model",
     }
-    assert groq.seen() == before
+    assert groq.seen()["requests"] == before
 
 
 def test_default_and_fallback_models_must_be_allowed() -> None:

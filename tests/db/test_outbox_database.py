@@ -43,6 +43,7 @@ def test_rows_of_a_killed_process_are_stored_and_the_file_is_intact(tmp_path: Pa
         lines = [writer.stdout.readline() for _ in range(3 + 2 * round_)]
         writer.kill()
         rest, _ = writer.communicate()
+        assert all(lines), "the writer has ended by itself"
         acknowledged += [line.strip() for line in [*lines, *rest.splitlines(keepends=True)] if line.endswith("\n")]
     ids = [row["id"] for row in outbox_rows(tmp_path)]
     assert len(ids) == len(set(ids))

@@ -20,7 +20,7 @@ from tests.support.waiting import until
 async def test_single_row_is_committed_at_once(tmp_path: Path) -> None:
     rows = GatedDatabase()
     async with running_writer(rows, tmp_path) as log:
-        await asyncio.wait_for(log.add(record()), 1)
+        await asyncio.wait_for(log.add(record()), 30)
         assert [len(batch) for batch in rows.batches] == [1]
 
 
@@ -94,7 +94,7 @@ async def test_hanging_commit_times_out(tmp_path: Path) -> None:
     rows = GatedDatabase()
     rows.gate.clear()
     async with running_writer(rows, tmp_path, timeout_s=0.05) as log:
-        assert await asyncio.wait_for(log.add(record()), 1) is StoredIn.OUTBOX
+        assert await asyncio.wait_for(log.add(record()), 30) is StoredIn.OUTBOX
 
 
 async def test_outage_rejects_no_row(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ async def test_add_after_close_fails(tmp_path: Path) -> None:
     async with running_writer(GatedDatabase(), tmp_path) as log:
         pass
     with pytest.raises(PersistenceFailed):
-        await asyncio.wait_for(log.add(record()), 1)
+        await asyncio.wait_for(log.add(record()), 30)
 
 
 async def test_slow_cancellation_in_the_driver_delays_no_commit(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ async def test_slow_cancellation_in_the_driver_delays_no_commit(tmp_path: Path) 
 
     rows.insert = insert  # type: ignore[method-assign]
     async with running_writer(rows, tmp_path, timeout_s=0.05) as log:
-        assert await asyncio.wait_for(log.add(record()), 1) is StoredIn.OUTBOX
+        assert await asyncio.wait_for(log.add(record()), 30) is StoredIn.OUTBOX
         given_up.set()
 
 

@@ -131,8 +131,8 @@ def test_closed_ports_fire_no_alert(live: Live) -> None:
     """Half of the ports are closed outside of reloads."""
     (up,) = live.prometheus.query('sum(up{job="chat"})')
     assert float(up["value"][1]) == live.workers.count
-    firing = {each["metric"]["alertname"] for each in live.prometheus.query('ALERTS{alertstate="firing"}')}
-    assert not {name for name in firing if "Worker" in name or "Down" in name}
+    begun = {each["metric"]["alertname"] for each in live.prometheus.query("ALERTS")}  # pending ones, too
+    assert not {name for name in begun if "Worker" in name or "Down" in name}
 
 
 def test_exemplar_has_the_trace_whose_span_has_the_row(live: Live) -> None:

@@ -28,6 +28,7 @@ from loadtests.bench.servers import (
 from loadtests.bench.stage import Stage, stage
 from tests.support.processes import PROJECT, program
 from tests.support.shared import SharedResources
+from tests.support.tools import do_without
 
 LOAD = Load(tokens=20, rate=1000, first_ms=5, clients=3, seconds=0.2)
 
@@ -89,7 +90,7 @@ def test_a_refusal_is_an_error(upstream: int) -> None:
 @pytest.mark.parametrize("name", [DIRECT, NGINX, ALL_OFF, ALL_ON])
 def test_every_server_relays_every_token(around: Stage, name: str) -> None:
     if name == NGINX and nginx() is None:
-        pytest.skip("nginx is not installed")
+        do_without("nginx is not installed")
     check(around, name)
 
 

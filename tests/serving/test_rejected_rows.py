@@ -52,9 +52,10 @@ def test_full_outbox_refuses_new_chats_and_loses_no_row(
     with serving(tmp_path, http, env, database_url=outage_database, workers=1) as workers:
         breakable_postgres.stop()
         try:
-            ids = []
+            ids: list[str] = []
             while (reply := workers.chat({"messages": [{"role": "user", "content": "x" * 5000}]})).status == 200:
                 assert reply.done
+                assert len(ids) < 100
                 ids.append(reply.id)
             assert len(ids) > 2
             assert (reply.status, reply.error["code"]) == (503, "rows_unavailable")

@@ -116,6 +116,8 @@ def test_no_signal_and_no_error_contains_a_secret(verbose: Workers, upstream: Re
     replies = failed_chats(verbose, upstream)
     chats = {reply.id for reply in replies if reply.status not in {400, 401}} | {completed.id}
     spans.wait_for(lambda span: span.attributes.get("chat.id") in chats, len(chats))
+    for chat_id in chats:
+        verbose.finished_line(chat_id)
     signals = {
         "the log": verbose.program.output,
         "the metrics": verbose.http.get(f"http://127.0.0.1:{verbose.metrics_base}/metrics").text,

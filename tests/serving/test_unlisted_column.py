@@ -1,4 +1,4 @@
-"""A new column is private until it is listed: the row has it, and no signal and no page."""
+"""A new column is private until it is listed: the row has it, and no signal, no page and no endpoint."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from tests.serving.unlisted_column import MARKER
 from tests.support.database import query
 from tests.support.ports import free_port
 from tests.support.processes import program
-from tests.support.service import Service, SimulatedGroq
+from tests.support.service import DROP_IN, Service, SimulatedGroq
 
 
 @pytest.mark.parametrize(("content", "stored"), [("full", MARKER), ("none", None)])
-def test_unlisted_column_is_in_no_signal(content: str, stored: str | None, groq: SimulatedGroq, tmp_path: Path) -> None:
+def test_unlisted_column_is_not_shown(content: str, stored: str | None, groq: SimulatedGroq, tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path}/chats.db"
     upgrade(Settings(_env_file=None, database_url=url))
     query(url, "ALTER TABLE chat_logs ADD COLUMN nickname TEXT")
@@ -34,9 +34,10 @@ def test_unlisted_column_is_in_no_signal(content: str, stored: str | None, groq:
         assert service.row(reply.id)["nickname"] == stored
         assert service.finished_line(reply.id)["outcome"] == "completed"
         page = groq.http.get(f"{service.url}/page/chats/{reply.id}")
+        own = groq.http.get(f"{service.url}{DROP_IN}/{reply.id}")
         metrics = groq.http.get(f"http://127.0.0.1:{port}/metrics")
-    assert page.json()["outcome"] == "completed"
+    assert page.json()["outcome"] == own.json()["x_chat"]["outcome"] == "completed"
     assert 'chat_requests_total{model="openai/gpt-oss-20b",outcome="completed"} 1.0' in metrics.text
     assert reply.id in traces.read_text()
-    for text in (running.output, page.text, metrics.text, traces.read_text()):
+    for text in (running.output, page.text, own.text, metrics.text, traces.read_text()):
         assert MARKER not in text

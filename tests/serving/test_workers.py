@@ -137,10 +137,12 @@ def test_sigusr2_writes_what_a_worker_executes(workers: Workers) -> None:
 def test_sighup_to_a_worker_is_ignored(workers: Workers, groq: SimulatedGroq) -> None:
     """`pkill -HUP gunicorn` reaches all processes; only the master reloads."""
     groq.fail({"silence_s": 0.7, "after_tokens": 5})
+    before = {port: workers.pid(port) for port in workers.ports}
     with streaming(workers) as (_, pieces):
-        for port in workers.ports:
+        for port in before:
             workers.kill(port, signal.SIGHUP)
         assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
+    assert {port: workers.pid(port) for port in workers.ports} == before
 
 
 def test_worker_with_a_long_drain_is_not_killed(

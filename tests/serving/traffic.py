@@ -105,7 +105,7 @@ class Traffic:
         assert self.chat(20, path=DROP_IN, messages=[]) == 400
 
     def _disconnecting_and_stalled_clients(self) -> None:
-        self._groq.fail({"silence_s": 0.5, "after_tokens": 5})
+        self._groq.fail({"tokens_per_s": 20, "words": 600})
         self._open_stream(7).close()
         self._groq.fail({"tokens_per_s": 20_000, "words": 30_000, "times": 1})
         with self._unread_stream(7):

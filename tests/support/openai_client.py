@@ -7,13 +7,19 @@ from openai import OpenAI
 from tests.support.service import Service
 
 KEY, OTHER_KEY = "a-key-of-ours", "a-key-of-others"
-HEADERS = {"authorization": f"Bearer {KEY}"}
 MODEL, REASONING = "openai/gpt-oss-20b", "openai/gpt-oss-120b"
 HI: Any = [{"role": "user", "content": "Hello"}]
 TOOLS: Any = [
     {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {"city": {}}}}}
     for name in ("weather", "news")
 ]
+
+
+def authorized(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+HEADERS = authorized(KEY)
 
 
 def openai_client(service: Service, *, key: str = KEY, retries: int = 0) -> OpenAI:

@@ -12,16 +12,22 @@ from pathlib import Path
 # Below the kernel's ephemeral ports, which outgoing connections could take before a server restarts.
 _FIRST, _LAST = 10_000, 32_000
 _random = random.SystemRandom()
+_given: set[int] = set()
+"""The ports of this process: its own locks do not exclude it, and its servers may not listen yet."""
 
 
 def free_ports(count: int) -> int:
     """The first of `count` consecutive free ports, reserved until this process ends."""
     while True:
         first = _random.randrange(_FIRST, _LAST - count)
+        ports = range(first, first + count)
+        if not _given.isdisjoint(ports):
+            continue
         with ExitStack() as stack, suppress(OSError):
-            for port in range(first, first + count):
+            for port in ports:
                 _reserve(port)
                 stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            _given.update(ports)
             return first
 
 

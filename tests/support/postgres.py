@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.support.ports import free_port
+from tests.support.tools import do_without
 
 # fsync stays on, the default: committed rows must survive `stop` and `start`.
 _SETTINGS = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "50"}
@@ -59,7 +60,7 @@ class Postgres:
     def fill_disk(self, largest_file: int | None) -> None:
         """Limits the size of its files, like a full disk; None removes the limit."""
         if shutil.which("prlimit") is None:
-            pytest.skip("needs prlimit, to limit running processes")
+            do_without("prlimit is not installed; it is a part of util-linux")
         limit = "unlimited" if largest_file is None else str(largest_file)
         postmaster = self._postmaster()
         for process in (postmaster, *postmaster.children()):  # as their user: others lack the permission

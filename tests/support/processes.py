@@ -61,6 +61,10 @@ class Program:
         return self._process.pid
 
     @property
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    @property
     def output(self) -> str:
         return "".join(self.lines)
 
@@ -166,13 +170,19 @@ def program(
     stalled: bool = False,
     fresh: bool = False,
 ) -> Iterator[Program]:
-    """A program that is stopped with the context. `show` gets its output, which pytest prints if the test fails."""
+    """A program that is stopped with the context, and must then exit with 0 unless it is killed.
+
+    `show` gets its output, which pytest prints if the test fails.
+    """
     running = Program(arguments, cwd=cwd, env=env or {}, apart=apart, stalled=stalled, fresh=fresh)
+    ran, code = False, 0
     try:
         yield running
+        ran = running.runs
     finally:
-        running.stop(stop_with)
+        code = running.stop(stop_with)
         show(running.output)
+    assert not ran or code == 0 or stop_with is signal.SIGKILL, f"it exited with {code}"
 
 
 def run(

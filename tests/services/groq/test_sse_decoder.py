@@ -1,6 +1,7 @@
 """The decoder, on Groq's own shapes, split anywhere."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.services.chat.block import Block
 from app.services.chat.usage import Usage
+from app.services.groq import sse_decoder
 from app.services.groq.chunks import add_chunk, parse_chunk
 from app.services.groq.sse_decoder import SseDecoder
 from tests.services.groq.shapes import CALL, DONE, STREAM, chunk, decode
@@ -128,12 +130,21 @@ def test_data_may_span_lines_and_lack_the_space() -> None:
     assert block.text == ["x"]
 
 
-def test_a_long_event_in_small_pieces_is_searched_once() -> None:
+def test_a_long_event_in_small_pieces_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A promise about work, not about time: the search never starts again from the beginning of the event."""
+    searched: list[int] = []
+    boundaries = sse_decoder._boundaries
+
+    def recorded(data: bytes) -> Iterator[tuple[int, int]]:
+        searched.append(len(data))
+        return boundaries(data)
+
+    monkeypatch.setattr(sse_decoder, "_boundaries", recorded)
     event = b"data: " + json.dumps({"x": "y" * 50_000}).encode() + b"\n\n"
     decoder = SseDecoder(max_event_bytes=2**20)
     blocks = [decoder.feed(event[at : at + 1]) for at in range(len(event))]
     assert b"".join(block.data for block in blocks) == event
+    assert sum(searched) < 6 * len(event)
 
 
 @pytest.mark.parametrize(
