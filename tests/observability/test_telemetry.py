@@ -126,12 +126,12 @@ def test_every_outcome_has_a_documented_level() -> None:
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_level_of_a_chat_or_refusal_depends_on_its_outcome(
-    harness: Harness, lines: list[Any], outcome: Outcome
+    harness: Harness, lines: list[Any], monkeypatch: pytest.MonkeyPatch, outcome: Outcome
 ) -> None:
     if outcome in REFUSALS:
-        refusal = type("Refusal", (ServiceError,), {"outcome": outcome})
+        monkeypatch.setattr(ServiceError, "outcome", outcome)
         facts: dict[str, Any] = {"request_id": uuid4(), "route": "/chat", "model": None, "client": None}
-        harness.telemetry.chat_refused(refusal("no"), **facts, has_key=True)
+        harness.telemetry.chat_refused(ServiceError("no"), **facts, has_key=True)
     else:
         harness.chat(outcome=outcome, attempts=1)
     assert [line["log_level"] for line in lines] == [documented_levels()[outcome]]
