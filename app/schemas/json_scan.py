@@ -19,7 +19,7 @@ _PIECE_BYTES = 2**16
 _SPACE = b" \t\r\n"
 _OPENS_AND_CLOSES = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
-_LONG_NUMBER = re.compile(rb"(?<![0-9.eE+-])-?(?:[0-9.]{200}[0-9.eE+-]*+|[0-9][0-9.]*+[eE][+-]?[0-9]{3,}+)")
+_LONG_NUMBER = re.compile(rb"(?<![0-9.eE+])(?:[0-9.]{200}[0-9.eE+-]*+|[0-9][0-9.]*+[eE][+-]?[0-9]{3,}+)")
 """Matches the numbers that may be too long, or out of the range of a double. A search begins at the start of a number
 only, and never goes back: other patterns took seconds for numbers of 199 digits."""
 _REST_OF_NUMBER = re.compile(rb"[0-9.eE+-]*+")

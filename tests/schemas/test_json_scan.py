@@ -107,8 +107,10 @@ def test_text_that_is_no_number_is_left_to_the_parser(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", ["0", "-0.0", "1E5", "1e308", "-1.5e-300", "1" * 4300, "0.1" + "0" * 300, "1e-307", "0e-999", "1" * 300]
-)
+    "number",
+    [*("0", "-0.0", "1E5", "1e308", "-1.5e-300", "1e-307", "0e-999", "0.1" + "0" * 300),
+     *("1" * 300, "1" * 4300, "-" + "9" * 4300)],
+)  # fmt: skip
 def test_numbers_within_double_range_are_accepted(number: str) -> None:
     assert is_accepted(b'{"x":[%s]}' % number.encode(), 100)
 
