@@ -15,8 +15,8 @@ from openai import (
     RateLimitError,
 )
 
-from tests.support.openai_client import HI, MODEL, openai_client
-from tests.support.service import Service, SimulatedGroq
+from tests.support.openai_client import HEADERS, HI, MODEL, openai_client
+from tests.support.service import DROP_IN, HELLO, Service, SimulatedGroq
 
 FAILURES_AFTER_FIVE_TOKENS: Any = [
     ({"ending": "error_event"}, 400, "tool_use_failed", "upstream_rejected"),
@@ -93,9 +93,12 @@ def test_client_retry_waits_for_retry_after(compat: Service, groq: SimulatedGroq
     assert groq.seen()["requests"] == before + 2
 
 
-def test_keepalives_and_silence_are_invisible_to_the_client(openai: OpenAI, groq: SimulatedGroq) -> None:
+def test_keepalives_and_silence_are_invisible_to_the_client(
+    compat: Service, openai: OpenAI, groq: SimulatedGroq
+) -> None:
     """A stream has comments meanwhile; a response that has not started has nothing."""
     groq.fail({"silence_s": 0.5, "after_tokens": 5})
+    assert ": waiting" in compat.chat({**HELLO, "stream": True}, headers=HEADERS, path=DROP_IN).events
     *_, last = openai.chat.completions.create(model=MODEL, messages=HI, stream=True)
     assert last.choices[0].finish_reason == "stop"
     assert openai.chat.completions.create(model=MODEL, messages=HI).choices[0].finish_reason == "stop"
