@@ -134,7 +134,7 @@ audit: .venv/dev ## Fail if a locked package has a known vulnerability, or could
 pin: ## Pin the base image of the Dockerfile to its current digest; needs Docker
 	@image=$$(sed -n 's/^FROM \(python:[^@ ]*\).*/\1/p' Dockerfile | head -1) \
 		&& digest=$$(docker buildx imagetools inspect "$$image" --format '{{.Manifest.Digest}}') \
-		&& sed -i "s|^FROM $$image[^ ]*|FROM $$image@$$digest|" Dockerfile && grep '^FROM' Dockerfile
+		&& sed "s|^FROM $$image[^ ]*|FROM $$image@$$digest|" Dockerfile > Dockerfile.pinned && mv Dockerfile.pinned Dockerfile && grep '^FROM' Dockerfile
 
 release-notes: ## Check that the files name VERSION=1.2.3, and print its section of CHANGELOG.md
 	@$(PYTHON) deploy/scripts/release.py "$(VERSION)"

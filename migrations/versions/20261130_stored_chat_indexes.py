@@ -23,6 +23,7 @@ _INDEXES = (
 def upgrade() -> None:
     """PostgreSQL builds the indexes while chats are stored, outside a transaction: after an interruption, run it again.
 
+    Those that are built are left as they are.
     It waits for transactions that have begun. Nothing waits for it meanwhile, so that the wait needs no limit.
     """
     if op.get_context().dialect.name != "postgresql":
@@ -41,6 +42,8 @@ def downgrade() -> None:
 
 def _create(*, concurrently: bool) -> None:
     for name, columns, rows in _INDEXES:
+        if concurrently and _is_valid(name):
+            continue
         where = None if rows is None else sa.text(rows)
         # An interrupted run leaves an index that is not valid.
         op.drop_index(name, "chat_logs", if_exists=True, postgresql_concurrently=concurrently)
@@ -52,3 +55,10 @@ def _create(*, concurrently: bool) -> None:
             sqlite_where=where,
             postgresql_concurrently=concurrently,
         )
+
+
+def _is_valid(name: str) -> bool:
+    if op.get_context().as_sql:
+        return False  # not known
+    found = sa.text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
+    return op.get_bind().execute(found, {"name": name}).scalar() is True

@@ -14,7 +14,7 @@ from app.core.config import Settings
 from app.core.record import ChatRecord, without_content
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
-from tests.support.database import query
+from tests.support.database import execute, query
 from tests.support.processes import PROJECT, run
 from tests.support.records import record
 from tests.support.shared import SharedResources
@@ -76,6 +76,23 @@ def test_migration_that_waits_for_a_lock_fails_before_it_blocks_writers(
 
     asyncio.run(while_somebody_reads())
     assert len(query(url, "SELECT id FROM chat_logs")) == 1
+
+
+def test_interrupted_migration_builds_only_the_indexes_that_are_missing(
+    shared: SharedResources, tmp_path: Path
+) -> None:
+    url = shared.migrated_database("postgres", tmp_path)
+    sql = """SELECT relname AS name, oid AS id, indisvalid AS valid FROM pg_index JOIN pg_class ON oid = indexrelid
+             WHERE indrelid = 'chat_logs'::regclass ORDER BY 1"""
+    before = query(url, sql)
+    execute(url, "UPDATE alembic_version SET version_num = '20261129_stored_chats'")
+    execute(url, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_chat_logs_model'::regclass")
+    command.upgrade(config(url), "head")
+    after = query(url, sql)
+    assert all(index["valid"] for index in after)
+    assert [index["name"] for index in after] == [index["name"] for index in before]
+    rebuilt = {new["name"] for old, new in zip(before, after, strict=True) if old["id"] != new["id"]}
+    assert rebuilt == {"ix_chat_logs_model"}
 
 
 async def insert(url: str, *rows: ChatRecord) -> None:

@@ -53,6 +53,14 @@ def test_failing_groq_is_one_notification(running: Alertmanager) -> None:
     assert running.received("ChatCostHigh") == [("page", ["ChatAvailabilityBurn"]), ("ticket", ["ChatCostHigh"])]
 
 
+def test_outage_of_groq_is_a_page_while_a_model_is_gone(running: Alertmanager) -> None:
+    running.send(alert("GroqModelGone"))
+    assert running.received("GroqModelGone") == [("page", ["GroqModelGone"])]
+    running.send(alert("ChatAvailabilityBurn", severity="page"), alert("ChatFirstTokenBurn", severity="page"))
+    pages = {name for receiver, names in running.received("ChatFirstTokenBurn") if receiver == "page" for name in names}
+    assert pages == {"GroqModelGone", "ChatAvailabilityBurn", "ChatFirstTokenBurn"}
+
+
 def test_full_and_crashing_workers_are_two_notifications(running: Alertmanager) -> None:
     running.send(
         alert("ChatOverloaded"),

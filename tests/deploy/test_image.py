@@ -1,6 +1,6 @@
 """The image builds, and serves with minimal privileges. `make image` runs these tests."""
 
-import os
+import re
 from pathlib import Path
 
 import httpx2
@@ -10,6 +10,7 @@ from app.core.config import Settings
 from tests.deploy.container import ENGINE, IMAGE, Container, confined, engine, inspected, once, serving
 from tests.support.database import query
 from tests.support.ports import free_port, free_ports
+from tests.support.processes import PROJECT
 from tests.support.service import HELLO, PATH, SimulatedGroq
 from tests.support.shared import SharedResources
 
@@ -22,7 +23,7 @@ OTHER_USER = 23456
 """A user id that is not in the image."""
 OWN, OPENSHIFT, ANY = "10001:10001", f"{OTHER_USER}:0", f"{OTHER_USER}:{OTHER_USER}"
 KEY = {"authorization": "Bearer secret"}
-BASE = "python:3.13-slim"
+(BASE,) = set(re.findall(r"^FROM (python:\S+)", (PROJECT / "Dockerfile").read_text(), re.MULTILINE))
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +34,10 @@ def image() -> str:
 
 @pytest.fixture
 def outbox(shared: SharedResources) -> Path:
-    """A volume that belongs to OTHER_USER."""
+    """A volume that OTHER_USER may write to. Only root could give it to him."""
     folder = shared.open_folder("outbox") / "volume"
-    folder.mkdir(mode=0o700)
-    os.chown(folder, OTHER_USER, OTHER_USER)
+    folder.mkdir()
+    folder.chmod(0o777)
     return folder
 
 
@@ -125,6 +126,7 @@ def test_image_has_no_build_tools_and_is_small(image: str) -> None:
     tools = "import shutil; print([each for each in ('cc', 'gcc', 'make', 'git', 'curl') if shutil.which(each)])"
     assert once([], {}, "python", "-c", tools).stdout.strip() == "[]"
     assert once([], {}, "/venv/bin/python", "-c", "import pip").returncode != 0
+    engine("pull", BASE, check=False)  # a builder may keep it to itself; without a registry it is there already
     size, of_base = (inspected(name, ".Size") / 1e6 for name in (image, BASE))
     print(f"{size:.0f} MB, of which the base has {of_base:.0f}")
     assert size - of_base < 200

@@ -7,7 +7,7 @@ time range, by the primary key.
 from builders.outcome import FAILED, WITH_ROW
 
 OF_USER = "trim(${end_user:sqlstring}) IN ('', coalesce(end_user, ''))"
-IN_RANGE = "$__timeFilter(created_at) AND model_name IN (${model:sqlstring}) AND " + OF_USER
+IN_RANGE = "$__timeFilter(created_at) AND model_name = ANY (ARRAY[${model:sqlstring}]::text[]) AND " + OF_USER
 FILTERED = IN_RANGE + " AND outcome IN (${outcome:sqlstring})"
 FAILURES = IN_RANGE + " AND outcome IN ({})".format(", ".join(f"'{name}'" for name in FAILED if name in WITH_ROW))
 

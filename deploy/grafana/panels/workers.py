@@ -84,8 +84,8 @@ workers = row(
         timeseries(
             "Worker restarts",
             """New processes on the same metrics port, by machine. A deployment restarts each worker once; more are
-            crashes.""",
-            promql(f"sum by (host) (changes(process_start_time_seconds{OF_JOB}[$__rate_interval]))", "{{host}}"),
+            crashes. In five minutes each, so that a restart with a gap counts.""",
+            promql(f"sum by (host) (changes(process_start_time_seconds{OF_JOB}[5m]))", "{{host}}"),
             unit="short",
             decimals=0,
             bars=True,
