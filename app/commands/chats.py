@@ -43,7 +43,7 @@ def chats(settings: Settings, options: argparse.Namespace) -> int:
             raise FileNotFoundError("there is no such file")  # aiosqlite would print a traceback of its thread
         asyncio.run(_print(settings, query, limit=options.limit or default))
     except (OSError, SQLAlchemyError) as exc:
-        cause = printable(str(getattr(exc, "orig", None) or exc).partition("\n")[0])
+        cause = printable(str(getattr(exc, "orig", None) or exc).partition("\n")[0]) or type(exc).__name__
         sys.stderr.write(f"cannot read chats from {settings.database_name}: {cause}; `make run` sets it up\n")
         return 1
     return 0

@@ -23,6 +23,13 @@ _WIDTHS = {"worker": 6, "id": 36, "client": 16, "model": 24, "age": 8, "tokens":
 _fetch = build_opener(ProxyHandler({})).open
 
 
+class _Worker(msgspec.Struct):
+    """What a worker answers. Another program on its port answers something else."""
+
+    worker: int
+    chats: list[dict[str, Any]]
+
+
 def live(settings: Settings, *, once: bool) -> int:
     """Shows the chats every second until Ctrl-C, or once. Returns the exit code."""
     try:
@@ -37,22 +44,22 @@ def live(settings: Settings, *, once: bool) -> int:
         return 0
 
 
-def _workers(settings: Settings) -> list[dict[str, Any]]:
+def _workers(settings: Settings) -> list[_Worker]:
     """The answers of the workers that run; a reload uses twice as many ports."""
     host = f"[{settings.metrics_host}]" if ":" in settings.metrics_host else settings.metrics_host
     ports = range(settings.metrics_port, settings.metrics_port + 2 * settings.web_concurrency)
-    answers = []
+    answers: list[_Worker] = []
     for port in ports:
         try:
             with _fetch(f"http://{host}:{port}{CHATS_PATH}", timeout=_TIMEOUT_S) as response:
-                answers.append(msgspec.json.decode(response.read(), type=dict[str, Any]))
+                answers.append(msgspec.json.decode(response.read(), type=_Worker))
         except (OSError, URLError, UnicodeError, HTTPException, msgspec.DecodeError):  # no worker, or another program
             continue
     return answers
 
 
-def _table(answers: list[dict[str, Any]]) -> str:
-    chats = [{**chat, "worker": answer["worker"]} for answer in answers for chat in answer["chats"]]
+def _table(answers: list[_Worker]) -> str:
+    chats = [{**chat, "worker": answer.worker} for answer in answers for chat in answer.chats]
     lines = [f"{len(chats)} running chats of {len(answers)} workers, {datetime.now().astimezone():%H:%M:%S}"]
     if not answers:
         lines.append("no worker answers; METRICS_HOST, METRICS_PORT and WEB_CONCURRENCY must be those of the service")

@@ -3,6 +3,7 @@
 import sys
 
 from alembic.util import CommandError
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.commands.output import show
@@ -30,6 +31,6 @@ def _first_line(exc: BaseException) -> str:
 
 
 def _hint(settings: Settings) -> str:
-    if "@db" in settings.database_url.get_secret_value():
+    if make_url(settings.database_url.get_secret_value()).host == "db":
         return "; 'db' is a host inside docker compose: outside of it, leave DATABASE_URL out or name a host of yours"
     return "; check DATABASE_URL" if settings.embedded_database is None else ""

@@ -39,7 +39,7 @@ def prune(settings: Settings, options: argparse.Namespace) -> int:
         else:
             deleted, which = _delete_of(settings, options.end_user), f"of {printable(options.end_user)}"
     except (OSError, SQLAlchemyError, sqlite3.Error) as exc:
-        cause = printable(str(getattr(exc, "orig", None) or exc).partition("\n")[0])
+        cause = printable(str(getattr(exc, "orig", None) or exc).partition("\n")[0]) or type(exc).__name__
         sys.stderr.write(f"cannot delete chats from {settings.database_name}: {cause}\n")
         return 1
     show(f"deleted {deleted:,} chats {which}")

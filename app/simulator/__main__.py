@@ -1,6 +1,7 @@
 """`python -m app.simulator`: a Groq on a port of its own."""
 
 import argparse
+import math
 import os
 import socket
 import sys
@@ -9,6 +10,8 @@ from contextlib import suppress
 from app.simulator.app import create_simulator
 from app.simulator.limits import FREE_PLAN
 from app.simulator.server import API_PATH, server
+
+_MAX_PORT = 65_535
 
 
 def main() -> int:
@@ -19,8 +22,10 @@ def main() -> int:
     parser.add_argument("--free-tier", action="store_true", help="with the rate limits of Groq's free plan")
     parser.add_argument("--tokens-per-s", type=float, help="the speed of all models (default: that of each at Groq)")
     options = parser.parse_args()
-    if options.tokens_per_s is not None and options.tokens_per_s <= 0:
+    if options.tokens_per_s is not None and not 0 < options.tokens_per_s < math.inf:
         parser.error("--tokens-per-s must be greater than 0")
+    if not 0 <= options.port <= _MAX_PORT:
+        parser.error(f"--port must be from 0 to {_MAX_PORT}")
     try:
         listener = socket.create_server((options.host, options.port))
     except OSError as exc:

@@ -46,6 +46,7 @@ def judge(evidence: Evidence) -> Broken:
         "cut without a kill": [
             _id(chat) for chat in history.chats if chat.end is End.CUT and not _killed(chat, history)
         ],
+        "bugs of the service": [row.id for row in rows if row.outcome == Outcome.INTERNAL_ERROR],
         "without an end": [_id(chat) for chat in history.chats if chat.end is End.HUNG],
         "exit codes": [str(code) for code in evidence.exit_codes if code],
         "never replayed": ["the outbox"] * bool(evidence.never_replayed),

@@ -126,6 +126,8 @@ def _wait(condition: Callable[[], bool], timeout_s: float) -> None:
 
 
 def _main(asked: dict[str, int], folder: Path) -> tuple[str, bool]:
+    if asked["chats"] <= Plan.warm_up:
+        sys.exit(f"CHATS: use more than {Plan.warm_up}, after which the first measurement is made")
     evidence = run(Plan(chats=asked["chats"], seed=asked["seed"]), folder)
     problems = judge(evidence)
     return report(evidence, problems), not problems

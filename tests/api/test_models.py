@@ -58,6 +58,12 @@ def test_mapped_default_model_is_logged_once_at_startup(mapped: Service) -> None
     assert (line["level"], line["setting"], line["model"]) == ("warning", "GROQ_DEFAULT_MODEL", LARGE)
 
 
+def test_page_has_the_successor_of_a_mapped_default(mapped: Service) -> None:
+    about = mapped.http.get(f"{mapped.url}/page/about").json()
+    assert about["model"] == LARGE
+    assert LARGE in about["models"]
+
+
 def test_current_model_has_no_mapping_header(mapped: Service) -> None:
     assert "x-model-mapped-to" not in mapped.chat({**HELLO, "model": SMALL}).headers
 

@@ -43,6 +43,7 @@ def broken(evidence: Evidence) -> dict[str, list[str]]:
         ([HELLO, Row("b", "chaos-1", "client_disconnected", WORLD.response), LEFT], {"different": ["b"]}),
         ([HELLO, WORLD, Row("c", "chaos-2", "client_disconnected", "“chaos-0”")], {"another's answer": ["c"]}),
         ([*ROWS, Row("d", None, "upstream_error", "")], {"rows unasked for": ["d"]}),
+        ([HELLO, WORLD, Row("c", "chaos-2", "internal_error", "You")], {"bugs of the service": ["c"]}),
     ],
 )
 def test_rows_that_do_not_fit_are_named(rows: list[Row], found: dict[str, list[str]]) -> None:

@@ -15,10 +15,14 @@ from tests.support.service import SimulatedGroq
 def test_options_that_cannot_be_used_are_explained(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["simulator", "--tokens-per-s", "0"])
+    monkeypatch.setattr("sys.argv", ["simulator", "--tokens-per-s", "nan"])
     with pytest.raises(SystemExit):
         main()
     assert "--tokens-per-s must be greater than 0" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["simulator", "--port", "70000"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "--port must be from 0 to 65535" in capsys.readouterr().err
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setattr("sys.argv", ["simulator", "--port", str(port)])

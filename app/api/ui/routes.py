@@ -26,7 +26,17 @@ _POLICY = "; ".join(
     ]
 )
 
+_REVALIDATED = {"cache-control": "no-cache"}
+"""The browser asks whether its copy is current: the files of two versions do not fit together."""
+
 router = APIRouter(include_in_schema=False)
+
+
+class _PageFiles(StaticFiles):
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers.update(_REVALIDATED)
+        return response
 
 
 def install(app: FastAPI, settings: Settings) -> None:
@@ -34,13 +44,13 @@ def install(app: FastAPI, settings: Settings) -> None:
     app.include_router(router)
     if settings.is_simulated:
         app.include_router(faults.router)
-    app.mount("/page", StaticFiles(directory=_STATIC))
+    app.mount("/page", _PageFiles(directory=_STATIC))
 
 
 @router.get("/")
 async def page() -> FileResponse:
     """Serves the page. Its content security policy allows only this origin."""
-    return FileResponse(_STATIC / "index.html", headers={"content-security-policy": _POLICY})
+    return FileResponse(_STATIC / "index.html", headers={"content-security-policy": _POLICY, **_REVALIDATED})
 
 
 @router.get("/page/about")
@@ -48,9 +58,10 @@ async def about(request: Request) -> dict[str, Any]:
     """What the page shows of the settings."""
     state: AppState = request.scope["state"]
     settings = state["settings"]
+    default = settings.model_id(settings.default_model)
     return {
-        "model": settings.default_model,
-        "models": [model.id for model in state["catalogue"].models()],
+        "model": default,
+        "models": sorted({default, *(model.id for model in state["catalogue"].models())}),
         "needs_key": settings.needs_key,
         "simulated": settings.is_simulated,
         "tokens_per_s": settings.groq_simulator_tokens_per_s,

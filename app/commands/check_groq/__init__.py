@@ -12,6 +12,7 @@ from app.commands.check_groq.checks import CHECKS
 from app.commands.check_groq.requests import ask
 from app.commands.output import show
 from app.core.config import Settings
+from app.core.printable import printable
 
 _NAME_WIDTH = 20
 
@@ -32,6 +33,6 @@ def check_groq(settings: Settings) -> int:
         show(f"{'agrees ' if found is None else 'DIFFERS'}  {check.name:<{_NAME_WIDTH}}  {check.assumption}")
         if found is not None:
             differing += 1
-            show(f"{' ' * (_NAME_WIDTH + 11)}found: {found}")
+            show(f"{' ' * (_NAME_WIDTH + 11)}found: {printable(found)}")
     show(f"\n{len(CHECKS) - differing} agree, {differing} differ; docs/groq.md has the sources, and more assumptions")
     return 1 if differing else 0

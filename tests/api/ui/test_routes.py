@@ -63,6 +63,8 @@ def test_the_page_loads_only_its_own_files(locked: Service) -> None:
     own = dict.fromkeys(("script-src", "style-src", "connect-src", "img-src"), "'self'")
     assert policy == dict.fromkeys(policy, "'none'") | own
     assert page.headers["x-content-type-options"] == "nosniff"
+    script = locked.http.get(f"{locked.url}/page/page.js")
+    assert [each.headers["cache-control"] for each in (page, script)] == ["no-cache"] * 2
     assert " style=" not in page.text
     assert "onclick" not in page.text
 

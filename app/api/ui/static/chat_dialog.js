@@ -11,6 +11,7 @@ export class ChatDialog {
   #log;
   #key;
   #panel;
+  #id;
 
   constructor($, service, key) {
     [this.#dialog, this.#log, this.#key] = [$("chat-dialog"), $("stored-log"), key];
@@ -24,6 +25,7 @@ export class ChatDialog {
 
   /** Opens the chat with this id; without an id, closes the dialog. */
   async open(id) {
+    this.#id = id;
     if (!id) {
       this.#dialog.close();
       return;
@@ -33,10 +35,12 @@ export class ChatDialog {
     if (!this.#dialog.open) this.#dialog.showModal();
     try {
       const { row, messages } = await readChat(id, this.#key.value);
+      if (this.#id !== id) return; // another one was opened meanwhile
       const articles = messages.map(({ role, text, reasoning }) => messageElement(role, NAMES[role] ?? role, text, reasoning));
       this.#log.replaceChildren(...(articles.length ? articles : [paragraph("neutral", NO_CONTENT)]));
       this.#panel.show(row);
     } catch (error) {
+      if (this.#id !== id) return;
       this.#log.replaceChildren(paragraph("error", error.message));
     }
   }

@@ -4,6 +4,8 @@ import { ChatsTable } from "./chats_table.js";
 import { clock, counted } from "./format.js";
 import { listChats, listRunning } from "./service.js";
 
+/** How many rows stay that left the newest page while the view is open. */
+const KEPT_ROWS = 500;
 const POLL_MS = 2000;
 
 export class ChatsView {
@@ -12,6 +14,8 @@ export class ChatsView {
   #table;
   #rows = [];
   #hasMore = false;
+  #olderRows = 0; // loaded by the button
+  #refused = false;
   #query = 0;
   #timer = null;
 
@@ -38,21 +42,26 @@ export class ChatsView {
     const page = await this.#read(() => this.#newest());
     if (query !== this.#query) return;
     if (page) this.#merge(page);
-    this.#timer = setTimeout(() => this.poll(), POLL_MS);
+    if (!this.#refused) this.#timer = setTimeout(() => this.poll(), POLL_MS);
   }
 
   #filter(event) {
     event.preventDefault();
     this.#rows = [];
+    this.#olderRows = 0;
     this.#query += 1;
     this.poll();
   }
 
   async #loadOlder() {
-    const query = this.#query;
-    const page = await this.#read(() => listChats({ ...this.#filters, after: this.#rows.at(-1).id }, this.#key.value));
-    if (!page || query !== this.#query) return;
+    const [query, after, button] = [this.#query, this.#rows.at(-1)?.id, this.#$("older")];
+    if (!after) return;
+    button.disabled = true;
+    const page = await this.#read(() => listChats({ ...this.#filters, after }, this.#key.value));
+    button.disabled = false;
+    if (!page || query !== this.#query || this.#rows.at(-1)?.id !== after) return;
     this.#rows.push(...page.rows);
+    this.#olderRows += page.rows.length;
     this.#hasMore = page.hasMore;
     this.#render();
   }
@@ -78,22 +87,28 @@ export class ChatsView {
   /** What `reading` returns; null if it fails, which is shown. */
   async #read(reading) {
     try {
-      return await reading();
+      const page = await reading();
+      this.#refused = false;
+      return page;
     } catch (error) {
-      if (error.status === 401) this.#key.ask("The service refused this key. Correct it, then press Enter.");
+      this.#refused = error.status === 401;
+      if (this.#refused) this.#key.ask("The service refused this key. Correct it, then press Enter.");
       this.#say(error.message, "error");
       return null;
     }
   }
 
-  /** Puts the newest page before the older rows; drops these if rows between them are missing. */
+  /** Puts the newest page before the older rows, of which it keeps a limited number; drops these if rows between them are missing. */
   #merge({ rows, hasMore }) {
     const fresh = new Set(rows.map((row) => row.id));
     const last = rows.at(-1)?.id ?? "";
     const older = this.#rows.filter((row) => row.outcome !== "running" && !fresh.has(row.id) && row.id < last);
     const overlaps = this.#rows.some((row) => row.outcome !== "running" && fresh.has(row.id));
-    this.#hasMore = overlaps && older.length ? this.#hasMore : hasMore;
-    this.#rows = overlaps ? [...rows, ...older] : rows;
+    const kept = overlaps ? older.slice(0, KEPT_ROWS + this.#olderRows) : [];
+    if (older.length > kept.length) this.#hasMore = true;
+    else if (!kept.length) this.#hasMore = hasMore;
+    this.#rows = [...rows, ...kept];
+    if (!overlaps) this.#olderRows = 0;
     this.#render();
   }
 

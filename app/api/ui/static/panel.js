@@ -14,6 +14,11 @@ const FACTS = {
   id: "Chat ID",
 };
 
+/** What a stored chat has beside the columns of its row. */
+const NO_COLUMNS = new Set(["attempt_log", "created_ms", "state", "content_stored"]);
+
+const cell = (value) => (value === null ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
+
 export class Panel {
   #root;
   #service;
@@ -29,6 +34,7 @@ export class Panel {
 
   clear() {
     this.#measurement = null;
+    this.#$("rate-figure").hidden = false;
     this.#badge("", "");
     this.#facts({});
     this.#forget();
@@ -38,6 +44,7 @@ export class Panel {
   /** Shows the measurements of a chat until it has a row. */
   follow(measurement) {
     this.#measurement = measurement;
+    this.#$("rate-figure").hidden = false;
     this.#badge("running", "neutral");
     this.#forget();
     const frame = () => {
@@ -90,8 +97,8 @@ export class Panel {
     this.#$("summary").textContent = summary(row, measurement);
     renderSteps(this.#$("timeline"), steps(row, measurement));
     this.#$("links").replaceChildren(...this.#links(row));
-    const columns = Object.entries(row).filter(([name]) => name !== "attempt_log");
-    this.#$("columns").replaceChildren(...columns.flatMap(([name, value]) => pair(name, value === null ? "–" : String(value))));
+    const columns = Object.entries(row).filter(([name]) => !NO_COLUMNS.has(name));
+    this.#$("columns").replaceChildren(...columns.flatMap(([name, value]) => pair(name, cell(value))));
     this.#$("row").hidden = false;
   }
 

@@ -54,7 +54,7 @@ const ENDINGS = {
 export function summary(row, measurement = null) {
   const failed = (row.attempt_log ?? []).filter(({ result }) => result !== "ok");
   const repeated = Math.min(failed.length, row.attempts - 1);
-  const causes = failed.map(({ status, result }) => status ?? result).join(", ");
+  const causes = failed.slice(0, repeated).map(({ status, result }) => status ?? result).join(", ");
   const interrupted = row.outcome.startsWith("upstream_") && row.ttft_ms !== null;
   return [
     repeated > 0 && `${counted(repeated, "attempt")} failed (${causes}) before the first token, so the request was repeated.`,
