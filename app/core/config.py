@@ -102,7 +102,7 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
 
     @field_validator("inter_token_timeout_s")
     @classmethod
-    def _outlasts_the_end(cls, limit_s: float, others: ValidationInfo) -> float:
+    def _exceeds_end_timeout(cls, limit_s: float, others: ValidationInfo) -> float:
         if limit_s <= (end_s := others.data.get("groq_end_timeout_s", 0)):
             raise ValueError(f"use more than GROQ_END_TIMEOUT_S, which is {end_s:g}")
         return limit_s

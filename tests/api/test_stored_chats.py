@@ -2,8 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,19 +9,8 @@ import pytest
 from openai import APIStatusError, BadRequestError, ConflictError, NotFoundError, OpenAI
 from uuid_utils.compat import uuid7
 
-from tests.support.openai_client import (
-    HEADERS,
-    HI,
-    KEY,
-    MODEL,
-    OTHER_KEY,
-    REASONING,
-    TOOLS,
-    authorized,
-    openai_client,
-)
+from tests.support.openai_client import HEADERS, HI, KEY, MODEL, OTHER_KEY, REASONING, TOOLS, openai_client
 from tests.support.service import DROP_IN, HELLO, Service, SimulatedGroq
-from tests.support.waiting import wait_until
 
 PARTS: Any = [{"role": "system", "content": "Short."}, {"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
 
@@ -107,36 +94,6 @@ def test_callers_see_only_their_own_chats(compat: Service, openai: OpenAI) -> No
         assert [each.id for each in other.chat.completions.list(order="desc", limit=1).data] == [theirs.id]
     for path in ("", f"/{answer.id}", f"/{answer.id}/messages"):
         assert compat.http.get(compat.url + DROP_IN + path).status_code == 401
-
-
-def test_callers_see_only_their_own_running_chats(compat: Service, groq: SimulatedGroq) -> None:
-    groq.fail({"tokens_per_s": 5, "words": 600})
-    url, keys = f"{compat.url}{DROP_IN}", (KEY, OTHER_KEY)
-    streams: list[Iterator[bytes]] = []  # which would close their responses if they were dropped
-
-    def listed(key: str, **query: Any) -> Any:
-        return compat.http.get(url, params={"state": "running", **query}, headers=authorized(key)).json()
-
-    wait_until(lambda: not any(listed(key)["data"] for key in keys), "a chat of another test runs")
-    with ExitStack() as running:
-
-        def begin(key: str) -> str:
-            chat = compat.http.stream("POST", url, json=HELLO | {"stream": True}, headers=authorized(key))
-            response = running.enter_context(chat)
-            streams.append(response.iter_raw())
-            next(streams[-1])
-            return str(response.headers["x-request-id"])
-
-        mine = [begin(KEY), begin(KEY)]
-        theirs = begin(OTHER_KEY)
-        shown = [[each["id"] for each in listed(key)["data"]] for key in keys]
-        assert shown == [mine, [theirs]]
-        assert [each["id"] for each in listed(KEY, order="desc")["data"]] == mine[::-1]
-        page = listed(KEY, limit=1)
-        assert ([each["id"] for each in page["data"]], page["has_more"]) == (mine[:1], True)
-        assert listed(OTHER_KEY, limit=1)["has_more"] is False
-    for chat_id in (*mine, theirs):
-        compat.row_in_time(chat_id)
 
 
 def test_list_is_filtered(compat: Service, openai: OpenAI, groq: SimulatedGroq) -> None:

@@ -1,4 +1,4 @@
-"""When a chat without a row may still run, and what its client is told. Over HTTP: `tests/api/test_stored_chats.py`."""
+"""The errors for a chat that has no row: it may still run, or it does not exist. `tests/api/` tests them over HTTP."""
 
 import asyncio
 import time

@@ -84,7 +84,7 @@ workers = row(
         timeseries(
             "Worker restarts",
             """New processes on the same metrics port, by machine. A deployment restarts each worker once; more are
-            crashes. In five minutes each, so that a restart with a gap counts.""",
+            crashes. Counted over five minutes, which include the gap before a restart.""",
             promql(f"sum by (host) (changes(process_start_time_seconds{OF_JOB}[5m]))", "{{host}}"),
             unit="short",
             decimals=0,

@@ -124,6 +124,22 @@ def test_a_prompt_waits_until_a_valid_key_is_entered(browser: Browser, locked: S
 
 
 @pytest.mark.needs("chromium")
+def test_the_list_sends_a_refused_key_once(browser: Browser, locked: Service) -> None:
+    with opened(browser, f"{locked.url}/#chats") as (page, _):
+        page.clock.install()
+        refused: list[str] = []
+        page.on("response", lambda response: refused.append(response.url) if response.status == 401 else None)
+        page.keyboard.type("no-key")
+        page.keyboard.press("Enter")
+        expect(page.locator("#key-message")).to_contain_text("The service refused this key")
+        page.clock.run_for(10_000)
+        page.keyboard.type("my-key")
+        page.keyboard.press("Enter")
+        expect(page.locator("#live")).to_contain_text("Live")
+        assert len(refused) == 2, "of the stored and of the running chats"
+
+
+@pytest.mark.needs("chromium")
 def test_an_unreachable_service_is_reported(browser: Browser, demo: Service) -> None:
     with opened(browser, demo.url) as (page, _):
         page.route("**/api/v1/chat/stream", lambda route: route.abort())

@@ -4,8 +4,8 @@ import { ChatsTable } from "./chats_table.js";
 import { clock, counted } from "./format.js";
 import { listChats, listRunning } from "./service.js";
 
-/** How many rows stay that left the newest page while the view is open. */
-const KEPT_ROWS = 500;
+/** The maximum number of rows behind the newest page, beside those that the button loads. */
+const MAX_OLDER_ROWS = 500;
 const POLL_MS = 2000;
 
 export class ChatsView {
@@ -14,7 +14,7 @@ export class ChatsView {
   #table;
   #rows = [];
   #hasMore = false;
-  #olderRows = 0; // loaded by the button
+  #loadedRows = 0; // by the button
   #refused = false;
   #query = 0;
   #timer = null;
@@ -48,7 +48,7 @@ export class ChatsView {
   #filter(event) {
     event.preventDefault();
     this.#rows = [];
-    this.#olderRows = 0;
+    this.#loadedRows = 0;
     this.#query += 1;
     this.poll();
   }
@@ -61,7 +61,7 @@ export class ChatsView {
     button.disabled = false;
     if (!page || query !== this.#query || this.#rows.at(-1)?.id !== after) return;
     this.#rows.push(...page.rows);
-    this.#olderRows += page.rows.length;
+    this.#loadedRows += page.rows.length;
     this.#hasMore = page.hasMore;
     this.#render();
   }
@@ -98,17 +98,17 @@ export class ChatsView {
     }
   }
 
-  /** Puts the newest page before the older rows, of which it keeps a limited number; drops these if rows between them are missing. */
+  /** Puts the newest page before the older rows, up to their maximum; drops these if rows between them are missing. */
   #merge({ rows, hasMore }) {
     const fresh = new Set(rows.map((row) => row.id));
     const last = rows.at(-1)?.id ?? "";
     const older = this.#rows.filter((row) => row.outcome !== "running" && !fresh.has(row.id) && row.id < last);
     const overlaps = this.#rows.some((row) => row.outcome !== "running" && fresh.has(row.id));
-    const kept = overlaps ? older.slice(0, KEPT_ROWS + this.#olderRows) : [];
-    if (older.length > kept.length) this.#hasMore = true;
-    else if (!kept.length) this.#hasMore = hasMore;
-    this.#rows = [...rows, ...kept];
-    if (!overlaps) this.#olderRows = 0;
+    const shown = overlaps ? older.slice(0, MAX_OLDER_ROWS + this.#loadedRows) : [];
+    if (shown.length < older.length) this.#hasMore = true;
+    else if (!shown.length) this.#hasMore = hasMore;
+    this.#rows = [...rows, ...shown];
+    if (!overlaps) this.#loadedRows = 0;
     this.#render();
   }
 
