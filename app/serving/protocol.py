@@ -106,6 +106,8 @@ class LimitedProtocol(LingeringClose):
         self._stop_timer()
         if self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # it has no interim responses
+        elif sum(name == b"host" for name, _ in self.headers) != 1:  # RFC 9112, 3.2
+            self._stop_parsing(InvalidRequest("HTTP/1.1 requires exactly one `Host` header; send it once"))
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from tests.support.raw import BODY, CHAT, CLOSE, HEALTH, connect, exchange, receive_one, receive_until, sized
+from tests.support.raw import BODY, CHAT, CLOSE, HEALTH, HOST, connect, exchange, receive_one, receive_until, sized
 from tests.support.service import Service
 from tests.support.waiting import wait_until
 
@@ -22,6 +22,8 @@ INVALID = {
     "CONNECT": b"CONNECT db:5432 HTTP/1.1\r\nhost: db\r\n\r\n",
     "NUL in a path": b"GET /\0 HTTP/1.1\r\n\r\n",
     "NUL in a header": HEALTH + b"x: a\0b\r\n\r\n",
+    "no host": b"GET /healthz HTTP/1.1\r\n\r\n",
+    "two hosts": HEALTH + b"host: y\r\n\r\n",
     "header without a name": HEALTH + b": x\r\n\r\n",
     "space after a header's name": HEALTH + b"x : y\r\n\r\n",
     "folded header": HEALTH + b"x: a\r\n b\r\n\r\n",
@@ -67,16 +69,14 @@ def is_reset(client: socket.socket) -> bool:
 
 UNUSUAL = {
     "HTTP/1.0": (b"GET /healthz HTTP/1.0\r\n\r\n", 200),
-    "no host": (b"GET /healthz HTTP/1.1\r\n" + CLOSE + b"\r\n", 200),
-    "two hosts": (HEALTH + CLOSE + b"host: y\r\n\r\n", 200),
-    "absolute URL": (b"GET http://elsewhere/healthz HTTP/1.1\r\n" + CLOSE + b"\r\n", 200),
-    "OPTIONS *": (b"OPTIONS * HTTP/1.1\r\n" + CLOSE + b"\r\n", 404),
-    "encoded NUL": (b"GET /%00 HTTP/1.1\r\n" + CLOSE + b"\r\n", 404),
-    "incomplete percent-encoding": (b"GET /%f HTTP/1.1\r\n" + CLOSE + b"\r\n", 404),
-    "path not in UTF-8": (b"GET /%ff%fe HTTP/1.1\r\n" + CLOSE + b"\r\n", 404),
-    "dot segments": (b"GET /../../etc/passwd HTTP/1.1\r\n" + CLOSE + b"\r\n", 404),
-    "wrong method": (b"DELETE /healthz HTTP/1.1\r\n" + CLOSE + b"\r\n", 405),
-    "HEAD": (b"HEAD /api/v1/chat/stream HTTP/1.1\r\n" + CLOSE + b"\r\n", 405),
+    "absolute URL": (b"GET http://elsewhere/healthz HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 200),
+    "OPTIONS *": (b"OPTIONS * HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 404),
+    "encoded NUL": (b"GET /%00 HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 404),
+    "incomplete percent-encoding": (b"GET /%f HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 404),
+    "path not in UTF-8": (b"GET /%ff%fe HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 404),
+    "dot segments": (b"GET /../../etc/passwd HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 404),
+    "wrong method": (b"DELETE /healthz HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 405),
+    "HEAD": (b"HEAD /api/v1/chat/stream HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 405),
     "headers not in UTF-8": (HEALTH + CLOSE + b"x-request-id: \xff\xfe\r\ntraceparent: \xff\r\n\r\n", 200),
     "invalid forwarded headers": (
         HEALTH + CLOSE + b"x-forwarded-for: ,[::,\xff\r\nx-forwarded-proto: \xff\r\n\r\n",

@@ -97,7 +97,8 @@ def test_trailing_slash_is_not_redirected(strict: Service) -> None:
 
 
 def test_pipelined_requests_are_answered_in_order(strict: Service) -> None:
-    requests = [HEALTH + b"\r\n", CHAT + sized(), b"GET /nowhere HTTP/1.1\r\n\r\n", HEALTH + CLOSE + b"\r\n"]
+    nowhere = HEALTH.replace(b"/healthz", b"/nowhere")
+    requests = [HEALTH, b"\r\n", CHAT, sized(), nowhere, b"\r\n", HEALTH, CLOSE, b"\r\n"]
     assert exchange(strict.url, b"".join(requests)).statuses == [200, 200, 404, 200]
 
 
@@ -131,7 +132,7 @@ def test_client_that_continues_its_body_slowly_gets_413(strict: Service, close: 
     ("head", "body", "status"),
     [
         (CHAT + b"content-length: 200000\r\n\r\n", b"x" * 200_000, 413),
-        (b"POST /healthz HTTP/1.1\r\ncontent-length: 4\r\n\r\n", b"late", 405),
+        (HEALTH.replace(b"GET", b"POST") + b"content-length: 4\r\n\r\n", b"late", 405),
     ],
 )
 def test_connection_is_reused_after_the_rest_of_a_refused_body(

@@ -12,10 +12,11 @@ import httptools
 
 from tests.support.service import HELLO, PATH
 
+HOST = b"host: x\r\n"
 BODY = json.dumps(HELLO).encode()
-CHAT = b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n" % PATH.encode()
+CHAT = b"POST %s HTTP/1.1\r\n%scontent-type: application/json\r\n" % (PATH.encode(), HOST)
 """The headers of a chat without those that frame its body."""
-HEALTH = b"GET /healthz HTTP/1.1\r\nhost: x\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\n" + HOST
 CLOSE = b"connection: close\r\n"
 _TIMEOUT_S = 30
 
