@@ -5,7 +5,7 @@ import { dollars, milliseconds, outputRate, perSecond } from "./format.js";
 import { Measurement } from "./measurement.js";
 import { Panel } from "./panel.js";
 import { forget, remember, remembered } from "./resume.js";
-import { Failure, chat, injectFault, readWhenStored, row } from "./service.js";
+import { Failure, chat, injectFault, readWhenStored, rowOnceStored } from "./service.js";
 
 const FAULTS = {
   unavailable: "503 twice",
@@ -155,19 +155,19 @@ export class ChatView {
   /** Shows the row of a chat once it is stored: that of a stopped chat is, after the page has disconnected. */
   async #showRow(answer, measurement, failure) {
     this.#panel.end(failure ? "failed" : "ended", failure ? "bad" : "neutral");
-    for (const waitMs of measurement.id ? [0, 50, 100, 200, 400, 800, 1600] : []) {
-      await new Promise((resume) => setTimeout(resume, waitMs));
-      const found = await row(measurement.id, this.#key.value).catch(() => null);
-      if (!found) continue;
-      const show = () => this.#panel.show(found, measurement);
+    const found = measurement.id && (await rowOnceStored(measurement.id, this.#key.value).catch((error) => error));
+    const show = () => {
+      if (found?.outcome) this.#panel.show(found, measurement);
+      else if (found) this.#panel.end("unknown", "bad", `The row cannot be read: ${found.message}`);
+      else this.#panel.end(measurement.id ? "no row" : "not sent", "bad", measurement.id ? NO_ROW : "");
+    };
+    if (found?.outcome) {
       answer.addButton(numbers(found), () => {
         show();
         this.#$("details").scrollIntoView({ block: "start" });
       });
-      if (!this.#running) show(); // else the details are those of the next chat
-      return;
     }
-    if (!this.#running) this.#panel.end(measurement.id ? "no row" : "not sent", "bad", measurement.id ? NO_ROW : "");
+    if (this.#panel.shows(measurement)) show(); // else the details are those of another chat
   }
 
   #begin() {

@@ -1,14 +1,21 @@
 /** The messages of a conversation, on the page and for the next request. The service stores no conversations. */
 import { button, element } from "./dom.js";
 
+/** How near to its end the log counts as scrolled to it. */
+const END_PX = 40;
+
 export class Conversation {
   messages = [];
   #log;
   #empty;
+  #atEnd = true; // a reader who has scrolled up stays there while the answer grows
 
   constructor(log, empty) {
     this.#log = log;
     this.#empty = empty;
+    log.addEventListener("scroll", () => {
+      this.#atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < END_PX;
+    });
   }
 
   clear() {
@@ -24,6 +31,7 @@ export class Conversation {
     const asked = messageElement("user", "You", question);
     const answer = messageElement("assistant", "Groq", "");
     this.#log.append(asked, answer);
+    this.#atEnd = true;
     this.#scrollToEnd();
     return new Answer(answer, this.messages, () => this.#scrollToEnd());
   }
@@ -46,7 +54,7 @@ export class Conversation {
   }
 
   #scrollToEnd() {
-    this.#log.scrollTop = this.#log.scrollHeight;
+    if (this.#atEnd) this.#log.scrollTop = this.#log.scrollHeight;
   }
 }
 

@@ -55,6 +55,11 @@ export class Panel {
     frame();
   }
 
+  /** Whether the details are those of this chat. */
+  shows(measurement) {
+    return this.#measurement === measurement;
+  }
+
   /** Shows a chat that has ended. `row` is null if it has none: it was refused, or its row is in the outbox. */
   show(row, measurement = null) {
     this.#measurement = measurement;

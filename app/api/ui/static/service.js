@@ -25,6 +25,8 @@ async function send(path, options) {
   }
 }
 
+const pause = (ms) => new Promise((resume) => setTimeout(resume, ms));
+
 const headers = (key) => ({ "content-type": "application/json", ...(key && { authorization: `Bearer ${key}` }) });
 
 /** Sends a request that is not a chat. Throws a Failure for an error of the service. */
@@ -40,8 +42,20 @@ export const about = async () => (await call("/page/about")).json();
 /** Injects a fault into the next chat. */
 export const injectFault = (fault, key) => call(`/page/faults/${fault}`, { method: "PUT", headers: headers(key) });
 
-/** The row of a chat without its content; null if there is none. */
-export const row = async (id, key) => (await call(`/page/chats/${id}`, { headers: headers(key) })).json();
+/**
+ * The row of a chat that has ended, without its content, once it is stored; null if there is none after three seconds.
+ * Throws a Failure if rows cannot be read.
+ */
+export async function rowOnceStored(id, key) {
+  const read = async () => (await call(`/page/chats/${id}`, { headers: headers(key) })).json();
+  for (const waitMs of [0, 50, 100, 200, 400, 800]) {
+    await pause(waitMs);
+    const row = await read().catch(() => null);
+    if (row) return row;
+  }
+  await pause(1600);
+  return read();
+}
 
 /** A page of stored chats, newest first: {rows, hasMore}. Filters that are empty do not apply. */
 export async function listChats({ outcome, model, error, endUser, after }, key) {
@@ -84,7 +98,7 @@ export async function readWhenStored(id, key, signal) {
     } catch (error) {
       if (error.status !== 409) throw error;
     }
-    await new Promise((resume) => setTimeout(resume, RUNNING_POLL_MS));
+    await pause(RUNNING_POLL_MS);
   }
 }
 
