@@ -97,7 +97,7 @@ class _Client(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._status = self._tail = b""
         self._first_token = self._done = 0.0
-        self._asked = time.monotonic()
+        self._started = time.monotonic()
         if self._transport is None:
             return Chat("no connection")
         self._over = asyncio.get_running_loop().create_future()
@@ -140,9 +140,9 @@ class _Client(asyncio.Protocol):
             return Chat("cut off")
         if stamps is None or list(map(int, _TOKEN.findall(body))) != list(range(tokens)):
             return Chat("tokens missing or out of order")
-        asked, first, ended = (int(each) / 1e9 for each in stamps.groups())
-        waited_s = self._first_token - self._asked
-        return Chat(None, waited_s, waited_s - (first - asked), self._done - self._asked, self._done - ended)
+        started, first, ended = (int(each) / 1e9 for each in stamps.groups())
+        waited_s = self._first_token - self._started
+        return Chat(None, waited_s, waited_s - (first - started), self._done - self._started, self._done - ended)
 
 
 async def ask(port: int, path: str, load: Load, model: str = MODEL) -> list[Chat]:

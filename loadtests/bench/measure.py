@@ -85,7 +85,7 @@ def _signals(stage: Stage, server: Server) -> tuple[int, int]:
 
 
 def _missing(stage: Stage, server: Server, before: tuple[int, int], chats: int) -> str | None:
-    """What has not come of so many chats in time. The service itself is not asked meanwhile, as that would cost it."""
+    """The signals of so many chats that have not arrived in time. It sends the service no request: that costs CPU."""
     deadline = time.monotonic() + _SIGNALS_S
     while server.database_url:
         spans, rows = (new - old for new, old in zip(_signals(stage, server), before, strict=True))

@@ -62,7 +62,7 @@ class Upstream(asyncio.Protocol):
             self._write(b"HTTP/1.1 %s\r\ncontent-length: %d\r\n\r\n%s" % (status, len(answer), answer))
             return
         self._tokens, self._gap_s = int(script[1]), 1 / float(script[2])
-        self._asked_ns = time.monotonic_ns()
+        self._started_ns = time.monotonic_ns()
         self._due = self._loop.time() + float(script[3]) / 1000
         self._loop.call_at(self._due, self._step, 0)
 
@@ -71,7 +71,7 @@ class Upstream(asyncio.Protocol):
         if number == 1:
             self._first_ns = time.monotonic_ns()
         if number > self._tokens:
-            self._write(_ending(self._tokens, self._asked_ns, self._first_ns, time.monotonic_ns()))
+            self._write(_ending(self._tokens, self._started_ns, self._first_ns, time.monotonic_ns()))
         elif self._transport is not None:
             self._write(_frames(self._tokens)[number])
             self._due += self._gap_s

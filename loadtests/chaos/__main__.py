@@ -88,8 +88,8 @@ def _replay(real: Environment, settings: dict[str, str], timeout_s: float) -> in
         return workers.program.stop(signal.SIGTERM)
 
 
-def _main(asked: dict[str, int], folder: Path) -> tuple[str, bool]:
-    evidence = run(Plan(streams=asked["streams"], clients=asked["clients"], seed=asked["seed"]), folder)
+def _main(options: dict[str, int], folder: Path) -> tuple[str, bool]:
+    evidence = run(Plan(streams=options["streams"], clients=options["clients"], seed=options["seed"]), folder)
     broken = judge(evidence)
     return report(evidence, broken), not any(broken.values())
 

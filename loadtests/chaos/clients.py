@@ -61,11 +61,11 @@ class Client:
         behaviour = _Behaviour.PAUSES if self._slow else self._rng.choices(list(_Behaviour)[:3], weights=[92, 4, 4])[0]
         chat.slow = self._slow
         early_s = self._rng.uniform(0, 0.05) if behaviour is _Behaviour.LEAVES_EARLY else None
-        body: dict[str, object] = {"messages": [{"role": "user", "content": chat.asked_as}]}
+        body: dict[str, object] = {"messages": [{"role": "user", "content": chat.client_request_id}]}
         body |= {"model": LONG_ANSWERS} if self._slow else {}
         try:
             async with asyncio.timeout(early_s):
-                response = await session.post(self._url, json=body, headers={"x-request-id": chat.asked_as})
+                response = await session.post(self._url, json=body, headers={"x-request-id": chat.client_request_id})
         except TimeoutError:
             return End.HUNG if early_s is None else End.LEFT
         except aiohttp.ClientError:

@@ -72,12 +72,12 @@ class Kind(StrEnum):
 
 @dataclass(slots=True)
 class Chat:
-    """One question and its answer. `asked_as` is what was asked, and sent as `x-request-id`; `id` is the service's.
+    """One chat of a client. `client_request_id` is its prompt, and its `x-request-id`; `id` is the service's.
 
     `streamed`: an answer began. `slow`: its client stopped reading for a while, and learned late how it ended.
     """
 
-    asked_as: str
+    client_request_id: str
     began: float
     ended: float = 0
     end: End = End.UNANSWERED

@@ -32,17 +32,17 @@ def judge(evidence: Evidence) -> Broken:
     """What does not fit together."""
     history, rows = evidence.history, evidence.rows
     receipts = {chat.id: chat.text for chat in history.chats if chat.receipt and chat.id}
-    asked = {chat.asked_as for chat in history.chats}
+    sent = {chat.client_request_id for chat in history.chats}
     return {
         "lost": sorted(receipts.keys() - {row.id for row in rows}),
-        "duplicated": _repeated([row.id for row in rows]) + _repeated([row.asked_as or "" for row in rows]),
+        "duplicated": _repeated([row.id for row in rows]) + _repeated([row.client_request_id or "" for row in rows]),
         "different": [
             row.id
             for row in rows
             if row.id in receipts and (row.outcome, row.response) != (Outcome.COMPLETED, receipts[row.id])
         ],
         "another's answer": _another(evidence),
-        "rows unasked for": [row.id for row in rows if row.asked_as not in asked],
+        "rows unasked for": [row.id for row in rows if row.client_request_id not in sent],
         "cut without a kill": [
             _id(chat) for chat in history.chats if chat.end is End.CUT and not _killed(chat, history)
         ],
@@ -94,18 +94,18 @@ def receipts_in_outages(history: History) -> int:
 
 def _another(evidence: Evidence) -> list[str]:
     """Chats whose text, as read or as stored, quotes another question than their own."""
-    chats = [(_id(chat), chat.asked_as, chat.text, chat.receipt) for chat in evidence.history.chats]
-    rows = [(row.id, row.asked_as, row.response, row.outcome == Outcome.COMPLETED) for row in evidence.rows]
+    chats = [(_id(chat), chat.client_request_id, chat.text, chat.receipt) for chat in evidence.history.chats]
+    rows = [(row.id, row.client_request_id, row.response, row.outcome == Outcome.COMPLETED) for row in evidence.rows]
     wrong = {
         name
-        for name, asked_as, text, complete in (*chats, *rows)
-        if asked_as not in evidence.crossed and answers_another(text, asked_as, complete=complete)
+        for name, client_request_id, text, complete in (*chats, *rows)
+        if client_request_id not in evidence.crossed and answers_another(text, client_request_id, complete=complete)
     }
     return sorted(wrong)
 
 
 def _id(chat: Chat) -> str:
-    return chat.id or chat.asked_as
+    return chat.id or chat.client_request_id
 
 
 def _repeated(names: list[str]) -> list[str]:

@@ -15,12 +15,12 @@ def command(name: str, run: Callable[[dict[str, int], Path], tuple[str, bool]], 
     parser = argparse.ArgumentParser(prog=f"python -m loadtests.{name}")
     for option, default in options.items():
         parser.add_argument(f"--{option}", type=int, default=default, help="default: %(default)s")
-    asked = vars(parser.parse_args())
+    chosen = vars(parser.parse_args())
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
     folder.chmod(0o755)
-    print(f"{', '.join(f'{option} {value}' for option, value in asked.items())}, in {folder}", flush=True)
+    print(f"{', '.join(f'{option} {value}' for option, value in chosen.items())}, in {folder}", flush=True)
     try:
-        report, good = run(asked, folder)
+        report, good = run(chosen, folder)
     except KeyboardInterrupt:
         shutil.rmtree(folder)
         return 130

@@ -13,10 +13,10 @@ _QUOTED = re.compile("“([a-z]+-[0-9]+)”")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`asked_as` is the client's `x-request-id`, `tokens` those of the completion."""
+    """`client_request_id` is the client's `x-request-id`, `tokens` those of the completion."""
 
     id: str
-    asked_as: str | None
+    client_request_id: str | None
     outcome: str
     response: str
     tokens: int = 0
@@ -31,7 +31,7 @@ def read_rows(database_url: str) -> list[Row]:
     ]
 
 
-def answers_another(text: str, asked_as: str | None, *, complete: bool) -> bool:
+def answers_another(text: str, client_request_id: str | None, *, complete: bool) -> bool:
     """Whether a text quotes another question; a complete one has to quote its own."""
     quoted = set(_QUOTED.findall(text))
-    return bool(quoted - {asked_as}) or (complete and asked_as not in quoted)
+    return bool(quoted - {client_request_id}) or (complete and client_request_id not in quoted)

@@ -48,7 +48,7 @@ def run(plan: Plan, folder: Path) -> Evidence:
 
             _wait(lambda: len(traced()) >= len(rows), plan.timeout_s)
             return Evidence(
-                asked=test.asked,
+                requested=test.requested,
                 holds=holds,
                 rows=rows,
                 counted=test.worker.counted(),
@@ -65,7 +65,7 @@ class _Test:
     real: Environment
     worker: Worker
     url: str
-    asked: dict[str, Ending]
+    requested: dict[str, Ending]
 
     async def ask(self, numbers: range) -> None:
         """These chats, by as many clients as there are; every other one reuses its connection."""
@@ -79,7 +79,7 @@ class _Test:
         async with aiohttp.ClientSession(connector=connector) as session:
             for number in numbers:
                 ending, name = choose(self.plan.seed, number), f"leak-{number}"
-                self.asked[name] = ending
+                self.requested[name] = ending
                 async with asyncio.timeout(_CHAT_S):
                     if ending.behaviour is Behaviour.READS:
                         await read(session, self.url, ending, name)
@@ -110,7 +110,7 @@ class _Test:
         for ending in (WAITING, READING, BLOCKED):
             for number in range(self.plan.closings):
                 name, before = f"{ending.model}-{number}", self.real.groq.seen()["left"]
-                self.asked[name] = ending
+                self.requested[name] = ending
                 left_at = await leave(self.url, ending, name, self.plan.seed)
                 async with asyncio.timeout(self.plan.timeout_s):
                     while self.real.groq.seen()["left"] <= before:  # noqa: ASYNC110 - it announces nothing
@@ -125,10 +125,10 @@ def _wait(condition: Callable[[], bool], timeout_s: float) -> None:
         wait_until(condition, "", timeout_s)
 
 
-def _main(asked: dict[str, int], folder: Path) -> tuple[str, bool]:
-    if asked["chats"] <= Plan.warm_up:
+def _main(options: dict[str, int], folder: Path) -> tuple[str, bool]:
+    if options["chats"] <= Plan.warm_up:
         sys.exit(f"CHATS: use more than {Plan.warm_up}, after which the first measurement is made")
-    evidence = run(Plan(chats=asked["chats"], seed=asked["seed"]), folder)
+    evidence = run(Plan(chats=options["chats"], seed=options["seed"]), folder)
     problems = judge(evidence)
     return report(evidence, problems), not problems
 

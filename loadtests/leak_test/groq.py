@@ -1,6 +1,6 @@
 """`python -m loadtests.leak_test.groq`: the simulated Groq, with a model for each ending.
 
-It closes its idle connections when it is asked to, so that those that stay open are those that leaked. Were it to close
+It closes its idle connections on request, so that those that stay open are those that leaked. Were it to close
 them after a time, a request could be sent on one that it is just closing.
 """
 

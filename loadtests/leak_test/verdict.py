@@ -62,12 +62,12 @@ class Worker:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """A run and what it left behind: endings by what was asked, what the worker held after each stretch.
+    """A run and what it left behind: endings by what was requested, what the worker held after each stretch.
 
     `counted` is by outcome, `spans` are the ids of the chats that they are of, `upstream` counts connections.
     """
 
-    asked: dict[str, Ending]
+    requested: dict[str, Ending]
     holds: list[Holds]
     rows: Sequence[Row]
     counted: Counter[str]
@@ -96,13 +96,13 @@ def judge(evidence: Evidence, *, memory: bool = True) -> list[str]:
 
 def _miscounted(evidence: Evidence) -> list[str]:
     """Requests, rows and spans are counted independently of each other."""
-    asked, rows, counted = len(evidence.asked), len(evidence.rows), evidence.counted.total()
+    requested, rows, counted = len(evidence.requested), len(evidence.rows), evidence.counted.total()
     refused = sum(evidence.counted.get(outcome, 0) for outcome in REFUSALS)
     found = []
-    if counted != asked:
-        found.append(f"{asked} requests, and {counted} in the metrics")
-    if rows + refused != asked:
-        found.append(f"{asked} requests are not {rows} rows and {refused} refusals")
+    if counted != requested:
+        found.append(f"{requested} requests, and {counted} in the metrics")
+    if rows + refused != requested:
+        found.append(f"{requested} requests are not {rows} rows and {refused} refusals")
     if Counter(row.id for row in evidence.rows) != Counter(evidence.spans):
         found.append(f"{rows} rows, {len(evidence.spans)} spans, and not of the same chats")
     return found
@@ -110,9 +110,9 @@ def _miscounted(evidence: Evidence) -> list[str]:
 
 def _unexpected(evidence: Evidence) -> list[str]:
     """Chats that ended in another way than they had to, or have another chat's answer."""
-    rows = {row.asked_as: row for row in evidence.rows}
+    rows = {row.client_request_id: row for row in evidence.rows}
     found = Counter[str]()
-    for name, ending in evidence.asked.items():
+    for name, ending in evidence.requested.items():
         outcome = rows[name].outcome if name in rows else Outcome.INVALID_REQUEST
         if outcome not in ending.outcomes:
             found[f"{ending.name} ended as {outcome}"] += 1
@@ -130,6 +130,6 @@ def report(evidence: Evidence, problems: list[str]) -> str:
     for name, seconds in evidence.closings.items():
         ms = [each * 1000 for each in seconds]
         lines.append(f"  {name:<16} median {median(ms):4.0f} ms, worst {max(ms):4.0f} ms, of {len(ms)}")
-    requests, rows = len(evidence.asked), len(evidence.rows)
+    requests, rows = len(evidence.requested), len(evidence.rows)
     lines += ["", f"  {requests} requests, {rows} rows, {requests - rows} without, {len(evidence.spans)} spans", ""]
     return "\n".join(lines + [f"  {each}" for each in problems or ["nothing leaked, and everything adds up"]])

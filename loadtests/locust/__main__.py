@@ -20,14 +20,14 @@ _STOP_TIMEOUT_S = 10
 
 
 def main() -> int:
-    asked = _arguments()
+    options = _arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with nullcontext(asked.host) if asked.host else _service(asked) as host:
-            faults = f", with faults: {', '.join(asked.faults)}" if asked.faults else ""
-            about = "which ran before" if asked.host else f"one worker on PostgreSQL, a simulated Groq{faults}"
-            print(f"{asked.shape}: {SHAPES[asked.shape].description}\nat {host}, {about}\n", flush=True)
-            return _locust(asked, host)
+        with nullcontext(options.host) if options.host else _service(options) as host:
+            faults = f", with faults: {', '.join(options.faults)}" if options.faults else ""
+            about = "which ran before" if options.host else f"one worker on PostgreSQL, a simulated Groq{faults}"
+            print(f"{options.shape}: {SHAPES[options.shape].description}\nat {host}, {about}\n", flush=True)
+            return _locust(options, host)
     except KeyboardInterrupt:
         return 130
 
@@ -59,44 +59,44 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--web", default="", help="1 serves locust's page until Ctrl-C")
     parser.add_argument("--processes", default="1", help="number of locust processes (default: %(default)s)")
     parser.add_argument("--words-per-s", type=float, default=4, help="reading speed of users (default: %(default)g)")
-    asked = parser.parse_args()
-    if asked.host and asked.faults:
+    options = parser.parse_args()
+    if options.host and options.faults:
         parser.error("a fault is one of the simulator that is started without HOST")
-    return asked
+    return options
 
 
 @contextmanager
-def _service(asked: argparse.Namespace) -> Iterator[str]:
+def _service(options: argparse.Namespace) -> Iterator[str]:
     """One worker with all signals on. A Ctrl-C does not reach it, nor what it needs, before locust has ended."""
     from loadtests.harness.environment import environment  # noqa: PLC0415 - takes a second, in which Ctrl-C may come
 
-    shape = SHAPES[asked.shape]
+    shape = SHAPES[options.shape]
     with tempfile.TemporaryDirectory(prefix="loadtest-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)  # root runs PostgreSQL as another user
         with environment(folder, apart=True) as real:
-            real.groq.fail(*shape.script(asked.faults))
-            with real.service(shape.settings(asked.users), workers=1) as workers:
+            real.groq.fail(*shape.script(options.faults))
+            with real.service(shape.settings(options.users), workers=1) as workers:
                 yield workers.url
 
 
-def _locust(asked: argparse.Namespace, host: str) -> int:
+def _locust(options: argparse.Namespace, host: str) -> int:
     """In a process group of its own: a Ctrl-C on the terminal reaches it once, through this process."""
-    report = _REPORTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{asked.shape}.html"
-    options = {
+    report = _REPORTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{options.shape}.html"
+    flags = {
         "-f": _LOCUSTFILE,
         "--host": host,
-        "--users": asked.users,
-        "--run-time": asked.duration,
-        "--shape": asked.shape,
-        "--words-per-s": asked.words_per_s,
+        "--users": options.users,
+        "--run-time": options.duration,
+        "--shape": options.shape,
+        "--words-per-s": options.words_per_s,
         "--stop-timeout": _STOP_TIMEOUT_S,
         "--html": report,
-        "--processes": asked.processes,
+        "--processes": options.processes,
         "--loglevel": "ERROR",
     }
-    arguments = [str(part) for option in options.items() if option != ("--processes", "1") for part in option]
-    web = asked.web not in ("", "0")
+    arguments = [str(part) for flag in flags.items() if flag != ("--processes", "1") for part in flag]
+    web = options.web not in ("", "0")
     arguments += ["--autostart", "--web-host", "127.0.0.1"] if web else ["--headless", "--only-summary"]
     if web:
         print("locust's page: http://127.0.0.1:8089, until Ctrl-C", flush=True)

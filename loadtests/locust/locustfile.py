@@ -71,7 +71,7 @@ class ChatUser(HttpUser):
 
     @task
     def chat(self) -> None:
-        asked, answer = time.perf_counter(), Answer()
+        started, answer = time.perf_counter(), Answer()
         calm = time.monotonic() - self.began < self._shape.calm * (self._options.run_time or _DEFAULT_S)
         with self.client.post(
             _PATH,
@@ -82,7 +82,7 @@ class ChatUser(HttpUser):
             catch_response=True,
         ) as response:
             name, outcome = self._read(response, answer)
-            self._record(response, answer, name, outcome, asked, calm=calm)
+            self._record(response, answer, name, outcome, started, calm=calm)
             self._pause_s = self._pause(response, answer)
 
     def _body(self) -> dict[str, object]:
@@ -110,9 +110,9 @@ class ChatUser(HttpUser):
         return ended(answer)
 
     def _record(
-        self, response: Response, answer: Answer, name: str, outcome: Outcome | None, asked: float, *, calm: bool
+        self, response: Response, answer: Answer, name: str, outcome: Outcome | None, started: float, *, calm: bool
     ) -> None:
-        took_s, counts_as = time.perf_counter() - asked, side(outcome, self._bad)
+        took_s, counts_as = time.perf_counter() - started, side(outcome, self._bad)
         meta: dict[str, Any] = response.request_meta  # type: ignore[assignment]
         meta.update(name=name, request_type=counts_as, response_time=took_s * 1000, response_length=answer.bytes)
         if counts_as is not Side.BAD:
@@ -121,7 +121,7 @@ class ChatUser(HttpUser):
             response.failure(name)
         if answer.first_token_at is not None:
             first_token = summary.CALM_FIRST_TOKEN if calm else summary.FIRST_TOKEN
-            summary.add_time(self.environment, first_token, answer.first_token_at - asked)
+            summary.add_time(self.environment, first_token, answer.first_token_at - started)
             summary.add_time(self.environment, summary.PER_TOKEN, answer.time_per_output_token_s)
         if outcome in (Outcome.COMPLETED, Outcome.REJECTED_OVERLOAD):
             whole = summary.STREAM if outcome is Outcome.COMPLETED else summary.REFUSAL

@@ -32,7 +32,7 @@ def evidence(plan: Plan, shared: SharedResources) -> Evidence:
 def test_nothing_is_left_behind_however_chats_end(evidence: Evidence) -> None:
     problems = judge(evidence, memory=False)  # a run this short says nothing of it
     assert problems == [], report(evidence, problems)
-    assert {ending.name for ending in evidence.asked.values()} == {ending.name for ending in ENDINGS}
+    assert {ending.name for ending in evidence.requested.values()} == {ending.name for ending in ENDINGS}
     assert set(evidence.counted) == {outcome for ending in ENDINGS for outcome in ending.outcomes}
 
 
@@ -45,7 +45,11 @@ def test_a_client_that_leaves_ends_its_request_to_groq(evidence: Evidence, plan:
 
 def test_clients_that_stop_reading_slow_groq_down(evidence: Evidence) -> None:
     """Of what Groq had to send, a fraction was taken before they left."""
-    taken = [row.tokens for row in evidence.rows if row.asked_as and evidence.asked[row.asked_as] is BLOCKED]
+    taken = [
+        row.tokens
+        for row in evidence.rows
+        if row.client_request_id and evidence.requested[row.client_request_id] is BLOCKED
+    ]
     assert taken
     assert max(taken) < BLOCKED.fault["words"] * 3 / 4
 
