@@ -25,7 +25,7 @@ from app.db.writer import ChatLogWriter
 from app.observability import logs
 from app.observability.telemetry import Telemetry
 from app.quota import create_quota
-from app.services.chat.drain import Drain
+from app.services.chat.timeouts import Drain
 from app.services.chat_service import ChatService
 from app.services.groq_client import GroqClient
 from app.services.stored_chats import StoredChats

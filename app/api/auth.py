@@ -10,7 +10,6 @@ from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
 from app.api.state import RequestState
-from app.core.config import Settings
 from app.core.errors import QuotaExceeded, Unauthorized
 from app.schemas.chat import ChatRequest
 
@@ -75,19 +74,14 @@ class GuardedRoute(APIRoute):
                 raise
             state["body_memory"] = memory = state["bodies"].memory_for(state["client"], request.scope)
             data, parsed = await state["bodies"].read(request, kind, memory)
-            state["response_headers"] = {**state["response_headers"], **_mapped_model(parsed, state["settings"])}
-            state["model"] = state["settings"].model_id(parsed.model or state["settings"].default_model)
+            name = parsed.model or state["settings"].default_model
+            state["model"] = model = state["settings"].model_id(name)
+            if model != name:  # the request names it by an alias
+                state["response_headers"] = {**state["response_headers"], "x-model-mapped-to": model}
             state["bodies"].check_messages(parsed)  # after the model is set, so that a refusal is counted with it
             return await handle(_ParsedRequest(request.scope, data, parsed))
 
         return guarded
-
-
-def _mapped_model(request: ChatRequest, settings: Settings) -> dict[str, str]:
-    """The header that names the model if the request names it by an alias."""
-    name = request.model or settings.default_model
-    model = settings.model_id(name)
-    return {} if model == name else {"x-model-mapped-to": model}
 
 
 class _ParsedRequest(Request):

@@ -12,8 +12,8 @@ from app.api.errors import render, report_refusal
 from app.api.swagger import SECURITY_HEADERS
 from app.core.errors import BodyTooLarge, BodyTooSlow, InternalError, ServerDraining, ServiceError
 from app.observability.spans import traceresponse
-from app.services.chat.drain import Drain
 from app.services.chat.ports import UNCOUNTED
+from app.services.chat.timeouts import Drain
 
 _MAX_CLIENT_REQUEST_ID = 200
 

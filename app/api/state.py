@@ -12,8 +12,8 @@ from app.core.errors import InvalidRequest, ServiceError
 from app.core.models import Model
 from app.core.ping import CachedPing
 from app.schemas.chat import ChatRequest
-from app.services.chat.drain import Drain
 from app.services.chat.ports import BodyMemory, Connection, RequestContext
+from app.services.chat.timeouts import Drain
 from app.services.chat_service import ChatService
 from app.services.stored_chats import StoredChats
 
@@ -24,22 +24,18 @@ class RecordStoreStatus(Protocol):
     @property
     def free_bytes(self) -> int:
         """The bytes of rows that can be stored now."""
-        ...
 
     @property
     def database_healthy(self) -> bool:
         """Whether rows go to the database."""
-        ...
 
     @property
     def database_migrated(self) -> bool:
         """False while the database answers without the tables of this version; True while that is not known."""
-        ...
 
     @property
     def outbox_rows(self) -> int:
         """The rows of this machine that wait for the database."""
-        ...
 
 
 class Catalogue(Protocol):
@@ -50,11 +46,9 @@ class Catalogue(Protocol):
 
     def models(self) -> Sequence[Model]:
         """All models that clients may use, sorted by id."""
-        ...
 
     def find(self, name: str) -> Model | None:
         """The model with this id or alias; None if there is none."""
-        ...
 
 
 class Authenticator(Protocol):
@@ -62,7 +56,6 @@ class Authenticator(Protocol):
 
     def authenticate(self, authorization: str | None) -> str | None:
         """The client's name by its `Authorization` header; None if clients need no key. Raises Unauthorized."""
-        ...
 
 
 class RefusalEvents(Protocol):
@@ -82,11 +75,9 @@ class RefusalEvents(Protocol):
 
         `has_key`: its key is valid, or none is needed.
         """
-        ...
 
     def key_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:
         """A request for anything else had no valid key."""
-        ...
 
 
 class Quota(Protocol):
@@ -97,14 +88,12 @@ class Quota(Protocol):
 
         Raises QuotaExceeded or QuotaUnavailable.
         """
-        ...
 
     def leave(self, request_id: UUID) -> None:
         """Ends a request without tokens. May be called more than once.
 
         Does nothing after `ChatQuota.ended`, which the chat service calls on the same object with the chat's tokens.
         """
-        ...
 
 
 class AppState(TypedDict):

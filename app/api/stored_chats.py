@@ -107,8 +107,8 @@ async def list_messages(
 
 def _running(app: AppState, client: str | None, *, newest_first: bool, limit: int) -> dict[str, Any]:
     worker = app["settings"].worker_slot
-    chats = sorted(app["chats"].running, key=lambda chat: chat.id, reverse=newest_first)
-    mine = [running_object(chat, worker=worker) for chat in chats if chat.client == client]
+    chats = sorted(app["chats"].running, key=lambda chat: chat["id"], reverse=newest_first)
+    mine = [running_object(chat, worker=worker) for chat in chats if chat["client"] == client]
     workers = {"worker": worker, "workers": app["settings"].web_concurrency}
     return list_object(mine[:limit], has_more=len(mine) > limit) | {"x_chat": workers}
 

@@ -15,14 +15,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.commands.output import show
 from app.core.chat_query import ChatQuery
 from app.core.config import Settings
-from app.core.printable import printable, printable_json
+from app.core.text import printable, printable_json
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
 
 _PAGE_ROWS = 100
 _DEFAULT_ROWS = 10
 _TEXT_WIDTH = 130
-_WIDTHS = {"id": 36, "created": 19, "model": 24, "outcome": 21, "tokens": 6, "ttft": 8, "total": 8, "cost": 10}
+_WIDTHS = {"id": 36, "created": 19, "model": 24, "outcome": 21, "tokens": 6, "ttft": 9, "total": 9, "cost": 10}
 
 
 def chats(settings: Settings, options: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ import msgspec
 
 from app.commands.output import show
 from app.core.config import Settings
-from app.core.printable import printable
+from app.core.text import printable
 from app.observability.metrics_server import CHATS_PATH
 
 _INTERVAL_S = 1

@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.commands.output import show
 from app.core.config import Settings
-from app.core.printable import printable
+from app.core.text import printable
 from app.db.migrate import upgrade
 
 

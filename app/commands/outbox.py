@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app.commands.output import show
 from app.core.config import Settings
-from app.core.printable import printable, printable_json
+from app.core.text import printable, printable_json
 from app.db.engine import database_identity
 from app.db.outbox_file import OutboxFile
 from app.db.replay import decode

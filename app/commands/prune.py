@@ -13,8 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.commands.output import show
 from app.core.config import Settings
-from app.core.printable import printable
-from app.core.storable import storable
+from app.core.text import printable, storable
 from app.db.engine import create_engine, database_identity
 from app.db.outbox_file import OutboxFile
 from app.db.repositories.chat_log import ChatLogRepository

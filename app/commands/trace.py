@@ -8,7 +8,7 @@ from typing import Any
 
 from app.commands.output import show
 from app.core.config import Settings
-from app.core.printable import printable
+from app.core.text import printable
 from app.observability.trace_file import TRACE_FILE, read_spans
 
 _Span = dict[str, Any]

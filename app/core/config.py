@@ -11,13 +11,7 @@ from pydantic_settings import SettingsConfigDict
 
 from app.core.groq_settings import GroqSettings
 from app.core.http_settings import HttpSettings
-from app.core.setting_types import (
-    Count,
-    DatabaseUrl,
-    Host,
-    Seconds,
-)
-from app.core.signal_settings import SignalSettings
+from app.core.setting_types import Count, DatabaseUrl, Host, Seconds
 
 _EMBEDDED_DATABASE = "sqlite+aiosqlite:///data/chats.db"
 
@@ -27,7 +21,7 @@ def _row_bytes(body_bytes: int, answer_bytes: int) -> int:
     return 4 * body_bytes + answer_bytes
 
 
-class Settings(GroqSettings, HttpSettings, SignalSettings):
+class Settings(GroqSettings, HttpSettings):
     """Everything that may differ between deployments. Frozen: settings do not change while the service runs."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
@@ -99,6 +93,29 @@ class Settings(GroqSettings, HttpSettings, SignalSettings):
     are 1 MiB each and four times the request."""
     outbox_timeout_s: Seconds = 5
     """How long the disk may take for one commit: a busy disk needs tenths of a second, one that hangs never ends."""
+
+    # ── Signals ──────────────────────────────────────────────────────────────────────────────────────────────────
+    metrics_host: Host = "127.0.0.1"
+    metrics_port: int = Field(default=9464, ge=0, le=65535)
+    """Worker n serves its metrics on this port plus n."""
+    metrics_timeout_s: Seconds = 10
+    """How long one scrape may take, from its connection on: Prometheus' default timeout."""
+    metrics_max_connections: Count = 16
+    """Connections that a worker's metrics port accepts; each takes a thread. Several Prometheus servers need fewer."""
+    trace_file: Path | None = None
+    """The file for spans if there is no collector. `make run` uses data/traces.jsonl."""
+    trace_flush_timeout_s: Seconds = 3
+    """How long a stopping process may take to send its last spans."""
+    log_format: Literal["auto", "console", "json"] = "auto"
+    """`auto` is `console` on a terminal and `json` elsewhere."""
+    log_queue_bytes: Count = 2**22
+    """4 MiB of each process: 3,000 chats, about ten seconds of a worker at its busiest. A reader that restarts misses
+    nothing."""
+    log_flush_timeout_s: Seconds = 1
+    """How long a process that ends waits for its last lines to be written. A reader that reads takes milliseconds; with
+    TRACE_FLUSH_TIMEOUT_S it stays below the five seconds that a stop leaves for both."""
+    log_refusals_per_s: Count = 10
+    """Lines of one kind that clients without a valid key can cause: enough to see what happens and from where."""
 
     @field_validator("inter_token_timeout_s")
     @classmethod

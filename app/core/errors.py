@@ -22,7 +22,7 @@
     ├─ ClientStalled               499   the client accepted no data for CLIENT_WRITE_TIMEOUT_S
     ├─ PersistenceFailed           500   the chat ran, and its row could not be stored
     ├─ InternalError               500   a bug of the service
-    └─ UpstreamError               502   caused by the provider (upstream_errors.py)
+    └─ UpstreamError               502   caused by the provider (upstream.py)
 
 `api/errors.py` renders them as OpenAI's error object.
 """

@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Raw, json
 
 from app.core.outcomes import Outcome
-from app.core.storable import storable
+from app.core.text import storable
 
 ANSWER_FIELDS = (
     "cached_tokens", "choices", "completion_time", "completion_tokens", "completion_tokens_details", "content", "delta",
@@ -72,7 +72,7 @@ class ChatRecord:
     or `estimated` when the chat ended before the provider sent its usage (`services/chat/usage.py`); it and the tokens
     are None if the provider did no work. `attempt_log` has each request to the provider: `model`, `started_ms` and
     `ended_ms` since the request arrived, `result` (`ok`, `cancelled` or the error's code), the HTTP `status`, if there
-    was one, and the `cause` if the connection failed (`core.upstream_errors.CONNECTION_CAUSES`). An attempt ends at its
+    was one, and the `cause` if the connection failed (`core.upstream.CONNECTION_CAUSES`). An attempt ends at its
     first progress or its failure. `upstream_response_id` is the id that the answer itself has. `end_user` is the
     request's `safety_identifier` or `user`. `client_left_at` is when the client disconnected or stalled. `messages` is
     the JSON text that the client sent, and so is each field of `params` that the service does not read. It is

@@ -1,9 +1,6 @@
-"""Time limits: for many short waits in one task, and for a function that blocks."""
+"""A time limit for many short waits in one task."""
 
 import asyncio
-import threading
-from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -68,23 +65,3 @@ class ReusableTimeout:
             self._set_timer()
         else:
             self.expire()
-
-
-async def run_in_daemon(function: Callable[[], None], *, name: str, timeout_s: float | None = None) -> None:
-    """Returns when the function has, or after `timeout_s`, which leaves its thread behind.
-
-    The event loop's own threads may all hang in other calls, and a process that ends waits for them.
-    """
-    loop, done = asyncio.get_running_loop(), asyncio.Event()
-
-    def run() -> None:
-        try:
-            function()
-        finally:
-            with suppress(RuntimeError):  # the loop is closed, so nothing waits
-                loop.call_soon_threadsafe(done.set)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
-            await done.wait()

@@ -1,7 +1,7 @@
 """Rows on PostgreSQL and on SQLite; the writer satisfies `services.chat.ports.RecordStore`.
 
 writer.py          the group commit
-commits.py         one commit within its timeout; availability.py: whether the database takes rows
+commits.py         one commit within its timeout, and whether the database takes rows
 outbox.py          rows that wait for PostgreSQL, off the event loop
 outbox_file.py     the queries on their SQLite file; outbox_database.py: its transactions, outbox_folder.py: its locks
 reservations.py    what running chats may still need of the outbox

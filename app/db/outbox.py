@@ -25,11 +25,9 @@ class OutboxEvents(Protocol):
 
     def outbox_written(self, records: Sequence[ChatRecord], *, began_ns: int, failed: bool) -> None:
         """Called for each batch that was written to the outbox, or could not be."""
-        ...
 
     def row_rejected(self) -> None:
         """Called for each row that the database rejected, when the outbox has it."""
-        ...
 
 
 class OutboxUnavailable(Exception):

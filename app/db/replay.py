@@ -6,13 +6,13 @@ Its failures neither delay running chats nor change whether the database counts 
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Self
 
 import msgspec
 import structlog
 
+from app.core.background import background_task
 from app.core.record import ChatRecord
 from app.db.commits import Commits
 from app.db.errors import DatabaseUnavailable, RowsRejected
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class OutboxReplayer:
-    """One per process; the process that has the lock moves rows. Runs while its context is open."""
+    """One per process; the process that has the lock moves rows."""
 
     def __init__(self, outbox: Outbox, commits: Commits) -> None:
         self._outbox = outbox
@@ -39,27 +39,20 @@ class OutboxReplayer:
         self._paused_until = 0.0
         self._failed_alone: dict[str, tuple[int, int]] = {}
 
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="outbox replayer")
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Moves rows in the background until this is left."""
+        return background_task(self._run(), name="outbox replayer")
 
     async def _run(self) -> None:
         while True:
             try:
                 await self._outbox.refresh_status()
-                if self._outbox.rows and self._commits.healthy and time.monotonic() >= self._paused_until:
+                if self._outbox.rows and self._commits.database.healthy and time.monotonic() >= self._paused_until:
                     await self._replay()
             except Exception as exc:
                 self._paused_until = time.monotonic() + self._pause_s
                 self._pause_s = min(2 * self._pause_s, _MAX_PAUSE_S)
-                if not isinstance(
-                    exc, DatabaseUnavailable | OutboxUnavailable
-                ):  # both are logged where they are raised
+                if not isinstance(exc, DatabaseUnavailable | OutboxUnavailable):  # logged where they are raised
                     log.exception("outbox.replay_failed")
             await asyncio.sleep(_INTERVAL_S)
 
@@ -70,7 +63,7 @@ class OutboxReplayer:
             return
         with lock:
             moved = False
-            while self._commits.healthy and (rows := await self._next()):
+            while self._commits.database.healthy and (rows := await self._next()):
                 await self._move([record for each in rows if (record := await self._decoded(*each))])
                 moved = True
             if moved and await self._outbox.run(self._file.remove_if_empty):

@@ -41,9 +41,9 @@ class ChatLogWriter:
         if self._outbox is not None:
             await self._stack.enter_async_context(self._outbox)
         self._stack.push_async_callback(self._commits.aclose)
-        self._commits.start()
+        self._commits.database.start()
         if self._outbox is not None:
-            await self._stack.enter_async_context(OutboxReplayer(self._outbox, self._commits))
+            await self._stack.enter_async_context(OutboxReplayer(self._outbox, self._commits).running())
         self._task = asyncio.create_task(self._run(), name="chat_logs writer")
         return self
 
@@ -59,12 +59,12 @@ class ChatLogWriter:
     @property
     def database_healthy(self) -> bool:
         """Whether rows go to the database first."""
-        return self._commits.healthy
+        return self._commits.database.healthy
 
     @property
     def database_migrated(self) -> bool:
         """False while the database answers without the tables of this version; True while that is not known."""
-        return self._commits.migrated
+        return self._commits.database.migrated
 
     @property
     def outbox_rows(self) -> int:
@@ -78,8 +78,8 @@ class ChatLogWriter:
         While the database is healthy, a full disk is no reason to refuse chats.
         """
         if self._outbox is None:
-            return _UNLIMITED if self._commits.healthy else 0
-        return self._outbox.free_bytes(on_disk=not self._commits.healthy)
+            return _UNLIMITED if self._commits.database.healthy else 0
+        return self._outbox.free_bytes(on_disk=not self._commits.database.healthy)
 
     def reserve(self, row_bytes: int) -> None:
         """Reserves bytes for the row of a chat, or releases them where `row_bytes` is negative."""
@@ -113,7 +113,7 @@ class ChatLogWriter:
     async def _store(self, batch: list[_Waiting]) -> None:
         """Stores in the database, else in the outbox; in the other order while the database is unavailable."""
         targets = [self._to_database, self._to_outbox]
-        for store in targets if self._commits.healthy else reversed(targets):
+        for store in targets if self._commits.database.healthy else reversed(targets):
             try:
                 if await store(batch):
                     return

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from app.core.attempt import Attempt
 from app.core.errors import ServiceError
 from app.core.record import ChatRecord, StoredIn
+from app.core.upstream import Attempt
 
 Attributes = dict[str, Any]
 _MAX_BITS = 63  # of a signed integer in OTLP, beside its sign

@@ -12,7 +12,7 @@ from app import NAME
 from app.core.errors import InternalError
 from app.core.outcomes import REFUSALS, Outcome
 from app.core.record import StoredIn
-from app.core.upstream_errors import UpstreamError, UpstreamModelGone
+from app.core.upstream import UpstreamError, UpstreamModelGone
 
 CHAT_SPAN = "chat {model}"
 ATTEMPT_SPAN = "groq.attempt"

@@ -9,10 +9,10 @@ from uuid import UUID
 
 import structlog
 
-from app.core.attempt import Attempt
 from app.core.errors import InternalError, ServiceError
 from app.core.outcomes import Outcome
 from app.core.record import NO_MESSAGES, ChatRecord, StoredIn
+from app.core.upstream import Attempt
 from app.observability.conventions import FAILED, WARNED
 from app.observability.log_format import without_messages
 

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor
 
-from app.core.printable import printable, printable_json, printable_lines
+from app.core.text import printable, printable_json, printable_lines
 from app.observability.spans import trace_ids
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,11 +13,11 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from app.core.attempt import Attempt
+from app.core.background import background_task
 from app.core.errors import ServiceError
 from app.core.outcomes import WITHOUT_ROW, Outcome
 from app.core.record import ChatRecord
-from app.core.upstream_errors import UpstreamError
+from app.core.upstream import Attempt, UpstreamError
 from app.observability import conventions
 from app.observability.instruments import ChatMetrics, ClientMetrics, GroqMetrics, RowMetrics, WorkerMetrics
 
@@ -178,13 +178,8 @@ class Metrics:
     @asynccontextmanager
     async def observing_loop(self) -> AsyncIterator[None]:
         """Observes how late the event loop wakes up, ten times a second, until this is left."""
-        task = asyncio.create_task(self._observe_loop(), name="event loop lag")
-        try:
+        async with background_task(self._observe_loop(), name="event loop lag"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _observe_loop(self) -> None:
         while True:

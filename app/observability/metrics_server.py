@@ -14,8 +14,8 @@ import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
+from app.core.background import run_in_daemon
 from app.core.config import Settings
-from app.core.timeout import run_in_daemon
 
 _POLL_S = 0.2
 

@@ -24,10 +24,10 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from app.core.attempt import Attempt
 from app.core.errors import ServiceError
 from app.core.outcomes import Outcome
 from app.core.record import ChatRecord, StoredIn
+from app.core.upstream import Attempt
 from app.observability import conventions
 from app.observability.attributes import (
     attempt_attributes,

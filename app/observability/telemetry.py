@@ -13,10 +13,10 @@ from fastapi import FastAPI
 from opentelemetry.trace import SpanContext
 
 from app import __version__
-from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import ServiceError
 from app.core.record import ChatRecord, StoredIn
+from app.core.upstream import Attempt
 from app.observability.log_events import LineLimit, chat_fields, emit_chat, emit_outcome, refusal_fields
 from app.observability.log_output import log_output
 from app.observability.metrics import Metrics

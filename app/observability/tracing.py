@@ -24,8 +24,8 @@ from opentelemetry.trace import Span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app import __version__
+from app.core.background import run_in_daemon
 from app.core.config import Settings
-from app.core.timeout import run_in_daemon
 from app.observability.conventions import service_name
 from app.observability.trace_file import TraceFile
 

@@ -1,22 +1,20 @@
 """Quotas of each client. `create_quota` yields an `api.state.Quota` that is also a `ChatQuota` of the chat service.
 
-quota.py         admits requests, refuses what exceeds a limit, charges chats when they end
-status.py        the limits, and what is left of them, as headers and refusals
-local.py         counts in the memory of this process
+quota.py         admits requests, refuses what exceeds a limit, charges chats when they end; counts in memory
 redis_store.py   counts in Redis for all workers
 redis_scripts.py runs scripts in Redis, within a time limit, and pauses after a failure
 """
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from app.core.config import Settings
 from app.core.record import ChatRecord
+from app.quota.quota import Limits, LocalStore, Quota, Store
 
 if TYPE_CHECKING:
-    from app.quota.quota import Quota
     from app.quota.redis_scripts import QuotaEvents
 
 
@@ -34,19 +32,31 @@ class Unlimited:
 
 
 @asynccontextmanager
-async def create_quota(settings: Settings, events: "QuotaEvents") -> AsyncIterator["Quota | Unlimited"]:
-    """Yield what the settings describe. Redis need not be available."""
+async def create_quota(settings: Settings, events: "QuotaEvents") -> AsyncIterator[Quota | Unlimited]:
+    """Yields what the settings describe. Redis need not be available."""
     if not settings.has_quota:
         yield Unlimited()
         return
-    from app.quota.quota import Quota  # noqa: PLC0415 - the client of Redis is large, and most run without it
+    limits = Limits(settings.quota_requests_per_minute, settings.quota_tokens_per_minute, settings.quota_streams)
+    async with AsyncExitStack() as stack:
+        store: Store = LocalStore(limits)
+        if settings.redis_url is not None:
+            # The client of Redis is large, and most run without it.
+            from app.quota.redis_scripts import RedisScripts, connect  # noqa: PLC0415
+            from app.quota.redis_store import RedisStore  # noqa: PLC0415
 
-    async with Quota.running(settings, events) as quota:
+            redis = connect(settings.redis_url.get_secret_value())
+            scripts = RedisScripts(redis, timeout_s=settings.redis_timeout_s, events=events)
+            stack.push_async_callback(scripts.aclose)
+            store = shared = RedisStore(scripts, limits)
+            await stack.enter_async_context(shared.renewing())
+        quota = Quota(store, fail_open=settings.quota_fail_open)
+        stack.push_async_callback(quota.aclose)
         yield quota
 
 
 def redis_problems(settings: Settings) -> list[str]:
-    """Return a sentence if redis-py cannot use the options in REDIS_URL, which otherwise each chat would find out."""
+    """Returns a sentence if redis-py cannot use the options in REDIS_URL, which otherwise each chat would find out."""
     if settings.redis_url is None or not settings.has_quota:
         return []
     from app.quota.redis_scripts import connect  # noqa: PLC0415 - as above

@@ -12,6 +12,8 @@ from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
+from app.quota.quota import StoreUnavailable
+
 _PAUSE_S = 1
 """How long Redis is not used after a failure: otherwise each chat would wait for a Redis that is unavailable."""
 _CONCURRENT = 16
@@ -26,15 +28,10 @@ class QuotaEvents(Protocol):
 
     def quota_store_failed(self, operation: str) -> None:
         """An operation was not counted."""
-        ...
-
-
-class StoreUnavailable(Exception):
-    """Redis failed or did not answer in time, now or a moment ago."""
 
 
 def connect(url: str) -> Redis:
-    """Return a client of Redis that repeats no command: Redis may have counted it before its connection broke."""
+    """Returns a client of Redis that repeats no command: Redis may have counted it before its connection broke."""
     return Redis.from_url(url, retry=Retry(NoBackoff(), 0))
 
 
@@ -50,7 +47,7 @@ class RedisScripts:
         self._available = True
 
     async def run(self, operation: str, script: AsyncScript, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Return what the script returns. Raise StoreUnavailable, which counts as a failure of this operation."""
+        """Returns what the script returns. Raises StoreUnavailable, which counts as a failure of this operation."""
         loop = asyncio.get_running_loop()
         try:
             if loop.time() < self._paused_until:
@@ -66,12 +63,12 @@ class RedisScripts:
         return result
 
     async def aclose(self) -> None:
-        """Close all connections. Bounded in time."""
+        """Closes all connections. Bounded in time."""
         with suppress(RedisError, OSError):
             await asyncio.wait_for(self.redis.aclose(), self._timeout_s)
 
     async def _run_in_time(self, script: AsyncScript, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Cancel the script after the time limit, and raise TimeoutError.
+        """Cancels the script after the time limit, and raises TimeoutError.
 
         The limit is a number of short waits. While a large body is parsed the event loop is blocked, and timers expire
         before an answer that has arrived is read: a wait that was blocked counts as one, the next reads the answer.

@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import astuple
 
-from app.quota.redis_scripts import RedisScripts, StoreUnavailable
-from app.quota.status import WINDOW_S, Limits, QuotaStatus, Window
+from app.core.background import background_task
+from app.quota.quota import WINDOW_S, Limits, QuotaStatus, StoreUnavailable, Window
+from app.quota.redis_scripts import RedisScripts
 
 LEASE_S = 15
 RENEW_EVERY_S = 5
@@ -94,7 +95,7 @@ class RedisStore:
 
     @asynccontextmanager
     async def renewing(self) -> AsyncIterator[None]:
-        """Renew leases repeatedly."""
+        """Renews leases repeatedly."""
 
         async def renew_repeatedly() -> None:
             while True:
@@ -103,16 +104,11 @@ class RedisStore:
                     for client in {*self._running, *self._ended}:
                         await self._renew(client)
 
-        renewals = asyncio.create_task(renew_repeatedly(), name="quota leases")
-        try:
+        async with background_task(renew_repeatedly(), name="quota leases"):
             yield
-        finally:
-            renewals.cancel()
-            with suppress(asyncio.CancelledError):
-                await renewals
 
     async def _renew(self, client: str) -> None:
-        """Renew the leases of the streams that run here, and release those whose release failed before."""
+        """Renews the leases of the streams that run here, and releases those whose release failed before."""
         running = frozenset(self._running[client])
         try:
             if running or self._ended[client]:

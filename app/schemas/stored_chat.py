@@ -33,17 +33,16 @@ def attempts_without_causes(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{name: fact for name, fact in each.items() if name != "cause"} for each in attempts]
 
 
-def running_object(chat: Any, *, worker: int) -> dict[str, Any]:
+def running_object(chat: dict[str, Any], *, worker: int) -> dict[str, Any]:
     """A running chat, without choices: its text is not shown before its end."""
-    facts = {name: getattr(chat, name) for name in chat.__slots__}
     return {
-        "id": str(chat.id),
+        "id": str(chat["id"]),
         "object": "chat.completion",
-        "created": int(chat.created_at.timestamp()),
-        "model": chat.model_name,
+        "created": int(chat["created_at"].timestamp()),
+        "model": chat["model_name"],
         "choices": [],
         "usage": None,
-        "x_chat": {"state": "running", "worker": worker} | facts | {"id": str(chat.id)},
+        "x_chat": {"state": "running", "worker": worker} | chat | {"id": str(chat["id"])},
     }
 
 

@@ -8,16 +8,14 @@ from typing import Any
 
 import anyio
 
-from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import DrainExpired, InternalError, PersistenceFailed, ServiceError
 from app.core.record import ChatRecord, StoredIn, without_content
-from app.core.upstream_errors import UpstreamBroken
+from app.core.upstream import Attempt, UpstreamBroken
 from app.schemas.chat import ChatRequest
 from app.services.chat.admission import Admission, resolve_model
 from app.services.chat.block import Block
 from app.services.chat.chat_record import chat_record
-from app.services.chat.drain import Drain
 from app.services.chat.ports import (
     ChatQuota,
     ChatTelemetry,
@@ -29,9 +27,8 @@ from app.services.chat.ports import (
     Upstream,
     UpstreamAnswer,
 )
-from app.services.chat.running import RunningChats
-from app.services.chat.session import ChatSession
-from app.services.chat.timeouts import StreamTimeouts
+from app.services.chat.session import ChatSession, RunningChats
+from app.services.chat.timeouts import Drain, StreamTimeouts
 from app.services.chat.timing import ChatTiming
 
 

@@ -3,14 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Self
 
 import msgspec
 
-from app.core.attempt import Attempt
 from app.core.config import Settings
-from app.core.upstream_errors import UpstreamError, UpstreamModelGone, UpstreamTimeout
+from app.core.upstream import Attempt, UpstreamError, UpstreamModelGone, UpstreamTimeout
 from app.services.groq.catalogue import Catalogue
 from app.services.groq.chunks import MAX_CHOICES
 from app.services.groq.flush_scheduler import FlushScheduler
@@ -41,17 +40,16 @@ class GroqClient:
         _, api_key = settings.groq_endpoint
         self._redactor = Redactor(api_key)
         self._http = GroqHttp(settings)
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._http.__aenter__()
-        self._flush_scheduler.start()
-        self.catalogue.start(self._http.session)
+        await self._stack.enter_async_context(self._http)
+        await self._stack.enter_async_context(self._flush_scheduler.measuring())
+        await self._stack.enter_async_context(self.catalogue.refreshing(self._http.session))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.catalogue.stop()
-        await self._flush_scheduler.stop()
-        await self._http.__aexit__()
+        await self._stack.aclose()
 
     async def open(self, payload: Mapping[str, Any], *, on_attempt: _OnAttempt) -> _Answer:
         """Returns an answer that has made progress, or a whole one if `payload` has no `stream`.

@@ -26,15 +26,12 @@ class ChatRows(Protocol):
 
     async def page(self, query: ChatQuery) -> ChatPage:
         """A page of chats."""
-        ...
 
     async def find_id(self, name: str, *, client: str | None) -> UUID | None:
         """The id of the client's chat with this id of its answer."""
-        ...
 
     async def find(self, chat_id: UUID, *, client: str | None, messages: bool) -> Mapping[str, Any] | None:
         """The row of the client's chat, with its messages or without."""
-        ...
 
 
 class StoredChats:

@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.core.config import Settings
-from app.services.chat.drain import Drain
+from app.services.chat.timeouts import Drain
 from app.serving.protocol import limited_protocol
 
 AFTER_DRAIN_S = 5

@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.middleware import BodyLimit, RequestLifecycle
 from app.core.errors import BodyTooSlow, InternalError, ServerDraining
-from app.services.chat.drain import Drain
+from app.services.chat.timeouts import Drain
 
 
 async def _call(app: Any) -> list[Message]:

@@ -4,7 +4,7 @@ import pytest
 
 from app.core.errors import InvalidRequest, ServiceError
 from app.core.outcomes import Outcome
-from app.core.upstream_errors import UpstreamRejected
+from app.core.upstream import UpstreamRejected
 from app.services.chat.block import error_event
 
 

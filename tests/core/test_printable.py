@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from app.core.printable import printable, printable_json, printable_lines
+from app.core.text import printable, printable_json, printable_lines
 
 CONTROLLING = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 

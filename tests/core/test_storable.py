@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from app.core.storable import storable
+from app.core.text import storable
 
 _ANY_TEXT = st.text(st.characters())
 _JSON = st.recursive(

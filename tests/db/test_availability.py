@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from app.db.availability import Availability
+from app.db.commits import Availability
 from app.db.errors import NotMigrated
 
 
@@ -69,16 +69,6 @@ async def test_ping_interval_doubles_when_the_database_fails_again_after_a_recov
     state.on_failure()
     await until_healthy(state)
     assert database.pings == 9
-
-
-async def test_pings_continue_after_any_number_of_failures() -> None:
-    state = Availability(Database().ping)
-    state._failures_in_a_row = 5000
-    state.on_failure()
-    await asyncio.sleep(0)
-    assert state._recovering
-    assert not state._recovering.done()
-    await state.aclose()
 
 
 async def test_no_ping_is_sent_after_close() -> None:

@@ -22,7 +22,7 @@ def anyio_backend(virtual_time: Any) -> Any:
 
 
 def is_healthy(commits: Commits) -> bool:
-    return commits.healthy
+    return commits.database.healthy
 
 
 async def test_a_commit_is_reported_and_counted() -> None:
@@ -94,7 +94,7 @@ async def test_a_live_commit_ends_the_growth_of_pauses() -> None:
         with pytest.raises(DatabaseUnavailable):
             await commits.commit([record()])
         rows.error = None
-        while not commits.healthy:
+        while not commits.database.healthy:
             await asyncio.sleep(0.01)
         return round(loop.time() - began, 1)
 

@@ -18,8 +18,6 @@ TARGETS = (
             "app/services/chat/admission.py",
             "app/services/chat/block.py",
             "app/services/chat/chat_record.py",
-            "app/services/chat/drain.py",
-            "app/services/chat/running.py",
             "app/services/chat/session.py",
             "app/services/chat/timeouts.py",
             "app/services/chat/timing.py",

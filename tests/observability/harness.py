@@ -8,9 +8,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.record import ChatRecord, StoredIn
+from app.core.upstream import Attempt
 from app.observability.telemetry import Telemetry
 from tests.support.records import record
 

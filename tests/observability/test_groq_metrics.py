@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.core.attempt import Attempt, RateLimit
 from app.core.outcomes import Outcome
-from app.core.upstream_errors import UpstreamRateLimited, UpstreamTimeout
+from app.core.upstream import Attempt, RateLimit, UpstreamRateLimited, UpstreamTimeout
 from tests.observability.conftest import Observed
 from tests.observability.harness import Harness
 from tests.support.ports import free_port

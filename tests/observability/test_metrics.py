@@ -4,9 +4,9 @@ import secrets
 
 from prometheus_client.samples import Sample
 
-from app.core.attempt import Attempt, RateLimit
 from app.core.config import Settings
 from app.core.outcomes import Outcome
+from app.core.upstream import Attempt, RateLimit
 from app.observability.conventions import ATTEMPT_RESULTS, CLIENT_REFUSALS
 from app.observability.metrics import Metrics
 from tests.observability.conftest import Observed

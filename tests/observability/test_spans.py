@@ -11,10 +11,9 @@ from opentelemetry.trace import (
     use_span,
 )
 
-from app.core.attempt import Attempt, RateLimit
 from app.core.outcomes import WITHOUT_ROW, Outcome
 from app.core.record import Details, StoredIn
-from app.core.upstream_errors import UpstreamRateLimited, UpstreamUnavailable
+from app.core.upstream import Attempt, RateLimit, UpstreamRateLimited, UpstreamUnavailable
 from tests.observability.harness import PAYLOAD, Harness
 from tests.support.records import record
 

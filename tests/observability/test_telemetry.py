@@ -7,10 +7,10 @@ from uuid import uuid4
 import pytest
 from opentelemetry.trace import StatusCode
 
-from app.core.attempt import Attempt, RateLimit
 from app.core.errors import InternalError, InvalidRequest, PersistenceFailed, ServiceError
 from app.core.outcomes import REFUSALS, Outcome
 from app.core.record import NO_MESSAGES, StoredIn
+from app.core.upstream import Attempt, RateLimit
 from app.db.errors import RowsRejected
 from tests.observability.harness import Harness
 from tests.observability.test_docs import table

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from app.quota import redis_store
-from app.quota.redis_scripts import StoreUnavailable
-from app.quota.status import Limits
+from app.quota.quota import Limits, StoreUnavailable
 
 
 class UnconfirmingScripts:

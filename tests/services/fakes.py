@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-from app.core.attempt import Attempt
 from app.core.config import Settings
 from app.core.errors import PersistenceFailed, ServiceError
 from app.core.models import ModelPrice
 from app.core.record import ChatRecord, StoredIn
+from app.core.upstream import Attempt
 from app.schemas.chat import ChatRequest
 from app.services.chat.block import Block
-from app.services.chat.drain import Drain
 from app.services.chat.ports import RequestCheck, RequestContext
+from app.services.chat.timeouts import Drain
 from app.services.chat.usage import Usage
 from app.services.chat_service import ChatService
 from tests.support.bodies import parsed

@@ -11,7 +11,7 @@ import pytest
 from app.core.errors import ClientStalled, Overloaded, PersistenceFailed, ServiceError
 from app.core.outcomes import Outcome
 from app.core.record import StoredIn
-from app.core.upstream_errors import UpstreamBroken, UpstreamUnavailable
+from app.core.upstream import UpstreamBroken, UpstreamUnavailable
 from app.services.chat.block import DONE, Block
 from app.services.chat.usage import Usage
 from tests.services.fakes import END, OPENING, WORD, ServiceUnderTest

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from app.core.config import Settings
-from app.core.upstream_errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable, UpstreamUnreachable
+from app.core.upstream import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable, UpstreamUnreachable
 from app.services.groq_client import GroqClient
 from tests.services.groq.clients import open_stream, settings
 from tests.support.replay import replaying

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 
 from app.api.auth import authenticate
 from app.api.state import RequestState
-from app.core.upstream_errors import UpstreamUnreachable
+from app.core.upstream import UpstreamUnreachable
 
 Fault = Literal["unavailable", "limited", "cut", "silent"]
 

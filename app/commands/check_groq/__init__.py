@@ -12,7 +12,7 @@ from app.commands.check_groq.checks import CHECKS
 from app.commands.check_groq.requests import ask
 from app.commands.output import show
 from app.core.config import Settings
-from app.core.printable import printable
+from app.core.text import printable
 
 _NAME_WIDTH = 20
 

@@ -7,8 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Double, Index, Integer, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.base import Base
-from app.db.types import Dollars, Id, Json, Timestamp
+from app.db.base import Base, Dollars, Id, Json, Timestamp
 
 
 class ChatLog(Base):

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from app.core.chat_query import ChatPage, ChatQuery
 from app.core.outcomes import Outcome
 from app.core.record import NO_MESSAGES, ChatRecord
-from app.core.storable import storable
+from app.core.text import storable
 from app.db.errors import commit_error
 from app.db.models import ChatLog
 from app.db.session import create_session_factory

@@ -7,8 +7,8 @@ from collections import deque
 from app.core.config import Settings
 from app.core.errors import ModelNotFound, Overloaded, RowsUnavailable, ServerDraining
 from app.schemas.chat import ChatRequest
-from app.services.chat.drain import Drain
 from app.services.chat.ports import RecordStore
+from app.services.chat.timeouts import Drain
 
 _RETRY_AFTER_S = 1
 _SPREAD_S = 3  # spreads the retries of clients that are refused together

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
-from app.core.attempt import Attempt
 from app.core.errors import ServiceError
 from app.core.models import ModelPrice
 from app.core.record import ChatRecord, StoredIn
+from app.core.upstream import Attempt
 from app.schemas.chat import ChatRequest
 from app.services.chat.block import Block
 
@@ -21,11 +21,9 @@ class BodyMemory(Protocol):
 
     def hold(self) -> None:
         """Adds the chat as a holder."""
-        ...
 
     def release(self) -> None:
         """Removes a holder."""
-        ...
 
 
 class _Uncounted:
@@ -84,7 +82,6 @@ class RequestCheck(Protocol):
 
         Any other exception is an internal error.
         """
-        ...
 
 
 # ── The provider ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -98,11 +95,9 @@ class UpstreamAnswer(Protocol):
 
         Tokens that arrive fast are returned in larger blocks. A broken connection is a block with an error.
         """
-        ...
 
     async def aclose(self) -> None:
         """Stops the answer, so that the provider stops generating. Bounded in time; never raises."""
-        ...
 
 
 class Upstream(Protocol):
@@ -116,7 +111,6 @@ class Upstream(Protocol):
         Raises an UpstreamError if every attempt failed. `on_attempt` is called when an attempt ends: at its first
         token, at the end of an answer that is not streamed, or at its failure. The last attempt may use another model.
         """
-        ...
 
 
 class Prices(Protocol):
@@ -124,7 +118,6 @@ class Prices(Protocol):
 
     def price(self, model_id: str) -> ModelPrice | None:
         """In US dollars per million tokens; None if unknown."""
-        ...
 
 
 # ── Rows, telemetry, quotas ──────────────────────────────────────────────────────────────────────────────────────────
@@ -139,11 +132,9 @@ class RecordStore(Protocol):
 
         While the database is healthy, the free space of the disk does not count.
         """
-        ...
 
     def reserve(self, row_bytes: int) -> None:
         """Reserves space for a row, shared by all workers of the machine; a negative number releases it."""
-        ...
 
     def add(self, record: ChatRecord) -> Awaitable[StoredIn]:
         """Queues the record before it returns, so that cancelling the wait cannot lose it.
@@ -151,7 +142,6 @@ class RecordStore(Protocol):
         The awaitable is done when the row is durable, and returns where it is stored. It raises PersistenceFailed if it
         could not be stored.
         """
-        ...
 
 
 class ChatTelemetry(Protocol):
@@ -160,11 +150,9 @@ class ChatTelemetry(Protocol):
     @property
     def traceparent(self) -> str | None:
         """The chat's span in the form of W3C's header; None if it is not traced."""
-        ...
 
     def attempted(self, attempt: Attempt) -> None:
         """Called for each attempt when it ends (`Upstream.open`)."""
-        ...
 
     def finished(
         self,
@@ -176,7 +164,6 @@ class ChatTelemetry(Protocol):
         failure: ServiceError | None,
     ) -> None:
         """Called once, when the row is durable (`stored_in`) or could not be stored (`failure`), after `commit_s`."""
-        ...
 
 
 class Telemetry(Protocol):
@@ -190,7 +177,6 @@ class Telemetry(Protocol):
         `arrived` is when the request had arrived, on `time.monotonic`'s clock: the record's times count from there. It
         was `admitted` after it had waited for `queue_s`.
         """
-        ...
 
 
 class ChatQuota(Protocol):
@@ -198,4 +184,3 @@ class ChatQuota(Protocol):
 
     def ended(self, record: ChatRecord) -> None:
         """Called when an admitted chat has ended. Returns at once, never raises."""
-        ...

@@ -1,19 +1,20 @@
-"""The state of one chat while it runs, and how it ended. Nothing here waits."""
+"""The state of one chat while it runs, and how it ended; and all chats of the worker that run. Nothing here waits."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from app.core.attempt import Attempt
 from app.core.errors import ClientStalled, PersistenceFailed, ServiceError
 from app.core.outcomes import Outcome
 from app.core.record import ChatRecord
-from app.core.upstream_errors import UpstreamBroken
+from app.core.upstream import Attempt, UpstreamBroken
 from app.schemas.chat import ChatRequest
 from app.services.chat.block import DONE, Block, error_event
 from app.services.chat.ports import RequestContext
-from app.services.chat.timing import ChatTiming
+from app.services.chat.timing import ChatTiming, milliseconds
 
 _PIECE_BYTES = 2**16
 
@@ -134,3 +135,48 @@ class ChatSession:
         else:
             body = self.whole_body
             yield from (body[start : start + _PIECE_BYTES] for start in range(0, len(body), _PIECE_BYTES))
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """What may be shown of a running chat: no text of its prompt or answer. Names are the row's for the same fact.
+
+        `age_ms` counts from the request, `silence_ms` from the last progress; before any, from the request. Unlike
+        `longest_silence_ms` of the record, it also counts chunks without progress, and while the client accepts no
+        data. `tokens` are the chunks with progress so far, each of about one token. `attempts` are those that ended.
+        """
+        return {
+            "id": self.context.request_id,
+            "created_at": self.created_at,
+            "client": self.context.client,
+            "client_left_at": self.client_left_at,
+            "requested_model": self.requested_model,
+            "model_name": self.model,
+            "streamed": self.streamed,
+            "age_ms": milliseconds(now - self.timing.arrived),
+            "ttft_ms": milliseconds(self.timing.first_token_s),
+            "silence_ms": milliseconds(now - self.timing.last_token_at),
+            "tokens": self.received.progress_chunks,
+            "attempts": len(self.timing.attempt_log),
+        }
+
+
+class RunningChats:
+    """The chats that run, or whose rows are being stored. One per process; may be read from any thread."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[UUID, ChatSession] = {}
+
+    def add(self, session: ChatSession) -> None:
+        """The chat was admitted."""
+        self._sessions[session.context.request_id] = session
+
+    def remove(self, session: ChatSession) -> None:
+        """The chat's row is durable, or could not be stored."""
+        self._sessions.pop(session.context.request_id, None)
+
+    def __contains__(self, chat_id: object) -> bool:
+        return chat_id in self._sessions
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Snapshots, the oldest chat's first."""
+        now = time.monotonic()
+        return iter([session.snapshot(now) for session in list(self._sessions.values())])

@@ -2,7 +2,7 @@
 
 from typing import Any, overload
 
-from app.core.attempt import Attempt
+from app.core.upstream import Attempt
 from app.services.chat.block import Block
 
 _STALL_S = 1

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from app.core.models import ModelPrice
-from app.core.upstream_errors import UpstreamTimeout
+from app.core.upstream import UpstreamTimeout
 
 _BYTES_PER_TOKEN = 4
 _MAX_COST_USD = 100_000

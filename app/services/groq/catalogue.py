@@ -5,7 +5,7 @@ It never refuses a request: one for an unknown model is sent to Groq, which refu
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from app.core.background import background_task
 from app.core.config import Settings
 from app.core.models import LAST_KNOWN_PRICES, RETIRED_MODELS, Model, ModelPrice
 from app.services.groq.http import read_body
@@ -32,17 +33,11 @@ class Catalogue:
         self._settings = settings
         self._models: dict[str, Model] = {}
 
-    def start(self, session: aiohttp.ClientSession) -> None:
+    def refreshing(self, session: aiohttp.ClientSession) -> AbstractAsyncContextManager[None]:
         """Reads the catalogue in the background: neither the start nor a chat waits for it."""
         if self._settings.worker_slot == 0:
             self._log_mapped_models()
-        self._refresh_task = asyncio.create_task(self._refresh(session), name="catalogue")
-
-    async def stop(self) -> None:
-        """Stops the background task."""
-        self._refresh_task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._refresh_task
+        return background_task(self._refresh(session), name="catalogue")
 
     def models(self) -> Sequence[Model]:
         """Returns the models that clients may use. Until Groq has answered: those that settings and prices name."""

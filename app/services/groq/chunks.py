@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from app.core.upstream_errors import UpstreamBroken
+from app.core.upstream import UpstreamBroken
 from app.services.chat.block import Block
 from app.services.chat.usage import Usage
 from app.services.groq.errors import error_from_event

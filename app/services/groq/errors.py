@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from app.core.storable import storable
-from app.core.upstream_errors import (
+from app.core.text import storable
+from app.core.upstream import (
     UpstreamBroken,
     UpstreamError,
     UpstreamKeyRefused,
@@ -98,7 +98,7 @@ def caused_by(exc: Exception, error: UpstreamError) -> UpstreamError:
 
 
 def cause_of(exc: BaseException) -> str:
-    """One of `core.upstream_errors.CONNECTION_CAUSES`."""
+    """One of `core.upstream.CONNECTION_CAUSES`."""
     for kind, cause in _CAUSES:
         if isinstance(exc, kind):
             return cause

@@ -6,6 +6,9 @@ for the next one. A token costs a third less than with a timer that each stream 
 
 import asyncio
 import time
+from contextlib import AbstractAsyncContextManager
+
+from app.core.background import background_task
 
 _PHASES = 4
 _MAX_INTERVAL_S = 0.25
@@ -42,14 +45,9 @@ class FlushScheduler:
         now = asyncio.get_running_loop().time()
         return (int((now + _CLOCK_RESOLUTION_S) / self.interval_s - phase) + 1 + phase) * self.interval_s
 
-    def start(self) -> None:
-        """Starts to measure how far the event loop lags."""
-        self._lag_task = asyncio.create_task(self._measure_lag(), name="flush_scheduler")
-
-    async def stop(self) -> None:
-        """Stops measuring; the interval stays as it is."""
-        self._lag_task.cancel()
-        await asyncio.wait([self._lag_task])
+    def measuring(self) -> AbstractAsyncContextManager[None]:
+        """Measures how far the event loop lags until this is left; then the interval stays as it is."""
+        return background_task(self._measure_lag(), name="flush_scheduler")
 
     def record_lag(self, lag_s: float) -> None:
         """Adapts the interval; it shrinks step by step when the lag is over."""

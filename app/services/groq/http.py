@@ -12,9 +12,8 @@ import msgspec
 from openai import AsyncOpenAI
 from yarl import URL
 
-from app.core.attempt import Attempt
 from app.core.config import Settings
-from app.core.upstream_errors import UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from app.core.upstream import Attempt, UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from app.services.groq.connector import create_connector, proxy_of
 from app.services.groq.errors import caused_by, error_from_response
 from app.services.groq.rate_limits import parse_rate_limits, parse_retry_after

@@ -2,7 +2,7 @@
 
 import aiohttp
 
-from app.core.upstream_errors import UpstreamBroken
+from app.core.upstream import UpstreamBroken
 from app.services.chat.block import Block
 from app.services.groq.chunks import add_chunk, parse_chunk
 from app.services.groq.errors import caused_by

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from app.core.attempt import RateLimit
+from app.core.upstream import RateLimit
 
 _KINDS = ("requests", "tokens")
 _INTEGER = re.compile(r"\d{1,15}")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from app.core.upstream_errors import UpstreamBroken
+from app.core.upstream import UpstreamBroken
 from app.services.chat.block import Block
 from app.services.groq.chunks import Chunk, add_chunk, parse_chunk
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 import aiohttp
 
 from app.core.config import Settings
-from app.core.upstream_errors import UpstreamBroken, UpstreamBrokenEarly, UpstreamError, UpstreamUnreachable
+from app.core.upstream import UpstreamBroken, UpstreamBrokenEarly, UpstreamError, UpstreamUnreachable
 from app.services.chat.block import Block
 from app.services.groq.errors import caused_by
 from app.services.groq.flush_scheduler import FlushScheduler

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from app.api.auth import ApiKeys
 from app.api.ui.faults import inject_fault
 from app.core.config import Settings
-from app.core.upstream_errors import UpstreamUnreachable
+from app.core.upstream import UpstreamUnreachable
 from tests.support.browser import opened
 from tests.support.processes import program
 from tests.support.service import HELLO, Service, SimulatedGroq, service_before

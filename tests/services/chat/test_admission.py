@@ -9,7 +9,7 @@ from app.core.config import Settings
 from app.core.errors import ModelNotFound, Overloaded, RowsUnavailable, ServerDraining
 from app.schemas.chat import ChatRequest
 from app.services.chat.admission import Admission, resolve_model
-from app.services.chat.drain import Drain
+from app.services.chat.timeouts import Drain
 from tests.services.fakes import FakeStore
 from tests.support.bodies import parsed
 

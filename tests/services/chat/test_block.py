@@ -2,7 +2,7 @@
 
 import json
 
-from app.core.upstream_errors import UpstreamBroken
+from app.core.upstream import UpstreamBroken
 from app.services.chat.block import Block, error_event
 from app.services.chat.usage import Usage
 

@@ -7,7 +7,7 @@ import pytest
 
 from app.core.models import ModelPrice
 from app.core.outcomes import Outcome
-from app.core.upstream_errors import UpstreamBroken, UpstreamRejected
+from app.core.upstream import UpstreamBroken, UpstreamRejected
 from app.services.chat.block import Block
 from app.services.chat.chat_record import chat_record
 from app.services.chat.ports import RequestContext

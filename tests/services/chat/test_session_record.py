@@ -5,11 +5,10 @@ from uuid import uuid4
 
 import pytest
 
-from app.core.attempt import Attempt
 from app.core.errors import PersistenceFailed
 from app.core.models import ModelPrice
 from app.core.outcomes import Outcome
-from app.core.upstream_errors import UpstreamBroken, UpstreamRejected, UpstreamUnavailable, UpstreamUnreachable
+from app.core.upstream import Attempt, UpstreamBroken, UpstreamRejected, UpstreamUnavailable, UpstreamUnreachable
 from app.schemas.chat import ChatRequest
 from app.services.chat.block import Block
 from app.services.chat.chat_record import chat_record

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from app.core.outcomes import Outcome
-from app.core.upstream_errors import UpstreamBroken, UpstreamTimeout
+from app.core.upstream import UpstreamBroken, UpstreamTimeout
 from app.services.chat.block import DONE, KEEPALIVE, Block
 from tests.services.fakes import END, WORD, ServiceUnderTest
 

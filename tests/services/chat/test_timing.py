@@ -2,8 +2,7 @@
 
 import pytest
 
-from app.core.attempt import Attempt
-from app.core.upstream_errors import UpstreamUnavailable
+from app.core.upstream import Attempt, UpstreamUnavailable
 from app.services.chat.block import Block
 from app.services.chat.timing import ChatTiming, milliseconds
 

@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from app.core.attempt import Attempt
 from app.core.models import ModelPrice
-from app.core.upstream_errors import UpstreamRateLimited, UpstreamRejected, UpstreamTimeout, UpstreamUnavailable
+from app.core.upstream import Attempt, UpstreamRateLimited, UpstreamRejected, UpstreamTimeout, UpstreamUnavailable
 from app.services.chat.timing import ChatTiming
 from app.services.chat.usage import Usage, estimated_usage
 

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from app.core.attempt import Attempt
 from app.core.config import Settings
+from app.core.upstream import Attempt
 from app.services.chat.block import Block
 from app.services.groq.stream import GroqStream
 from app.services.groq_client import GroqClient

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.attempt import Attempt
-from app.core.upstream_errors import CONNECTION_CAUSES, UpstreamError
+from app.core.upstream import CONNECTION_CAUSES, Attempt, UpstreamError
 from app.services.groq.errors import cause_of
 from app.services.groq_client import GroqClient
 from tests.services.groq.certificates import certificate

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.core.upstream_errors import UpstreamBroken
+from app.core.upstream import UpstreamBroken
 from app.services.chat.usage import Usage
 from app.services.groq.chunks import MAX_CHOICES
 from app.services.groq.sse_decoder import SseDecoder

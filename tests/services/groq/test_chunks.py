@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.record import ANSWER_FIELDS
-from app.core.upstream_errors import UpstreamBroken
+from app.core.upstream import UpstreamBroken
 from app.services.chat.block import Block
 from app.services.groq.chunks import MAX_CHOICES
 from tests.services.groq.shapes import USAGE, chunk, decode

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from app.core.errors import ServiceError
-from app.core.upstream_errors import (
+from app.core.upstream import (
     UpstreamBroken,
     UpstreamKeyRefused,
     UpstreamRateLimited,

@@ -48,13 +48,12 @@ async def test_the_interval_grows_with_the_lag_and_shrinks_afterwards() -> None:
 
 async def test_the_lag_is_measured_until_it_is_stopped(virtual_clock: VirtualClock) -> None:
     scheduler = FlushScheduler(0.016)
-    scheduler.start()
-    await asyncio.sleep(0.12)
-    assert scheduler.interval_s == 0.016
-    virtual_clock.advance(0.3)
-    await asyncio.sleep(0.001)
-    assert scheduler.interval_s == 0.25
-    await scheduler.stop()
+    async with scheduler.measuring():
+        await asyncio.sleep(0.12)
+        assert scheduler.interval_s == 0.016
+        virtual_clock.advance(0.3)
+        await asyncio.sleep(0.001)
+        assert scheduler.interval_s == 0.25
     virtual_clock.advance(0.3)
     await asyncio.sleep(0.12)
     assert scheduler.interval_s == 0.25

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.core.upstream_errors import UpstreamBroken, UpstreamRejected
+from app.core.upstream import UpstreamBroken, UpstreamRejected
 from app.services.chat.block import Block
 from app.services.groq.flush_scheduler import FlushScheduler
 from app.services.groq_client import GroqClient

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from app.core.upstream_errors import UpstreamUnreachable
+from app.core.upstream import UpstreamUnreachable
 from app.services.groq_client import GroqClient
 from tests.services.groq.certificates import certificate
 from tests.services.groq.clients import read_all, settings

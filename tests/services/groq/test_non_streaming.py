@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.core.config import Settings
-from app.core.upstream_errors import UpstreamBroken
+from app.core.upstream import UpstreamBroken
 from app.services.chat.block import Block
 from app.services.groq_client import GroqClient
 from tests.services.groq.clients import PAYLOAD

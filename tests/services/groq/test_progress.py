@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.core.attempt import Attempt
-from app.core.upstream_errors import UpstreamBrokenEarly, UpstreamError, UpstreamRejected, UpstreamTimeout
+from app.core.upstream import Attempt, UpstreamBrokenEarly, UpstreamError, UpstreamRejected, UpstreamTimeout
 from app.services.groq.stream import GroqStream
 from app.services.groq_client import GroqClient
 from tests.services.groq.clients import PAYLOAD, blocks, open_stream, read_all, settings

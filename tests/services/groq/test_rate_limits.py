@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.core.attempt import RateLimit
+from app.core.upstream import RateLimit
 from app.services.groq.rate_limits import parse_duration, parse_rate_limits, parse_retry_after
 
 HEADERS = {

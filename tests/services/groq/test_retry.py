@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.core.attempt import Attempt
-from app.core.upstream_errors import (
+from app.core.upstream import (
+    Attempt,
     UpstreamError,
     UpstreamRateLimited,
     UpstreamRejected,

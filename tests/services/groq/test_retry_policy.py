@@ -9,7 +9,7 @@ import pytest
 from tenacity import AsyncRetrying
 
 from app.core.errors import InvalidRequest
-from app.core.upstream_errors import UpstreamRateLimited, UpstreamUnavailable
+from app.core.upstream import UpstreamRateLimited, UpstreamUnavailable
 from app.services.groq.retry import create_retry_policy
 
 BUSY = UpstreamUnavailable("busy")

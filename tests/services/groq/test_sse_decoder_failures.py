@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from app.core.errors import ServiceError
-from app.core.upstream_errors import UpstreamBroken, UpstreamRateLimited, UpstreamRejected
+from app.core.upstream import UpstreamBroken, UpstreamRateLimited, UpstreamRejected
 from tests.fuzz.sse import CUTS, STREAMS, check_any_chunking
 from tests.services.groq.shapes import STREAM, chunk, decode
 

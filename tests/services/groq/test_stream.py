@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.core.attempt import Attempt
-from app.core.upstream_errors import UpstreamBroken, UpstreamUnavailable
+from app.core.upstream import Attempt, UpstreamBroken, UpstreamUnavailable
 from app.services.groq_client import GroqClient
 from tests.services.groq.clients import blocks, open_stream, read_all, settings
 from tests.services.groq.shapes import DONE, STREAM, chunk
