@@ -69,6 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             )
             telemetry.metrics.register_gauges(
                 capacity={
+                    "chat_ready": lambda: health.is_ready(store, settings),
                     "chat_active_streams": lambda: chats.admission.active,
                     "chat_active_streams_limit": lambda: settings.max_active_streams,
                     "chat_queued": lambda: chats.admission.queued,

@@ -13,10 +13,14 @@ from app.db.models import Base
 _LOCK_TIMEOUT = "2s"
 """A statement that waits for a table keeps all waiting who come after it: it is better given up, and tried again."""
 
+_NO_STATEMENT_TIMEOUT = "SET statement_timeout = 0"
+"""The default of a role or database would cancel the index of a long table at each try."""
+
 
 def _migrate(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
+        connection.exec_driver_sql(_NO_STATEMENT_TIMEOUT)
         connection.commit()  # of the session: an index that is built without locks needs transactions of its own
     context.configure(
         connection=connection,
@@ -45,6 +49,7 @@ if context.is_offline_mode():
     with context.begin_transaction():
         if context.get_context().dialect.name == "postgresql":
             context.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
+            context.execute(_NO_STATEMENT_TIMEOUT)
         context.run_migrations()
 else:
     asyncio.run(_connect_and_migrate(context.config.attributes.get("settings") or read_settings()))

@@ -3,7 +3,8 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from app.api.state import AppState
+from app.api.state import AppState, RecordStoreStatus
+from app.core.config import Settings
 
 router = APIRouter(tags=["health"])
 
@@ -27,6 +28,11 @@ async def readyz(request: Request) -> JSONResponse:
     database = "up" if store.database_healthy and await state["database_ping"].ok() else "down"
     if not store.database_migrated:
         database = "not_migrated"
-    ready = store.database_migrated and store.free_bytes >= settings.row_bytes(settings.max_body_bytes)
+    ready = is_ready(store, settings)
     body = {"status": "ready" if ready else "unavailable", "database": database, "outbox_rows": store.outbox_rows}
     return JSONResponse(body, 200 if ready else 503)
+
+
+def is_ready(store: RecordStoreStatus, settings: Settings) -> bool:
+    """Whether the row of the largest chat can be stored."""
+    return store.database_migrated and store.free_bytes >= settings.row_bytes(settings.max_body_bytes)

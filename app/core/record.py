@@ -41,6 +41,7 @@ class Details:
     second or more.
     `backpressure_ms` is the time that the client took to accept blocks.
     `upstream_queue_ms`, `upstream_prompt_ms` and `upstream_completion_ms` are measured by the provider.
+    `hidden_reasoning`: the request hides the model's reasoning, so the provider sends nothing until it ends.
     `unexpected_fields` are fields of the answer with an invalid type or range, which are left out.
     """
 
@@ -57,6 +58,7 @@ class Details:
     upstream_completion_ms: float | None = None
     chunks: int = 0
     bytes: int = 0
+    hidden_reasoning: bool = False
     unexpected_fields: tuple[str, ...] = ()
 
 

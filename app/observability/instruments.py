@@ -30,6 +30,7 @@ _RATE_LIMIT_GAUGES = (
     ("updated_timestamp_seconds", "Unix time of the answer of Groq that reported the limit."),
 )
 _CAPACITY_GAUGES = (
+    ("chat_ready", "1 if the rows of new chats can be stored, otherwise 0."),
     ("chat_active_streams", "Number of running chats."),
     ("chat_active_streams_limit", "Number of chats that the worker may run at the same time."),
     ("chat_queued", "Number of chats that wait until a running one ends."),

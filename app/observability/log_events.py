@@ -26,7 +26,7 @@ _RECORD_FIELDS = (
 _DETAIL_FIELDS = (
     "streamed", "upstream_first_chunk_ms", "time_per_output_token_ms", "overhead_ms",
     "longest_silence_ms", "backpressure_ms", "retry_wait_ms", "upstream_queue_ms", "upstream_prompt_ms",
-    "upstream_completion_ms", "chunks", "bytes", "unexpected_fields",
+    "upstream_completion_ms", "chunks", "bytes", "hidden_reasoning", "unexpected_fields",
 )  # fmt: skip
 _WINDOW_S = 1
 

@@ -46,7 +46,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._models = set(sorted(models)[:_MAX_MODELS])
+        self._models = {*[*dict.fromkeys(models)][:_MAX_MODELS]}
         self._knows_model: Callable[[str], bool] = lambda _: False
         labels = (*sorted(self._models), conventions.OTHER)
         self._clients = {*[*clients][:_MAX_CLIENTS], conventions.ANONYMOUS, conventions.OTHER}
@@ -111,8 +111,7 @@ class Metrics:
         if before is not None:
             self.groq.retries.labels(before.result).inc()
         if isinstance(attempt.error, UpstreamError):
-            phase = conventions.CONNECT if attempt.headers_at is None else conventions.BEFORE_FIRST_TOKEN
-            self.groq.failures.labels(attempt.error.code, phase).inc()
+            self._count_failure(attempt, attempt.error)
         if attempt.headers_at is None or model == conventions.OTHER:  # which would mix the limits of several models
             return
         answered = time.time() - (time.monotonic() - attempt.headers_at)
@@ -123,12 +122,18 @@ class Metrics:
 
     def chat_failed(self, error: ServiceError | None, attempts: Sequence[Attempt]) -> None:
         """One chat that has ended; counts a failure of Groq that no attempt followed."""
-        if not isinstance(error, UpstreamError) or not attempts or attempts[-1].result == "cancelled":
+        if not isinstance(error, UpstreamError) or not attempts:
             return
-        if attempts[-1].error is None:
+        if attempts[-1].result == "cancelled":  # by CHAT_TIMEOUT_S
+            self._count_failure(attempts[-1], error)
+        elif attempts[-1].error is None:
             self.groq.failures.labels(error.code, conventions.MID_STREAM).inc()
         elif error.retryable:
             self.groq.exhausted.labels(error.code).inc()
+
+    def _count_failure(self, attempt: Attempt, error: UpstreamError) -> None:
+        phase = conventions.CONNECT if attempt.headers_at is None else conventions.BEFORE_FIRST_TOKEN
+        self.groq.failures.labels(error.code, phase).inc()
 
     def chat_finished(self, record: ChatRecord, *, exemplar: dict[str, str] | None) -> None:
         """One chat that was admitted, at its end. The exemplar goes to the histograms whose panels show exemplars."""
@@ -138,7 +143,7 @@ class Metrics:
             outcome = Outcome.COMPLETED if record.outcome is Outcome.COMPLETED else conventions.OTHER
             chats.duration.labels(model, outcome).observe(record.duration_ms / 1000, exemplar)
         for histogram, milliseconds, linked in (
-            (chats.time_to_first_token.labels(model), record.ttft_ms, exemplar),
+            (chats.time_to_first_token.labels(model), None if details.hidden_reasoning else record.ttft_ms, exemplar),
             (chats.time_per_output_token.labels(model), details.time_per_output_token_ms, exemplar),
             (chats.longest_silence.labels(model), details.longest_silence_ms if details.chunks else None, exemplar),
             (chats.overhead, details.overhead_ms, None),

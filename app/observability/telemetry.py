@@ -55,7 +55,8 @@ class Telemetry:
 
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics(
-            models=settings.configured_models | settings.model_prices.keys() | set(settings.allowed_models),
+            # Those that the settings use come first: only some models have a label of their own.
+            models=[*sorted(settings.configured_models), *sorted({*settings.model_prices, *settings.allowed_models})],
             info={"version": __version__, "environment": settings.app_env},
             workers=settings.web_concurrency,
             clients=settings.api_keys,
@@ -193,7 +194,8 @@ class ChatTelemetry:
         context: SpanContext | None = self._spans.context if self._spans else None
         ids = trace_ids(context) if context else {}
         with _never_raising:
-            exemplar = {"trace_id": ids["trace_id"]} if context and context.trace_flags.sampled else None
+            is_sampled = context is not None and context.trace_flags.sampled
+            exemplar = {"trace_id": ids["trace_id"], "chat_id": str(record.id)} if is_sampled else None
             self._metrics.chat_finished(record, exemplar=exemplar)
         with _never_raising:
             self._metrics.chat_failed(error, self._attempts)

@@ -183,3 +183,13 @@ def _json_error(data: bytes) -> InvalidRequest:
     except RecursionError:
         return InvalidRequest("the body is not JSON: it is nested too deep and not closed")
     return InvalidRequest("the body has an unpaired surrogate (\\ud800 to \\udfff)")
+
+
+def hides_reasoning(fields: Mapping[str, Any]) -> bool:
+    """Whether the model reasons in silence before its first token. `fields` are those of a request."""
+    return decoded(fields.get("include_reasoning")) is False or decoded(fields.get("reasoning_format")) == "hidden"
+
+
+def decoded(field: Any) -> Any:
+    """The value of a field that may be JSON text, as the client wrote it."""
+    return msgspec.json.decode(field) if isinstance(field, msgspec.Raw) else field

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Self
 
-import msgspec
-
 from app.core.config import Settings
 from app.core.upstream import Attempt, UpstreamError, UpstreamModelGone, UpstreamTimeout
+from app.schemas.chat import decoded, hides_reasoning
 from app.services.groq.catalogue import Catalogue
 from app.services.groq.chunks import MAX_CHOICES
 from app.services.groq.flush_scheduler import FlushScheduler
@@ -98,7 +97,7 @@ class GroqClient:
 
     async def _open_stream(self, payload: Mapping[str, Any], deadline: float, attempt: Attempt) -> GroqStream:
         limit_s = min(self._settings.groq_first_token_timeout_s, deadline - attempt.started)
-        if _hides_reasoning(payload):
+        if hides_reasoning(payload):
             # Longer than the retry deadline: the model sends nothing while it reasons.
             limit_s = self._settings.groq_hidden_reasoning_timeout_s
         try:
@@ -122,18 +121,7 @@ class GroqClient:
         return await read_completion(response, max_bytes=max_bytes, redactor=self._redactor)
 
 
-def _hides_reasoning(payload: Mapping[str, Any]) -> bool:
-    """Whether the model reasons in silence before its first token."""
-    hidden = _value(payload.get("include_reasoning")) is False
-    return hidden or _value(payload.get("reasoning_format")) == "hidden"
-
-
 def _choices(payload: Mapping[str, Any]) -> int:
     """How many choices the answer will have; one if `n` is no number that a provider accepts."""
-    wanted = _value(payload.get("n"))
+    wanted = decoded(payload.get("n"))
     return wanted if isinstance(wanted, int) and 1 <= wanted <= MAX_CHOICES else 1
-
-
-def _value(field: Any) -> Any:
-    """The value of a field that may be JSON text, as the client wrote it."""
-    return msgspec.json.decode(field) if isinstance(field, msgspec.Raw) else field

@@ -46,10 +46,12 @@ async def test_without_a_database_the_service_is_ready_while_its_outbox_can_be_w
                 await state["store"].add(record())
             alive, ready = await client.get("/healthz"), await client.get("/readyz")
             state["drain"].start(60)
+            measured = state["telemetry"].metrics.registry.get_sample_value("chat_ready")
             draining = await client.get("/readyz")
     assert alive.status_code == 200
     body = {"status": word, "database": "down", "outbox_rows": rows}
     assert (ready.status_code, ready.json()) == (status, body)
+    assert measured == (1 if status == 200 else 0)
     assert (draining.status_code, draining.json()) == (503, {"status": "draining"})
 
 

@@ -95,6 +95,29 @@ def test_interrupted_migration_builds_only_the_indexes_that_are_missing(
     assert rebuilt == {"ix_chat_logs_model"}
 
 
+def test_index_may_take_longer_than_the_statement_timeout_of_the_database(
+    shared: SharedResources, tmp_path: Path
+) -> None:
+    """It waits for a transaction that has begun before it."""
+    url = shared.migrated_database("postgres", tmp_path)
+    execute(url, "UPDATE alembic_version SET version_num = '20261129_stored_chats'")
+    execute(url, "DROP INDEX ix_chat_logs_model")
+    database = url.rpartition("/")[2]
+    execute(url, f'ALTER DATABASE "{database}" SET statement_timeout = 500')
+
+    async def while_somebody_reads() -> None:
+        reader = await asyncpg.connect(url.replace("+asyncpg", ""), server_settings={"statement_timeout": "0"})
+        async with reader.transaction():
+            await reader.fetch("SELECT * FROM chat_logs")
+            migrating = asyncio.create_task(asyncio.to_thread(command.upgrade, config(url), "head"))
+            await reader.fetch("SELECT pg_sleep(1.5)")
+        await migrating
+        await reader.close()
+
+    asyncio.run(while_somebody_reads())
+    assert query(url, "SELECT 1 FROM pg_index WHERE indexrelid = 'ix_chat_logs_model'::regclass AND indisvalid")
+
+
 async def insert(url: str, *rows: ChatRecord) -> None:
     engine = create_engine(Settings(_env_file=None, database_url=url))
     await ChatLogRepository(engine).insert(rows)
@@ -120,6 +143,7 @@ def test_generated_sql_has_the_lock_timeout_too(tmp_path: Path) -> None:
     arguments = ["alembic", "-c", str(PROJECT / "alembic.ini"), "upgrade", "head", "--sql"]
     code, output = run(arguments, cwd=tmp_path, env={"DATABASE_URL": "postgresql://me@nowhere.invalid/chats"})
     assert code == 0, output
+    assert output.find("SET statement_timeout = 0;") > 0
     assert 0 < output.find("SET lock_timeout = '2s';") < output.find("CREATE TABLE chat_logs")
     code, output = run(arguments, cwd=tmp_path, env={"DATABASE_URL": "sqlite:///chats.db"})
     assert (code, "lock_timeout" in output) == (0, False), output

@@ -1,4 +1,4 @@
-"""Alertmanager's configuration: one cause is one notification."""
+"""Alertmanager's configuration: which alerts are one notification, and which are inhibited."""
 
 import re
 from collections.abc import Iterator
@@ -25,20 +25,46 @@ def running(tmp_path: Path) -> Iterator[Alertmanager]:
         yield running
 
 
-def test_outage_of_the_database_is_one_notification(running: Alertmanager) -> None:
+def test_outage_of_the_database_is_a_page_for_each_kind_and_no_ticket(running: Alertmanager) -> None:
     running.send(
         alert("ChatStorageUnavailable"),
         alert("ChatOutboxFills", host="a"),
         alert("ChatOutboxFills", host="b"),
         alert("ChatRowsWaiting", host="a"),
-        alert("ChatDatabasePoolExhausted", instance="a:9464"),
+        alert("ChatCommitsSlow"),
         alert("ChatAvailabilityBurn", severity="page"),
         alert("ChatAvailabilityBurn", severity="ticket"),
     )
-    page = ("page", ["ChatOutboxFills", "ChatOutboxFills", "ChatStorageUnavailable"])
-    assert running.received("ChatOutboxFills") == [page]
-    running.send(alert("ChatCostHigh"))  # what came with the page would be sent before this
-    assert running.received("ChatCostHigh") == [page, ("ticket", ["ChatCostHigh"])]
+    for name in ("ChatOutboxFills", "ChatStorageUnavailable", "ChatAvailabilityBurn"):
+        running.received(name)
+    running.send(alert("ChatCostHigh"))  # what came with the pages would be sent before this
+    running.received("ChatCostHigh")
+    assert sorted(running.notifications) == [
+        ("page", ["ChatAvailabilityBurn"]),
+        ("page", ["ChatOutboxFills", "ChatOutboxFills"]),
+        ("page", ["ChatStorageUnavailable"]),
+        ("ticket", ["ChatCostHigh"]),
+    ]
+
+
+def test_workers_that_are_not_ready_are_one_notification(running: Alertmanager) -> None:
+    running.send(
+        alert("ChatNotReady", severity="page"),
+        alert("ChatNotReady", severity="ticket", host="a"),
+        alert("ChatStorageUnavailable"),
+        alert("ChatAvailabilityBurn", severity="page"),
+        alert("ChatNoTraffic"),
+    )
+    running.received("ChatNotReady")
+    running.send(alert("ChatCostHigh"))
+    assert running.received("ChatCostHigh") == [("page", ["ChatNotReady"]), ("ticket", ["ChatCostHigh"])]
+
+
+def test_one_environment_does_not_inhibit_another(running: Alertmanager) -> None:
+    running.send(alert("ChatDown", cluster="staging"), alert("GroqKeyRefused", cluster="staging"))
+    running.received("ChatDown")
+    running.send(alert("GroqKeyRefused", cluster="production"))
+    assert running.received("GroqKeyRefused") == [("page", ["ChatDown"]), ("page", ["GroqKeyRefused"])]
 
 
 def test_failing_groq_is_one_notification(running: Alertmanager) -> None:
@@ -65,7 +91,7 @@ def test_full_and_crashing_workers_are_two_notifications(running: Alertmanager) 
     running.send(
         alert("ChatOverloaded"),
         alert("ChatNearCapacity", host="a", instance="a:9464"),
-        alert("ChatWorkersRestarting", host="a"),
+        alert("ChatWorkersRestarting", severity="page", host="a"),
         alert("ChatWorkersMissing", host="a"),
     )
     running.received("ChatOverloaded")

@@ -172,7 +172,7 @@ def test_links_point_to_existing_dashboards() -> None:
 def test_exemplars_link_to_the_trace_and_the_row() -> None:
     """A destination's name is the exemplar's label. Grafana ignores other names without an error."""
     destinations = provisioned()["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
-    assert {destination["name"] for destination in destinations} == {"trace_id"}
+    assert [destination["name"] for destination in destinations] == ["trace_id", "chat_id"]
     assert [destination.get("datasourceUid") for destination in destinations] == ["jaeger", None]
     assert destinations[1]["url"].endswith("&$${__url_time_range}")  # the row may be older than the default range
     for title in ("Time to first token", "Time per output token"):

@@ -74,14 +74,21 @@ def test_failure_to_connect_has_its_own_phase(groq_process: SimulatedGroq, tmp_p
     assert total(samples, EXHAUSTED, reason="upstream_unreachable") == 1
 
 
-def test_cancelled_attempt_is_no_failure(harness: Harness) -> None:
-    """As for a chat that exceeds CHAT_TIMEOUT_S while it waits for its first token."""
+def test_attempt_that_the_time_limit_of_the_chat_ends_is_a_failure_of_groq(harness: Harness) -> None:
+    """The only one of an answer that is not streamed."""
     timeout = UpstreamTimeout("the chat took too long")
     cancelled = Attempt("m", 1.0, headers_at=1.1, ended=1.2, error=asyncio.CancelledError())
     harness.chat(cancelled, error=timeout, outcome=Outcome.UPSTREAM_TIMEOUT)
+    for phase, count in {"connect": 0, "before_first_token": 1, "mid_stream": 0}.items():
+        assert harness.value(FAILURES, error_code="upstream_timeout", phase=phase) == count
+    assert harness.value(EXHAUSTED, reason="upstream_timeout") == 0
+
+
+def test_attempt_of_a_client_that_left_is_no_failure(harness: Harness) -> None:
+    cancelled = Attempt("m", 1.0, headers_at=1.1, ended=1.2, error=asyncio.CancelledError())
+    harness.chat(cancelled, outcome=Outcome.CLIENT_DISCONNECTED)
     for phase in ("connect", "before_first_token", "mid_stream"):
         assert harness.value(FAILURES, error_code="upstream_timeout", phase=phase) == 0
-    assert harness.value(EXHAUSTED, reason="upstream_timeout") == 0
 
 
 def test_retry_after_beyond_the_budget_exhausts_the_retries(harness: Harness) -> None:

@@ -9,6 +9,7 @@ from app.core.outcomes import Outcome
 from app.core.upstream import Attempt, RateLimit
 from app.observability.conventions import ATTEMPT_RESULTS, CLIENT_REFUSALS
 from app.observability.metrics import Metrics
+from app.observability.telemetry import Telemetry
 from tests.observability.conftest import Observed
 from tests.support.records import record
 from tests.support.scrape import scrape, total
@@ -60,6 +61,15 @@ def test_worker_with_every_model_client_and_outcome_has_few_series() -> None:
     assert total(samples, "chat_client_requests_total", client="other") > 0
     assert total(samples, "groq_ratelimit_limit", model="model-0", kind="tokens") == 100
     assert len(series(samples)) < MAX_SERIES
+
+
+def test_models_of_the_settings_have_labels_of_their_own_whatever_clients_may_use() -> None:
+    names = tuple(f"a-{number}" for number in range(20))
+    settings = Settings(
+        _env_file=None, groq_api_key="key", groq_default_model="z", groq_model_aliases={}, allowed_models=(*names, "z")
+    )
+    metrics = Telemetry(settings).metrics
+    assert [metrics.model(name) for name in ("z", "a-0", "a-19")] == ["z", "a-0", "other"]
 
 
 def test_series_exist_from_the_start() -> None:

@@ -9,7 +9,7 @@ from opentelemetry.trace import StatusCode
 
 from app.core.errors import InternalError, InvalidRequest, PersistenceFailed, ServiceError
 from app.core.outcomes import REFUSALS, Outcome
-from app.core.record import NO_MESSAGES, StoredIn
+from app.core.record import NO_MESSAGES, Details, StoredIn
 from app.core.upstream import Attempt, RateLimit
 from app.db.errors import RowsRejected
 from tests.observability.harness import Harness
@@ -102,8 +102,16 @@ def test_observation_has_an_exemplar(harness: Harness) -> None:
         each for each in harness.telemetry.metrics.registry.collect() if each.name == "chat_time_to_first_token_seconds"
     )
     (exemplar,) = (sample.exemplar for sample in metric.samples if sample.exemplar)
-    assert exemplar.labels["trace_id"] == chat.traceparent.split("-")[1] if chat.traceparent else False
+    assert chat.traceparent
+    assert exemplar.labels == {"trace_id": chat.traceparent.split("-")[1], "chat_id": str(chat.id)}
     assert exemplar.value == 0.02
+
+
+def test_first_token_after_hidden_reasoning_is_not_observed(harness: Harness) -> None:
+    """Groq sends nothing while the model reasons, which is no slow first token."""
+    for hidden in (False, True):
+        harness.chat(ttft_ms=2000.0, details=Details(hidden_reasoning=hidden))
+    assert harness.value("chat_time_to_first_token_seconds_count", model="m") == 1
 
 
 def test_unknown_model_is_other(harness: Harness) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from app.core.models import ModelPrice
 from app.core.outcomes import Outcome
 from app.core.record import ChatRecord, Details
+from app.schemas.chat import hides_reasoning
 from app.services.chat.session import ChatSession
 from app.services.chat.timing import milliseconds
 from app.services.chat.usage import Usage, estimated_usage
@@ -86,6 +87,7 @@ def _details(session: ChatSession, usage: Usage | None) -> Details:
         upstream_completion_ms=milliseconds(usage.completion_s if usage else None),
         chunks=answer.chunks,
         bytes=timing.bytes,
+        hidden_reasoning=hides_reasoning(session.request.body),
     )
 
 

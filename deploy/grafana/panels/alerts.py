@@ -8,7 +8,6 @@ from builders.query import Json, promql_now
 from ruamel.yaml import YAML
 
 RULES = Path(__file__).parents[2] / "prometheus" / "rules"
-FIRING = 'ALERTS{alertstate="firing", severity!="none"}'
 RUNBOOK = hidden_variable("runbook", "chat:runbook:info", "url")
 
 
@@ -17,6 +16,10 @@ def dashboards() -> dict[str, str]:
     files = [YAML(typ="safe", pure=True).load(path) for path in sorted(RULES.glob("*.yml"))]
     found = [rule for file in files for group in file["groups"] for rule in group["rules"] if "alert" in rule]
     return {rule["alert"]: rule["annotations"]["dashboard"] for rule in found}
+
+
+FIRING = f'ALERTS{{alertstate="firing", severity!="none", alertname=~"{"|".join(dashboards())}"}}'
+"""Of this project's rules: a Prometheus may have others."""
 
 
 def _column(name: str, texts: dict[str, str], url: str) -> Json:

@@ -85,8 +85,8 @@ attempts_row = row(
         8,
         timeseries(
             "Attempts by result",
-            """Requests to Groq. `cancelled`: the client disconnected. If orange and red increase, check Groq's status
-            page.""",
+            """Requests to Groq. `cancelled`: the client disconnected, or CHAT_TIMEOUT_S was reached. If orange and red
+            increase, check Groq's status page.""",
             promql(f"sum by (result) (rate({ATTEMPTS}{MODEL}[$__rate_interval]))", "{{result}}"),
             unit="reqps",
             stacked=True,

@@ -5,8 +5,8 @@ from builders.panel import override, table, thresholds, timeseries
 from builders.query import Json, promql, promql_now
 
 MODEL = '{model=~"$model"}'
-# The value of a worker that Groq has not answered for two minutes is stale.
-FRESH = "time() - groq_ratelimit_updated_timestamp_seconds < 120"
+# The value of a worker that Groq has not answered for two minutes is stale, and so is one whose limit was reset since.
+FRESH = "time() - groq_ratelimit_updated_timestamp_seconds < 120 and groq_ratelimit_reset_timestamp_seconds > time()"
 HEADROOM = f"groq_ratelimit_remaining{MODEL} / groq_ratelimit_limit and {FRESH}"
 RESET_IN = f"clamp_min(max by (model, kind) (groq_ratelimit_reset_timestamp_seconds{MODEL}) - time(), 0)"
 STALE = "No answer of Groq in the last two minutes."
