@@ -35,7 +35,7 @@ migrate: .venv/run ## Migrate the database in DATABASE_URL to the latest schema
 
 prune: .venv/run ## Delete chats older than OLDER_THAN=90d, or of END_USER=id, while the service runs
 	@$(if $(OLDER_THAN)$(END_USER),,echo "say what to delete: make prune OLDER_THAN=90d, or END_USER=id" >&2; exit 2)
-	@$(BIN)/python -m app prune $(if $(END_USER),--end-user "$(END_USER)",--older-than "$(OLDER_THAN)")
+	@$(BIN)/python -m app prune $(if $(END_USER),--end-user "$(END_USER)") $(if $(OLDER_THAN),--older-than "$(OLDER_THAN)")
 
 check-groq: .venv/run ## Compare Groq with docs/groq.md; needs a GROQ_API_KEY, sends six small requests
 	@$(BIN)/python -m app check-groq

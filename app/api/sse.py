@@ -50,7 +50,8 @@ class EventStream(Response):
 
         uvicorn's `send` does nothing after a disconnect, so the response would not notice it.
         """
-        await receive()  # the body was read: this is `http.disconnect`
+        while (await receive())["type"] != "http.disconnect":  # a body that no endpoint has read comes first
+            pass
         self._connection.lose()
         if not self._connection.chat_continues:
             sending.cancel()

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.commands.output import show
+from app.commands.output import show, show_json
 from app.core.chat_query import ChatQuery
 from app.core.config import Settings
 from app.core.text import printable, printable_json
@@ -55,7 +55,10 @@ async def _print(settings: Settings, query: ChatQuery, *, limit: int) -> None:
         async for row in rows:
             if not query.whole and not printed:
                 show("  ".join(f"{name:<{width}}" for name, width in _WIDTHS.items()).rstrip())
-            show(_as_json(row) if query.whole else _as_text(row))
+            if query.whole:
+                show_json(_as_json(row))
+            else:
+                show(_as_text(row))
             printed += 1
     if not printed and not query.whole:
         show("no such chats")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from app.commands.output import show
+from app.commands.output import show, show_json
 from app.core.config import Settings
 from app.core.text import printable, printable_json
 from app.db.engine import database_identity
@@ -68,7 +68,7 @@ def _list(file: OutboxFile, folder: Path, database: str) -> None:
 def _export(file: OutboxFile) -> None:
     for payload in _payloads(file):
         # A damaged payload may not be UTF-8. A line end stands between the values of a row's JSON, never in them.
-        show(printable_json(payload.replace(b"\n", b" ").replace(b"\r", b" ").decode(errors="replace")))
+        show_json(printable_json(payload.replace(b"\n", b" ").replace(b"\r", b" ").decode(errors="replace")))
 
 
 def _payloads(file: OutboxFile) -> Iterator[bytes]:

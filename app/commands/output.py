@@ -3,6 +3,8 @@
 import os
 import sys
 
+from app.core.text import escaped
+
 
 class OutputFailed(Exception):
     """stdout cannot be written. Its cause is the OSError, which a command could mistake for one of its own files."""
@@ -14,11 +16,21 @@ class OutputFailed(Exception):
 
 
 def show(text: str, *, end: str = "\n", flush: bool = False) -> None:
-    """Prints a text. Raises OutputFailed."""
+    """Prints a text, with `?` for characters that the output's encoding lacks. Raises OutputFailed."""
+    encoding = sys.stdout.encoding or "utf-8"
     try:
-        print(text, end=end, flush=flush)
+        print(text.encode(encoding, "replace").decode(encoding), end=end, flush=flush)
     except OSError as exc:
         raise OutputFailed(exc.strerror) from exc
+
+
+def show_json(text: str) -> None:
+    """Prints JSON, with escapes for characters that the output's encoding lacks. Raises OutputFailed."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = "".join(each if each.isascii() else escaped(each) for each in text)
+    show(text)
 
 
 def flush_output() -> None:

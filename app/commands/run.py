@@ -12,6 +12,7 @@ from uvicorn.supervisors.statreload import StatReload
 
 from app.commands.banner import banner
 from app.commands.migrate import migrate
+from app.commands.output import OutputFailed, show
 from app.core.config import Settings
 from app.core.environment import read_settings
 from app.main import create_app
@@ -83,8 +84,8 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
 def _print_banner(settings: Settings, listener: socket.socket) -> None:
     if sys.stdout is None:  # the process was started without it
         return
-    with suppress(OSError):  # stdout is closed
-        print(banner(settings, listener), flush=True)
+    with suppress(OutputFailed):
+        show(banner(settings, listener), flush=True)
 
 
 def _for_one_machine(settings: Settings) -> dict[str, Any]:

@@ -13,7 +13,8 @@
     ├─ QuotaExceeded               429   more requests than the key's quota
     │  ├─ TokenQuotaExceeded       429   more tokens
     │  ├─ StreamQuotaExceeded      429   more running chats
-    │  └─ BodyBytesExceeded        429   more bytes of request bodies than the share of one client
+    │  ├─ BodyBytesExceeded        429   more bytes of request bodies, or of stored chats, than the share of one client
+    │  └─ ReadsExceeded            429   too many reads of stored chats at the same time
     ├─ QuotaUnavailable            503   quotas cannot be counted, and QUOTA_FAIL_OPEN is off
     ├─ Overloaded                  503   the worker runs as many chats, or holds as many bytes of bodies, as it may
     ├─ RowsUnavailable             503   no space for the row of a new chat; or stored chats could not be read
@@ -147,6 +148,11 @@ class StreamQuotaExceeded(QuotaExceeded):
 class BodyBytesExceeded(QuotaExceeded):
     code = "body_bytes_exceeded"
     type = "bytes"
+
+
+class ReadsExceeded(QuotaExceeded):
+    code = "reads_exceeded"
+    type = "reads"
 
 
 class QuotaUnavailable(ServiceError):

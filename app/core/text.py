@@ -27,10 +27,11 @@ def printable_lines(text: str) -> str:
 
 def printable_json(text: str) -> str:
     """The JSON on one line, with an escape for each character that is not printable."""
-    return text if text.isprintable() else "".join(each if each.isprintable() else _escape(each) for each in text)
+    return text if text.isprintable() else "".join(each if each.isprintable() else escaped(each) for each in text)
 
 
-def _escape(character: str) -> str:
+def escaped(character: str) -> str:
+    """The escape of a character in JSON."""
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 

@@ -15,7 +15,8 @@ from app.observability.log_format import for_machines, for_people
 from app.observability.log_output import WriteText, log_output
 
 _AT_WARNING = ("aiosqlite", "alembic", "asyncio", "httpx2", "openai", "sqlalchemy.engine", "uvicorn", "uvicorn.error")
-_AT_ERROR = ("opentelemetry.attributes", "opentelemetry.exporter", "urllib3")  # below it they log every retry
+_AT_ERROR = ("opentelemetry.attributes", "opentelemetry.exporter", "opentelemetry.trace", "urllib3")
+"""Below it they log every retry, and what clients send as `tracestate`."""
 _ACCESS = ("uvicorn.access", "gunicorn.access")
 _WITH_HANDLERS = ("uvicorn", "uvicorn.error", "gunicorn.error", *_ACCESS)
 

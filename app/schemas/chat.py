@@ -118,6 +118,7 @@ class ChatRequest(BaseModel):
         plain = {name: getattr(self, name) for name in ("model", "stream", *_INTEGERS) if name in body}
         plain |= {name: msgspec.json.decode(body[name]) for name in _NUMBERS if name in body}
         self._body = body | plain
+        _ = self.prompt()  # what cannot be read is refused now: at the end of the chat, its row would be lost
 
     @property
     def streams(self) -> bool:

@@ -13,7 +13,7 @@ from app.core.errors import BodyTooLarge, InvalidRequest
 MAX_DEPTH = 64
 _MAX_EXPONENT_DIGITS = 4
 """The exponent of a zero must be shorter: PostgreSQL's numeric rejects `0e-99999`. Other numbers must fit a double."""
-_MAX_DIGITS = 4300  # as many as Python's int() takes; PostgreSQL's numeric takes more
+_MAX_DIGITS = 4299  # with a sign, as many characters as the parsers take; PostgreSQL's numeric takes more
 _PIECE_BYTES = 2**16
 """The piece that is scanned at a time. Larger ones would need several times their size in memory."""
 _SPACE = b" \t\r\n"

@@ -16,12 +16,16 @@ from app.api.errors import render
 from app.core.config import Settings
 from app.core.errors import HeadersTooLarge, HeadersTooSlow, InvalidRequest, ServiceError
 from app.observability.log_events import LineLimit
-from app.serving.uvicorn_fixes import LingeringClose, with_framing
+from app.serving.uvicorn_fixes import LingeringClose, decodable, has_valid_host, with_framing
 
 _MAX_HEADERS = 100
 """The most headers of a request: the default of Apache and gunicorn."""
 _MAX_PIPELINED = 16
 """The most requests that wait behind the running one. uvicorn has no limit, and one read can contain thousands."""
+_MAX_SMALL_PIECES = 1000
+_SMALL_PIECE_BYTES = 64
+"""A body of more pieces that are as small on average is refused: each chunk costs the parser a call, so that one read
+of chunks of a byte would take a tenth of a second."""
 _LINGER_S = 2
 """How long a refused client has to read the response before the connection is closed."""
 
@@ -47,6 +51,7 @@ class LimitedProtocol(LingeringClose):
         self._body_timeout_s = settings.body_timeout_s
         self._max_header_bytes = settings.max_header_bytes
         self._header_bytes = 0
+        self._pieces = self._piece_bytes = 0
         self._unparsed_bytes = 0  # since the parser's last callback: it has none for a header that does not end
         self._in_headers = self._in_request = False
         self._running: RequestResponseCycle | None = None
@@ -84,7 +89,7 @@ class LimitedProtocol(LingeringClose):
     # ── Callbacks of the parser ──────────────────────────────────────────────────────────────────────────────────
 
     def on_message_begin(self) -> None:
-        self._unparsed_bytes = self._header_bytes = 0
+        self._unparsed_bytes = self._header_bytes = self._pieces = self._piece_bytes = 0
         self._in_request = self._in_headers = True
         super().on_message_begin()
         if len(self.pipeline) >= _MAX_PIPELINED:
@@ -97,21 +102,25 @@ class LimitedProtocol(LingeringClose):
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value) + len(": \r\n"))
         if self._in_headers:  # not in the trailers of a body, which uvicorn would add to the headers
-            super().on_header(name, value)
+            super().on_header(name, decodable(name, value))
             if len(self.headers) > _MAX_HEADERS:
                 self._stop_parsing(self._too_large())
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
         self._stop_timer()
-        if self.parser.get_http_version() == "1.0":
+        if is_http_1_0 := self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # it has no interim responses
-        elif sum(name == b"host" for name, _ in self.headers) != 1:  # RFC 9112, 3.2
-            self._stop_parsing(InvalidRequest("HTTP/1.1 requires exactly one `Host` header; send it once"))
+        if not has_valid_host(self.headers, may_be_missing=is_http_1_0):
+            self._stop_parsing(InvalidRequest("HTTP/1.1 requires one `Host` header with a valid name; send it once"))
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._unparsed_bytes = 0
+        self._pieces += 1
+        self._piece_bytes += len(body)
+        if self._pieces > _MAX_SMALL_PIECES and self._piece_bytes < self._pieces * _SMALL_PIECE_BYTES:
+            self._stop_parsing(InvalidRequest("the chunks of the body are too small; send larger ones"))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -173,7 +182,9 @@ class LimitedProtocol(LingeringClose):
             address = self.client[0] if self.client else None
             log.info("connection.refused", error_code=error.code, http_status=error.status, client_address=address)
         self._stop_timer()
-        if self._responding and self._running is not None and self._running.response_started:
+        in_body = self._in_request and not self._in_headers
+        answered = self.cycle if in_body else self._running if self._responding else None
+        if answered is not None and answered.response_started:  # another response would be taken for the next request's
             self.transport.close()
             return
         self._cancel_request()

@@ -43,6 +43,7 @@ class Server(uvicorn.Server):
         self._drain_delay_s = drain_delay_s
         self._loop: asyncio.AbstractEventLoop | None = None
         config.http = limited_protocol(self._settings)  # type: ignore[assignment] # uvicorn only calls it
+        config.reset_contextvars = True  # otherwise a pipelined request would be part of the trace before it
         config.ws = "none"  # there are no websockets, and they would bypass the limits
         # By default uvicorn and gunicorn trust proxy headers from loopback.
         config.proxy_headers = bool(self._settings.forwarded_allow_ips)

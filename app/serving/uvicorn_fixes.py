@@ -1,7 +1,8 @@
-"""Corrections of uvicorn's HTTP/1.1: declined upgrades, responses without a length, and early responses."""
+"""Corrections of uvicorn's HTTP/1.1: headers, declined upgrades, responses without a length, and early responses."""
 
+import re
 from asyncio import TimerHandle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import httptools
 from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
@@ -10,6 +11,20 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 _PAUSE_S = 0.01
 """The pause after each read of up to 256 KiB that is dropped: 25 MB a second. Without it, 4 GB a second would keep the
 worker busy."""
+_HOST = re.compile(rb"[A-Za-z0-9._~:%\[\]-]*")
+"""Hosts that are accepted. Instrumentation compares whole URLs with paths, and a host may contain such a path."""
+_DECODED_BY_TRACING = {b"user-agent", b"traceparent", b"tracestate"}
+
+
+def has_valid_host(headers: Sequence[tuple[bytes, bytes]], *, may_be_missing: bool) -> bool:
+    """Whether there is one valid `Host` (RFC 9112, 3.2)."""
+    hosts = [value for name, value in headers if name == b"host"]
+    return (may_be_missing or bool(hosts)) and len(hosts) < 2 and all(map(_HOST.fullmatch, hosts))
+
+
+def decodable(name: bytes, value: bytes) -> bytes:
+    """The value in UTF-8, if it is of a header that OpenTelemetry decodes: other bytes may raise an exception there."""
+    return value.decode("utf-8", "replace").encode() if name.lower() in _DECODED_BY_TRACING else value
 
 
 class DecliningUpgrades(HttpToolsProtocol):
@@ -66,6 +81,8 @@ class LingeringClose(DecliningUpgrades):
         """Ends the response, drops further data, and closes the connection if the client has not by then."""
         self._closing = True
         self._unset_keepalive_if_required()
+        if self.transport.is_closing():
+            return
         self.transport.write_eof()
         self._abort_timer = self.loop.call_later(seconds, self.transport.abort)
 

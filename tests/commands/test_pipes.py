@@ -92,3 +92,23 @@ def test_make_prune_without_an_age_says_what_to_give() -> None:
     assert ended.returncode == 2
     assert "make prune OLDER_THAN=90d" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(("command", "instead"), [(["chats"], "?"), (["trace"], "?"), (["chats", "--json"], "\\u")])
+def test_terminal_without_unicode_gets_other_characters(folder: Path, command: list[str], instead: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "app", *command],
+        cwd=folder,
+        env=environment({"PYTHONIOENCODING": "ascii"}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert instead in ended.stdout
+
+
+def test_make_prune_refuses_two_selections() -> None:
+    command = ["make", "--dry-run", "prune", "OLDER_THAN=90d", "END_USER=me"]
+    ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert '--end-user "me" --older-than "90d"' in ended.stdout  # which the command refuses

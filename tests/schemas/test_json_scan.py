@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,26 +110,27 @@ def test_text_that_is_no_number_is_left_to_the_parser(text: str) -> None:
 @pytest.mark.parametrize(
     "number",
     [*("0", "-0.0", "1E5", "1e308", "-1.5e-300", "1e-307", "0e-999", "0.1" + "0" * 300),
-     *("1" * 300, "1" * 4300, "-" + "9" * 4300)],
+     *("1" * 300, "1" * 4299, "-" + "9" * 4299)],
 )  # fmt: skip
 def test_numbers_within_double_range_are_accepted(number: str) -> None:
     assert is_accepted(b'{"x":[%s]}' % number.encode(), 100)
+    _ = msgspec.json.decode(number)  # as the parts of a row are
 
 
 @pytest.mark.parametrize(
     "number",
-    [*("NaN", "Infinity", "-Infinity", "1e309", "-1e999", "1e-999", "0e9999", "1" * 4301, "0." + "1" * 5000),
-     "9" * 250 + "e99", "0" * 250 + "." + "0" * 200 + "1e-200"],
+    [*("NaN", "Infinity", "-Infinity", "1e309", "-1e999", "1e-999", "0e9999", "1" * 4300, "-" + "1" * 4300),
+     "0." + "1" * 5000, "9" * 250 + "e99", "0" * 250 + "." + "0" * 200 + "1e-200"],
 )  # fmt: skip
 def test_numbers_outside_of_double_range_are_refused(number: str) -> None:
     assert not is_accepted(b'{"x":[%s]}' % number.encode(), 100)
     assert is_accepted(b'{"x":"%s"}' % number.encode(), 100), "in a string it is text"
 
 
-@given(st.lists(st.sampled_from(["1" * 199, "1" * 4300, "7e9", "-1.5e-300", "0.25", "1e+200"])), st.integers(0, 2**16))
+@given(st.lists(st.sampled_from(["1" * 199, "1" * 4299, "7e9", "-1.5e-300", "0.25", "1e+200"])), st.integers(0, 2**16))
 def test_numbers_are_found_wherever_the_pieces_of_a_search_end(numbers: list[str], padding: int) -> None:
     valid = b"[%s%s0]" % (b"0," * (padding // 2), "".join(f"{each}," for each in numbers).encode())
     assert is_accepted(valid, 100_000)
-    for invalid in (b"1e999", b"-1e-999", b"1" * 4301):
+    for invalid in (b"1e999", b"-1e-999", b"1" * 4300):
         assert not is_accepted(valid[:-2] + invalid + b"]", 100_000)
         assert not is_accepted(b"[" + invalid + b"," + valid[1:], 100_000)

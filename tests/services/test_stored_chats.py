@@ -10,7 +10,7 @@ import pytest
 
 from app.core.chat_query import ChatPage, ChatQuery
 from app.core.config import Settings
-from app.core.errors import ChatNotFound, ChatRunning, RowsUnavailable
+from app.core.errors import ChatNotFound, ChatRunning, ReadsExceeded, RowsUnavailable
 from app.services.stored_chats import StoredChats
 
 SETTINGS = Settings(_env_file=None, database_url="postgresql://db/chats", read_timeout_s=0.05)
@@ -70,3 +70,14 @@ async def test_a_database_that_does_not_answer_in_time_is_reported() -> None:
     with pytest.raises(RowsUnavailable, match=r"could not be read within 0\.05 s; try again") as caught:
         await StoredChats(SETTINGS, rows=Rows(60), running=()).find(id_of_age(0), client=None)
     assert caught.value.retry_after == 2
+
+
+async def test_a_client_may_read_as_often_at_a_time_as_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: NOW)
+    chats = StoredChats(SETTINGS, rows=Rows(delay_s=0.01), running=())
+    most, chat_id = 4 * SETTINGS.read_connections, id_of_age(LONGEST_S + 1)
+    reads = [chats.find(chat_id, client="alice") for _ in range(most + 1)]
+    failures = await asyncio.gather(*reads, chats.find(chat_id, client="bob"), return_exceptions=True)
+    assert [type(failure) for failure in failures] == [*[ChatNotFound] * most, ReadsExceeded, ChatNotFound]
+    with pytest.raises(ChatNotFound):
+        await chats.find(chat_id, client="alice")

@@ -10,6 +10,7 @@ from tests.support.waiting import wait_until
 
 CHUNKED = b"transfer-encoding: chunked\r\n"
 CHAT = CHAT + CLOSE
+TRACED = (b"user-agent", b"traceparent", b"tracestate")
 TLS_HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(range(190))
 
 INVALID = {
@@ -24,6 +25,8 @@ INVALID = {
     "NUL in a header": HEALTH + b"x: a\0b\r\n\r\n",
     "no host": b"GET /healthz HTTP/1.1\r\n\r\n",
     "two hosts": HEALTH + b"host: y\r\n\r\n",
+    "a path in the host": HEALTH.replace(HOST, b"host: x/healthz\r\n") + b"\r\n",
+    "a host that is not ASCII": HEALTH.replace(HOST, b"host: \xff\\x\r\n") + b"\r\n",
     "header without a name": HEALTH + b": x\r\n\r\n",
     "space after a header's name": HEALTH + b"x : y\r\n\r\n",
     "folded header": HEALTH + b"x: a\r\n b\r\n\r\n",
@@ -78,6 +81,10 @@ UNUSUAL = {
     "wrong method": (b"DELETE /healthz HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 405),
     "HEAD": (b"HEAD /api/v1/chat/stream HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 405),
     "headers not in UTF-8": (HEALTH + CLOSE + b"x-request-id: \xff\xfe\r\ntraceparent: \xff\r\n\r\n", 200),
+    "headers that tracing cannot decode": (
+        HEALTH + CLOSE + b"".join(b"%s: \xff\\x\r\n" % name for name in TRACED) + b"\r\n",
+        200,
+    ),
     "invalid forwarded headers": (
         HEALTH + CLOSE + b"x-forwarded-for: ,[::,\xff\r\nx-forwarded-proto: \xff\r\n\r\n",
         200,

@@ -93,6 +93,22 @@ def test_slow_clients_do_not_delay_others(small_bodies: Service) -> None:
         assert not readable
 
 
+@pytest.mark.parametrize("head", [CHAT, HEALTH.replace(b"GET", b"POST")], ids=["before the response", "after it"])
+def test_body_of_tiny_chunks_is_refused(strict: Service, head: bytes) -> None:
+    """Each costs the parser a call. After a response the connection is closed without another one."""
+    received = exchange(strict.url, head + CHUNKED, *[b"1\r\nx\r\n" * 2000] * 2, pause_s=0.2)
+    assert received.statuses in ([400 if head == CHAT else 405], [])
+    assert received.seconds < TIMEOUT_S
+
+
+@pytest.mark.parametrize("close", [b"", b"connection: close\r\n"], ids=["keep-alive", "close"])
+def test_client_that_ends_its_upload_causes_no_traceback(strict: Service, close: bytes) -> None:
+    for head in (CHAT, CHAT.replace(b"1.1", b"1.0")):
+        with connect(strict.url) as client:
+            client.sendall(head + close + b"content-length: 1000\r\n\r\n{")
+    assert strict.chat().done  # `strict` finds the traceback
+
+
 # ── Size and number ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -1,5 +1,6 @@
 """How responses end: for HTTP/1.0, for HEAD, and before the request has been sent completely."""
 
+import re
 import time
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
@@ -100,6 +101,14 @@ def test_pipelined_requests_are_answered_in_order(strict: Service) -> None:
     nowhere = HEALTH.replace(b"/healthz", b"/nowhere")
     requests = [HEALTH, b"\r\n", CHAT, sized(), nowhere, b"\r\n", HEALTH, CLOSE, b"\r\n"]
     assert exchange(strict.url, b"".join(requests)).statuses == [200, 200, 404, 200]
+
+
+def test_pipelined_requests_have_their_own_traces(strict: Service) -> None:
+    traces = [letter * 32 for letter in "ab"]
+    models = HEALTH.replace(b"/healthz", b"/v1/models")
+    parents = [b"traceparent: 00-%s-00f067aa0ba902b7-01\r\n" % trace.encode() for trace in traces]
+    received = exchange(strict.url, models + parents[0] + b"\r\n" + models + CLOSE + parents[1] + b"\r\n")
+    assert re.findall(rb"traceresponse: 00-(\w+)-", received.data) == [trace.encode() for trace in traces]
 
 
 @pytest.mark.parametrize("headers", [JSON, JSON | {"connection": "close"}], ids=["keep-alive", "close"])

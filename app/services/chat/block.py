@@ -1,5 +1,6 @@
 """Blocks of a stream: what one read of the provider's answer returned, and the events that the service adds."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,13 @@ DONE = b"data: [DONE]\n\n"
 KEEPALIVE = b": waiting\n\n"
 """A comment, which clients skip: proxies see traffic on the connection."""
 
+_PIECE_BYTES = 2**16
 _LONGEST_ESCAPE = len("\\u0000")
+
+
+def in_pieces(body: bytes) -> Iterator[bytes]:
+    """A whole body in pieces: a slow client has CLIENT_WRITE_TIMEOUT_S to accept each."""
+    return (body[start : start + _PIECE_BYTES] for start in range(0, len(body), _PIECE_BYTES))
 
 
 def error_event(error: ServiceError) -> bytes:

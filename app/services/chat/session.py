@@ -12,11 +12,9 @@ from app.core.outcomes import Outcome
 from app.core.record import ChatRecord
 from app.core.upstream import Attempt, UpstreamBroken
 from app.schemas.chat import ChatRequest
-from app.services.chat.block import DONE, Block, error_event
+from app.services.chat.block import DONE, Block, error_event, in_pieces
 from app.services.chat.ports import RequestContext
 from app.services.chat.timing import ChatTiming, milliseconds
-
-_PIECE_BYTES = 2**16
 
 
 class ChatSession:
@@ -123,8 +121,7 @@ class ChatSession:
     def last_parts(self) -> Iterator[bytes]:
         """What the client is sent when the row is durable: `[DONE]`, the error of a stream, or a whole answer.
 
-        A whole answer is sent in pieces: a slow client has CLIENT_WRITE_TIMEOUT_S to accept each. Raises the error of a
-        chat that has sent no data.
+        Raises the error of a chat that has sent no data.
         """
         if self.error and not self.sending:
             raise self.error
@@ -133,8 +130,7 @@ class ChatSession:
         elif self.streamed:
             yield DONE
         else:
-            body = self.whole_body
-            yield from (body[start : start + _PIECE_BYTES] for start in range(0, len(body), _PIECE_BYTES))
+            yield from in_pieces(self.whole_body)
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """What may be shown of a running chat: no text of its prompt or answer. Names are the row's for the same fact.
