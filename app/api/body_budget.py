@@ -8,10 +8,11 @@ from app.core.errors import BodyBytesExceeded, Overloaded
 
 _SPREAD_S = 3  # spreads the retries of clients that are refused together
 _LARGE_BYTES = 2**18
-_COLLECTED_BYTES = 2**23
+_COLLECTED_BYTES = 2**26
 """Bytes of large requests after which garbage is collected. The request of a failed chat is part of a reference cycle
 (error, traceback, frames), and Python collects by the number of objects, not by their size: hundreds of megabytes could
-wait. A collection takes 3 ms, because objects from the start are frozen (serving/server.py)."""
+wait. A collection takes 3 ms, and a tenth of a second with 500 open streams; objects from the start are frozen
+(serving/server.py)."""
 
 
 class BodyBudget:

@@ -120,6 +120,12 @@ class ChatRecord:
     traceparent: str | None = None
     details: Details = Details()
 
+    @property
+    def content_bytes(self) -> int:
+        """The approximate size of the prompt and the answer, where the row is large."""
+        texts = (self.prompt, self.response, self.reasoning)
+        return len(memoryview(self.messages)) + sum(len(text) for text in texts if text)
+
     def storable(self) -> Self:
         """Returns the record without the characters that databases cannot store: a copy, if it has any."""
         texts = {name: getattr(self, name) for name in _TEXTS}

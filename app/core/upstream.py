@@ -102,6 +102,7 @@ class Attempt:
     """Times are in seconds on `time.monotonic`'s clock. `ended`: the answer made its first progress (one that is
     not streamed: was read), or the attempt failed.
 
+    `sent`: the provider was sent the request, as far as its headers.
     `model` is the id that was sent, perhaps the fallback model's. `rate_limits` has those in the provider's headers:
     `requests` (per day) and `tokens` (per minute).
     """
@@ -113,6 +114,7 @@ class Attempt:
     status: int | None = None
     rate_limits: Mapping[str, RateLimit] = field(default_factory=dict)
     error: BaseException | None = None
+    sent: bool = False
 
     @property
     def cause(self) -> str | None:

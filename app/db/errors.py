@@ -40,6 +40,8 @@ def commit_error(exc: Exception) -> CommitError:
 
 
 def _is_about_data(exc: Exception) -> bool:
+    if isinstance(exc, OSError):  # that of a certificate is a ValueError, too
+        return False
     if isinstance(exc, DataError | IntegrityError | ValueError | OverflowError | TypeError | RecursionError):
         return True
     if not isinstance(exc, DBAPIError) or exc.orig is None:

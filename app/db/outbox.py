@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from io import BufferedIOBase, RawIOBase
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 import structlog
@@ -57,9 +58,9 @@ class Outbox:
         self.available = True
 
     async def __aenter__(self) -> Self:
-        with suppress(OutboxUnavailable):
-            await self.run(self.file.check)
-            await self.refresh_status()
+        for work in (self.run(self.file.check), self.refresh_status()):  # a full disk has rows that can be replayed
+            with suppress(OutboxUnavailable):
+                await work
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -110,9 +111,10 @@ class Outbox:
 
     async def refresh_status(self) -> None:
         """Updates what is known of the file; checks whether a disk that failed takes rows again."""
-        if not self.available:
-            await self.run(self.file.check)
+        available = self.available
         self.status = await self.run(self.file.status)
+        if not available:
+            await self.run(self.file.check)
         self.available = True
 
     async def run(
@@ -127,7 +129,9 @@ class Outbox:
             try:
                 await asyncio.wait((waiting,), timeout=self._timeout_s)
                 if not waiting.done():
-                    self._overdue = call
+                    if call.running():
+                        self._overdue = call
+                        call.add_done_callback(_close_result)
                     raise TimeoutError(f"the disk has not answered for {self._timeout_s:g} s")
                 return waiting.result()
             finally:
@@ -137,6 +141,12 @@ class Outbox:
                 log.error("outbox.unavailable", error=f"{type(exc).__name__}: {exc}")
             self.available = False
             raise OutboxUnavailable(str(exc)) from exc
+
+
+def _close_result(call: Future[Any]) -> None:
+    """Closes the lock that an overdue call has returned to nobody."""
+    if not call.cancelled() and call.exception() is None and isinstance(call.result(), BufferedIOBase | RawIOBase):
+        call.result().close()
 
 
 def outbox_gauges(outbox: Outbox | None) -> dict[str, Callable[[], float]]:

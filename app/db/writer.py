@@ -20,6 +20,8 @@ from app.db.replay import OutboxReplayer
 
 _Waiting = tuple[ChatRecord, asyncio.Future[StoredIn]]
 _UNLIMITED = 2**63
+_MAX_BYTES = 4 * 2**20
+"""Bytes of prompts and answers of one commit: larger ones would not end within COMMIT_TIMEOUT_S."""
 
 log = structlog.get_logger(__name__)
 
@@ -102,13 +104,23 @@ class ChatLogWriter:
         try:
             while self._queue or not self._closing:
                 await self._queued.wait()
-                batch, self._queue = self._queue[: self._max_rows], self._queue[self._max_rows :]
+                count = self._batch_rows()
+                batch, self._queue = self._queue[:count], self._queue[count:]
                 if not self._queue and not self._closing:
                     self._queued.clear()
                 if batch:
                     await self._store(batch)
         finally:  # also when cancelled, so that no chat waits for ever
             _fail([*batch, *self._queue], RuntimeError("the writer was stopped"))
+
+    def _batch_rows(self) -> int:
+        """The number of queued records for one commit: at least one."""
+        size = 0
+        for count, (record, _) in enumerate(self._queue[: self._max_rows]):
+            size += record.content_bytes
+            if count and size > _MAX_BYTES:
+                return count
+        return self._max_rows
 
     async def _store(self, batch: list[_Waiting]) -> None:
         """Stores in the database, else in the outbox; in the other order while the database is unavailable."""

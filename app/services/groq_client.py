@@ -96,6 +96,7 @@ class GroqClient:
             on_attempt(attempt)
 
     async def _open_stream(self, payload: Mapping[str, Any], deadline: float, attempt: Attempt) -> GroqStream:
+        choices = _choices(payload)
         limit_s = min(self._settings.groq_first_token_timeout_s, deadline - attempt.started)
         if hides_reasoning(payload):
             # Longer than the retry deadline: the model sends nothing while it reasons.
@@ -107,7 +108,7 @@ class GroqClient:
                     settings=self._settings,
                     flush_scheduler=self._flush_scheduler,
                     redactor=self._redactor,
-                    choices=_choices(payload),
+                    choices=choices,
                 )
                 await stream.wait_for_progress()
                 return stream

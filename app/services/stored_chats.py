@@ -46,7 +46,13 @@ class StoredChats:
         self._timeout_s = settings.read_timeout_s
         self._max_reads = _READS_PER_CONNECTION * settings.read_connections
         self._reads: Counter[str | None] = Counter()
-        self._longest_chat_s = settings.body_timeout_s + settings.chat_timeout_s + settings.commit_limit_s
+        self._longest_chat_s = (
+            settings.body_timeout_s
+            + settings.chat_timeout_s
+            + settings.client_write_timeout_s
+            + 2 * settings.commit_limit_s  # a commit waits for the one before it
+            + settings.outbox_timeout_s
+        )
 
     async def page(self, query: ChatQuery) -> ChatPage:
         """Raises ReadsExceeded or RowsUnavailable."""

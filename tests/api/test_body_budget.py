@@ -99,7 +99,7 @@ def test_released_bytes_trigger_garbage_collection() -> None:
     for _ in range(2):
         small.release()
     assert all(each() for each in garbage)
-    for _ in range(2):
+    for _ in range(16):
         large = budget.memory_for("a")
         large.grow(2**22)
         large.hold()

@@ -1,6 +1,7 @@
 """Commits within a time limit, over rows that the test lets through."""
 
 import asyncio
+import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -10,7 +11,7 @@ from structlog.testing import capture_logs
 
 from app.core.record import ChatRecord
 from app.db.commits import Commits
-from app.db.errors import DatabaseUnavailable, RowsRejected
+from app.db.errors import DatabaseUnavailable, RowsRejected, commit_error
 from tests.db.events import RecordedEvents
 from tests.db.writers import GatedDatabase
 from tests.support.records import record
@@ -23,6 +24,12 @@ def anyio_backend(virtual_time: Any) -> Any:
 
 def is_healthy(commits: Commits) -> bool:
     return commits.database.healthy
+
+
+def test_an_invalid_certificate_is_no_fault_of_the_rows() -> None:
+    error = ssl.SSLCertVerificationError("certificate verify failed")
+    assert isinstance(error, ValueError)
+    assert not isinstance(commit_error(error), RowsRejected)
 
 
 async def test_a_commit_is_reported_and_counted() -> None:

@@ -6,6 +6,7 @@ import threading
 from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from structlog.testing import capture_logs
@@ -188,6 +189,30 @@ async def test_a_call_that_waits_behind_one_that_hangs_is_not_made_later(
                 with suppress(OutboxUnavailable):
                     await disk.refresh_status()
     assert prompts_in(tmp_path) == ["first"]
+
+
+async def test_a_lock_that_was_taken_too_late_is_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise no worker of the machine could move rows."""
+    hung, replay_lock = threading.Event(), OutboxFile.replay_lock
+
+    def hang(file: OutboxFile) -> BinaryIO | None:
+        lock = replay_lock(file)
+        hung.wait(30)
+        return lock
+
+    async with outbox(tmp_path, timeout_s=1) as disk:
+        with monkeypatch.context() as patched:
+            patched.setattr(OutboxFile, "replay_lock", hang)
+            with pytest.raises(OutboxUnavailable):
+                await disk.run(disk.file.replay_lock)
+        hung.set()
+        lock = None
+        async with asyncio.timeout(60):
+            while lock is None:
+                await asyncio.sleep(0.01)
+                with suppress(OutboxUnavailable):
+                    lock = await disk.run(disk.file.replay_lock)
+        lock.close()
 
 
 async def test_a_row_that_cannot_be_encoded_is_logged_and_has_no_receipt(tmp_path: Path) -> None:

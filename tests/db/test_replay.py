@@ -16,6 +16,7 @@ from tests.db.writers import (
     GatedDatabase,
     child,
     fill_outbox,
+    full_disk,
     numbered,
     prompts_in,
     running_writer,
@@ -39,6 +40,16 @@ async def test_rows_move_to_the_database_when_it_is_available_and_leave_no_text_
         await log.add(record(prompt="later"))
     assert rows.prompts == [*(f"number {number}" for number in range(5)), "later"]
     assert not any(b"number" in path.read_bytes() for path in tmp_path.iterdir())
+
+
+async def test_rows_are_moved_from_a_full_disk(tmp_path: Path) -> None:
+    """Also by a service that has started on it, so that its outbox has never been available."""
+    fill_outbox(tmp_path, [record(prompt="waiting")])
+    rows = GatedDatabase()
+    with full_disk((tmp_path / "outbox.db").stat().st_size):
+        async with running_writer(rows, tmp_path) as log:
+            await until_drained(log)
+    assert rows.prompts == ["waiting"]
 
 
 async def test_live_rows_are_stored_during_the_replay(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from app.core.errors import PersistenceFailed
 from app.core.record import ChatRecord, StoredIn
@@ -155,11 +156,27 @@ async def test_cancelled_writer_fails_all_queued_rows(tmp_path: Path) -> None:
 async def test_text_that_no_database_can_store_is_replaced(tmp_path: Path) -> None:
     rows = GatedDatabase()
     async with running_writer(rows, tmp_path) as log:
-        await log.add(record(prompt="a\x00b\ud800", messages=[{"role": "user\udfff"}], client_request_id="\x00"))
+        await log.add(
+            record(prompt="a\x00b\ud800", messages=Raw(b'[{"role": "user\\u0000"}]'), client_request_id="\x00")
+        )
         rows.error = DatabaseUnavailable("the database is unavailable")
         assert await log.add(record(prompt="\ud83d\ude00 c\x00", response="\udfff")) is StoredIn.OUTBOX
     assert rows.prompts == ["a\ufffdb\ufffd"]
     assert prompts_in(tmp_path) == ["😀 c\ufffd"]
+
+
+async def test_a_commit_has_at_most_four_mebibytes_of_text_or_one_row(tmp_path: Path) -> None:
+    """More would exceed the time limit of a commit on a slow database, and all of its rows would go to the outbox."""
+    rows = GatedDatabase()
+    rows.gate.clear()
+    async with running_writer(rows, tmp_path) as log:
+        first = log.add(record())
+        await until(lambda: rows.tries == 1, "no commit has begun")
+        sizes = (3, 3, 0.1, 6, 0.1)
+        others = [log.add(record(response="x" * int(size * 2**20))) for size in sizes]
+        rows.gate.set()
+        await asyncio.gather(first, *others)
+    assert [len(batch) for batch in rows.batches] == [1, 1, 2, 1, 1]
 
 
 async def test_row_that_cannot_be_encoded_fails_alone(tmp_path: Path) -> None:

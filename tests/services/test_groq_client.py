@@ -3,6 +3,7 @@
 import asyncio
 import socket
 
+import msgspec
 import pytest
 
 from app.core.config import Settings
@@ -93,6 +94,21 @@ async def test_a_refusal_with_an_invalid_header_or_body(head: bytes) -> None:
         async with GroqClient(settings(url, groq_max_attempts=1)) as client:
             with pytest.raises(UpstreamUnavailable):
                 await open_stream(client)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"content-type: text/html; title=caf\xe9\r\n",
+        b"content-type: text/event-stream\r\ncontent-encoding: caf\xe9\r\n",
+    ],
+)
+async def test_an_error_that_quotes_a_header_can_be_rendered(head: bytes) -> None:
+    with replaying([b"HTTP/1.1 200 OK\r\n%scontent-length: 2\r\n\r\n{}" % head]) as url:
+        async with GroqClient(settings(url, groq_max_attempts=1)) as client:
+            with pytest.raises(UpstreamBroken) as raised:
+                await open_stream(client)
+    assert b"caf" in msgspec.json.encode(raised.value.envelope())
 
 
 async def test_a_success_without_a_body_is_an_error() -> None:

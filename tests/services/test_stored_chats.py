@@ -14,8 +14,8 @@ from app.core.errors import ChatNotFound, ChatRunning, ReadsExceeded, RowsUnavai
 from app.services.stored_chats import StoredChats
 
 SETTINGS = Settings(_env_file=None, database_url="postgresql://db/chats", read_timeout_s=0.05)
-LONGEST_S = 30 + 300 + 2
-"""The longest body, the longest chat and the longest commit, by default."""
+LONGEST_S = 30 + 300 + 30 + 2 * 2 + 5
+"""The longest body, chat, wait for the client, two commits and the outbox, by default."""
 NOW = 1_800_000_000.0
 
 

@@ -20,12 +20,13 @@ def chat_record(session: ChatSession, price: Callable[[str], ModelPrice | None])
     """Returns the record of a chat that has ended. `price` returns a model's price, if it is known."""
     assert session.outcome is not None, "a chat is recorded when it has ended"  # noqa: S101 # nosec B101
     timing, answer, context = session.timing, session.received, session.context
-    usage = answer.usage or estimated_usage(
-        timing.attempt_log,
-        progress_chunks=answer.progress_chunks,
-        body_bytes=context.body_bytes,
-        answer_bytes=session.answer_bytes,
-    )
+    usage = answer.usage
+    if usage is None and session.provider_worked:
+        usage = estimated_usage(
+            progress_chunks=answer.progress_chunks,
+            body_bytes=context.body_bytes,
+            answer_bytes=session.answer_bytes,
+        )
     source = "upstream" if answer.usage else "estimated"
     body = session.request.body
     return ChatRecord(

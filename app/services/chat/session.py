@@ -15,6 +15,7 @@ from app.schemas.chat import ChatRequest
 from app.services.chat.block import DONE, Block, error_event, in_pieces
 from app.services.chat.ports import RequestContext
 from app.services.chat.timing import ChatTiming, milliseconds
+from app.services.chat.usage import has_worked
 
 
 class ChatSession:
@@ -22,6 +23,7 @@ class ChatSession:
 
     `received` is the answer so far as one block, without `data`; `answer_bytes` is its size.
     `streamed`: the client receives the answer as it arrives; otherwise `whole_body` has the provider's JSON at the end.
+    `provider_worked`: it bills the chat, with a usage or without.
     `sending`: data was sent to the client: a failure is an event from then on, no longer an HTTP status.
     `outcome` is None until the chat has ended. `traceparent` names the chat's span, if there is one.
     """
@@ -37,6 +39,7 @@ class ChatSession:
         self.whole_body = b""
         self.answer_bytes = 0
         self.sending = False
+        self.provider_worked = False
         self.outcome: Outcome | None = None
         self.error: ServiceError | None = None
         self.traceparent: str | None = None
@@ -58,6 +61,7 @@ class ChatSession:
     def add_attempt(self, attempt: Attempt) -> None:
         """Records an attempt that has ended."""
         self.timing.add_attempt(attempt)
+        self.provider_worked |= has_worked(attempt, streamed=self.streamed)
         if attempt.error is None:
             self.model = attempt.model
 

@@ -1,12 +1,10 @@
 """What a chat used and cost: tokens as the provider counted them, or an estimate, and their price."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 
 from app.core.models import ModelPrice
-from app.core.upstream import UpstreamTimeout
+from app.core.upstream import Attempt, UpstreamTimeout
 
 _BYTES_PER_TOKEN = 4
 _MAX_COST_USD = 100_000
@@ -44,22 +42,23 @@ class Usage:
         return cost if cost < _MAX_COST_USD else None
 
 
-def estimated_usage(
-    attempts: Iterable[Mapping[str, Any]], *, progress_chunks: int, body_bytes: int, answer_bytes: int
-) -> Usage | None:
-    """Estimates the tokens of a chat that ended before the provider sent its usage; None if it did no work.
+def estimated_usage(*, progress_chunks: int, body_bytes: int, answer_bytes: int) -> Usage:
+    """Estimates the tokens of a chat that ended before the provider sent its usage, but after it has worked.
 
-    `attempts` are those of `ChatRecord.attempt_log`. The provider has worked if it answered, if the chat was cancelled
-    while the provider worked, and if it sent a status 200 and then no token in time. The estimate is a token for every
-    four bytes of the request (with its tools and pictures), and one for each chunk of a stream, or for every four bytes
-    of an answer that is not streamed.
+    The estimate is a token for every four bytes of the request (with its tools and pictures), and one for each chunk of
+    a stream, or for every four bytes of an answer that is not streamed.
     """
-    if not any(map(_has_worked, attempts)):
-        return None
     return Usage(body_bytes // _BYTES_PER_TOKEN, progress_chunks or answer_bytes // _BYTES_PER_TOKEN)
 
 
-def _has_worked(attempt: Mapping[str, Any]) -> bool:
-    """An answer that broke off before its first token is not counted: the provider's error ended its work."""
-    started_answer = attempt["status"] == HTTPStatus.OK
-    return attempt["result"] in {"ok", "cancelled"} or (started_answer and attempt["result"] == UpstreamTimeout.code)
+def has_worked(attempt: Attempt, *, streamed: bool) -> bool:
+    """Whether the provider has worked, and so bills the attempt.
+
+    It has if it answered, if the chat was cancelled after it was sent the request, and if it sent a status 200 and then
+    no token in time. A stream that broke off before its first token is not counted: the provider's error ended its
+    work. An answer that is not streamed was complete when its status was sent.
+    """
+    if attempt.result == "cancelled":
+        return attempt.sent
+    started_answer = attempt.status == HTTPStatus.OK
+    return attempt.error is None or (started_answer and (not streamed or isinstance(attempt.error, UpstreamTimeout)))

@@ -19,6 +19,7 @@ from app.core.models import LAST_KNOWN_PRICES, RETIRED_MODELS, Model, ModelPrice
 from app.services.groq.http import read_body
 
 _TIMEOUT_S = 10
+_RETRY_S = 60
 _MAX_BYTES = 2**22
 _NO_CATALOGUE = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 _MILLION = 1_000_000
@@ -83,15 +84,17 @@ class Catalogue:
     async def _refresh(self, session: aiohttp.ClientSession) -> None:
         reported: Mapping[str, str] = {}
         while True:
+            pause_s = self._settings.groq_catalogue_refresh_s
             try:
-                self._models = await self._fetch(session)
+                self._models = await self._fetch(session) or self._models
             except Exception as exc:  # noqa: BLE001 - whatever Groq sent, the next one may be valid
                 log.warning("catalogue.refresh_failed", error=f"{type(exc).__name__}: {exc}"[:200])
+                pause_s = min(_RETRY_S, pause_s)
             if self.missing and self.missing != reported:
                 hint = "Groq does not serve these models; GET /v1/models lists those that it does"
                 log.warning("model.not_served", missing=dict(self.missing), hint=hint)
             reported = self.missing
-            await asyncio.sleep(self._settings.groq_catalogue_refresh_s)
+            await asyncio.sleep(pause_s)
 
     async def _fetch(self, session: aiohttp.ClientSession) -> dict[str, Model]:
         """Raises aiohttp's errors, TimeoutError, or ValueError for what is not a list of models."""

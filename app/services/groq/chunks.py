@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from app.core.text import storable
 from app.core.upstream import UpstreamBroken
 from app.services.chat.block import Block
 from app.services.chat.usage import Usage
@@ -72,7 +73,7 @@ def add_chunk(chunk: Chunk, block: Block) -> None:
         return
     x_groq = _typed("x_groq", chunk.x_groq, dict, block) or {}
     block.upstream_request_id = _typed("id", x_groq.get("id"), str, block) or block.upstream_request_id
-    block.early_stop = str(x_groq["error"]) if x_groq.get("error") else block.early_stop
+    block.early_stop = storable(str(x_groq["error"])) if x_groq.get("error") else block.early_stop
     if usage := chunk.usage or x_groq.get("usage"):
         block.usage = _usage(_typed("usage", usage, dict, block), block) or block.usage
 

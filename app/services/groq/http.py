@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any, Self
 
 import aiohttp
@@ -13,6 +14,7 @@ from openai import AsyncOpenAI
 from yarl import URL
 
 from app.core.config import Settings
+from app.core.text import storable
 from app.core.upstream import Attempt, UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from app.services.groq.connector import create_connector, proxy_of
 from app.services.groq.errors import caused_by, error_from_response
@@ -53,7 +55,8 @@ class GroqHttp:
             read_bufsize=_READ_BUFFER_BYTES,
             # What HTTPS_PROXY says is meant for Groq, and not for a simulator on this machine or network.
             proxy=proxy_of(self._url) if self._settings.groq_api_key is not None else None,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.groq_connect_timeout_s),
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._settings.groq_connect_timeout_s),
+            trace_configs=[_noting_sent_requests()],
         )
         return self
 
@@ -72,6 +75,7 @@ class GroqHttp:
                 # aiohttp sends a file in pieces, and lets other tasks run in between.
                 data=body if len(body) <= _LARGE_REQUEST_BYTES else BytesIO(body),
                 allow_redirects=False,  # the key goes to Groq alone
+                trace_request_ctx=attempt,
             )
         except aiohttp.ServerTimeoutError as exc:
             limit_s = self._settings.groq_connect_timeout_s
@@ -84,7 +88,8 @@ class GroqHttp:
         encoding = response.headers.get("content-encoding", "").lower()
         if encoding not in _DECODED_ENCODINGS:
             response.close()
-            raise UpstreamBroken(f"Groq's answer is compressed ({encoding[:40]}), which this service did not ask for")
+            message = f"Groq's answer is compressed ({encoding[:40]}), which this service did not ask for"
+            raise UpstreamBroken(storable(message))
         if response.status != HTTPStatus.OK:
             raise await self._read_error(response, payload["model"])
         return response
@@ -106,6 +111,18 @@ class GroqHttp:
         )
         error.upstream_request_id = response.headers.get("x-request-id")
         return error
+
+
+def _noting_sent_requests() -> aiohttp.TraceConfig:
+    """Notes in the attempt that its request was sent."""
+
+    async def on_sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
+        if isinstance(context.trace_request_ctx, Attempt):
+            context.trace_request_ctx.sent = True
+
+    config = aiohttp.TraceConfig()
+    config.on_request_headers_sent.append(on_sent)
+    return config
 
 
 async def read_body(response: aiohttp.ClientResponse, *, max_bytes: int) -> bytes:

@@ -6,6 +6,7 @@ from contextlib import suppress
 import aiohttp
 
 from app.core.config import Settings
+from app.core.text import storable
 from app.core.upstream import UpstreamBroken, UpstreamBrokenEarly, UpstreamError, UpstreamUnreachable
 from app.services.chat.block import Block
 from app.services.groq.errors import caused_by
@@ -94,7 +95,8 @@ class GroqStream:
     def _check_content_type(self) -> None:
         content_type = self._response.headers.get("content-type", "text/event-stream")
         if not content_type.lower().startswith("text/event-stream"):
-            raise UpstreamBroken(f"Groq answered with {content_type} where a stream was expected")
+            message = f"Groq answered with {content_type} where a stream was expected"
+            raise UpstreamBroken(storable(message))
 
     def _failure_before_progress(self, first: Block) -> UpstreamError:
         if isinstance(first.error, UpstreamError) and not isinstance(first.error, UpstreamBroken):

@@ -5,9 +5,15 @@ import asyncio
 import pytest
 
 from app.core.models import ModelPrice
-from app.core.upstream import Attempt, UpstreamRateLimited, UpstreamRejected, UpstreamTimeout, UpstreamUnavailable
-from app.services.chat.timing import ChatTiming
-from app.services.chat.usage import Usage, estimated_usage
+from app.core.upstream import (
+    Attempt,
+    UpstreamBroken,
+    UpstreamRateLimited,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from app.services.chat.usage import Usage, estimated_usage, has_worked
 
 REFUSED = Attempt(model="m", started=1, status=400, error=UpstreamRejected("no", status=400))
 RATE_LIMITED = Attempt(model="m", started=1, status=429, error=UpstreamRateLimited("later"))
@@ -15,35 +21,36 @@ REFUSED_IN_THE_STREAM = Attempt(model="m", started=1, status=200, error=Upstream
 FAILED = Attempt(model="m", started=1, status=503, error=UpstreamUnavailable("busy"))
 UNANSWERED = Attempt(model="m", started=1, error=UpstreamTimeout("nothing"))
 PROMISED = Attempt(model="m", started=1, status=200, error=UpstreamTimeout("no first byte"))
-CANCELLED = Attempt(model="m", started=1, error=asyncio.CancelledError())
+CANCELLED = Attempt(model="m", started=1, error=asyncio.CancelledError(), sent=True)
+CANCELLED_EARLY = Attempt(model="m", started=1, error=asyncio.CancelledError())
 ANSWERED = Attempt(model="m", started=1, status=200)
+BROKEN = Attempt(model="m", started=1, status=200, error=UpstreamBroken("broken off"))
 
 
-def usage_after(*attempts: Attempt, chunks: int = 0, answer_bytes: int = 0) -> Usage | None:
-    timing = ChatTiming(arrived=0, requested=0, admitted=0)
-    for attempt in attempts:
-        timing.add_attempt(attempt)
-    return estimated_usage(timing.attempt_log, progress_chunks=chunks, body_bytes=4000, answer_bytes=answer_bytes)
+@pytest.mark.parametrize("attempt", [ANSWERED, PROMISED, CANCELLED])
+def test_a_provider_that_answered_or_was_working_bills_the_attempt(attempt: Attempt) -> None:
+    assert has_worked(attempt, streamed=True)
+    assert has_worked(attempt, streamed=False)
 
 
-@pytest.mark.parametrize("attempts", [[ANSWERED], [PROMISED], [CANCELLED], [FAILED, CANCELLED], [PROMISED, FAILED]])
-def test_an_attempt_that_was_worked_on_has_used_the_prompt(attempts: list[Attempt]) -> None:
-    assert usage_after(*attempts) == Usage(1000, 0)
+@pytest.mark.parametrize("attempt", [REFUSED, RATE_LIMITED, FAILED, UNANSWERED, CANCELLED_EARLY])
+def test_a_provider_that_refused_or_was_not_reached_bills_nothing(attempt: Attempt) -> None:
+    assert not has_worked(attempt, streamed=True)
+    assert not has_worked(attempt, streamed=False)
 
 
-@pytest.mark.parametrize(
-    "attempts", [[], [REFUSED], [RATE_LIMITED], [REFUSED_IN_THE_STREAM], [FAILED, FAILED], [UNANSWERED]]
-)
-def test_a_refused_attempt_has_used_nothing(attempts: list[Attempt]) -> None:
-    assert usage_after(*attempts) is None
+@pytest.mark.parametrize("attempt", [BROKEN, REFUSED_IN_THE_STREAM])
+def test_an_answer_that_broke_off_was_worked_on_if_it_is_not_streamed(attempt: Attempt) -> None:
+    assert not has_worked(attempt, streamed=True)
+    assert has_worked(attempt, streamed=False)
 
 
 def test_each_chunk_counts_as_a_token() -> None:
-    assert usage_after(ANSWERED, chunks=2) == Usage(1000, 2)
+    assert estimated_usage(progress_chunks=2, body_bytes=4000, answer_bytes=0) == Usage(1000, 2)
 
 
 def test_an_answer_that_is_not_streamed_counts_a_token_for_every_four_bytes() -> None:
-    assert usage_after(ANSWERED, answer_bytes=400) == Usage(1000, 100)
+    assert estimated_usage(progress_chunks=0, body_bytes=4000, answer_bytes=400) == Usage(1000, 100)
 
 
 def test_cached_input_has_its_own_price() -> None:

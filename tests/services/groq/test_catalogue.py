@@ -13,6 +13,7 @@ from app.services.groq.catalogue import Catalogue, parse_catalogue
 from app.services.groq_client import GroqClient
 from tests.services.groq.clients import settings
 from tests.support.service import SimulatedGroq
+from tests.support.waiting import until
 
 MINI: dict[str, Any] = {"id": "mini", "pricing": {"prompt": "0.000001", "completion": "0.000002"}}
 
@@ -103,6 +104,16 @@ async def test_the_catalogue_is_refreshed_after_one_that_could_not_be_read(groq:
     groq.fail({"endpoint": "models", "body": "[" * 100_000, "times": 1})
     async with GroqClient(settings(groq.url, groq_catalogue_refresh_s=0.05)) as client:
         await read(client, lambda each: bool(each.missing) or each.knows("qwen/qwen3.6-27b"))
+
+
+async def test_a_catalogue_stays_when_its_endpoint_is_gone_for_a_moment(groq: SimulatedGroq) -> None:
+    groq.fail(
+        {"endpoint": "models", "body": json.dumps({"data": [MINI]}), "times": 1}, {"endpoint": "models", "status": 404}
+    )
+    async with GroqClient(settings(groq.url, groq_catalogue_refresh_s=0.05)) as client:
+        await read(client, lambda each: each.knows("mini"))
+        await until(lambda: len(groq.applied()) > 1 and groq.applied()[1] > 1, "it is not refreshed")
+        assert client.catalogue.knows("mini")
 
 
 async def test_the_catalogue_is_refreshed(groq: SimulatedGroq) -> None:
