@@ -1,6 +1,7 @@
 """The record of a chat that has ended: its row, and what only signals have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from app.core.models import ModelPrice
 from app.core.outcomes import Outcome
@@ -44,7 +45,7 @@ def chat_record(session: ChatSession, price: Callable[[str], ModelPrice | None])
         response="".join(answer.text) or None,
         reasoning="".join(answer.reasoning) or None,
         refusal="".join(answer.refusal) or None,
-        tool_calls=answer.tool_calls or None,
+        tool_calls=whole_calls(answer.tool_calls) or None,
         outcome=session.outcome,
         error_code=session.error.reported_code[:_MAX_INDEXED] if session.error else None,
         http_status=_http_status(session),
@@ -97,6 +98,30 @@ def _streamed_tokens(session: ChatSession, usage: Usage | None) -> int:
     if usage is None:
         return 0
     return usage.completion_tokens - (0 if session.received.reasoning else usage.reasoning_tokens)
+
+
+def whole_calls(parts: Iterable[Any]) -> list[Any]:
+    """Returns tool calls. Groq sends each in one piece; other providers send parts with the same `index`.
+
+    The first part has the id and the name, and the arguments of all parts are one text.
+    """
+    calls: list[Any] = []
+    begun: dict[int, tuple[dict[str, Any], list[str]]] = {}
+    texts: list[tuple[dict[str, Any], list[str]]] = []
+    for part in parts:
+        match part:
+            case {"index": int(index), "function": {"arguments": str(arguments)}}:
+                if index in begun and part.get("id") in (None, "", begun[index][0].get("id")):
+                    begun[index][1].append(arguments)
+                    continue
+                begun[index] = part, [arguments]
+                texts.append(begun[index])
+            case _:
+                pass
+        calls.append(part)
+    for call, pieces in texts:
+        call["function"]["arguments"] = "".join(pieces)
+    return calls
 
 
 def _http_status(session: ChatSession) -> int:

@@ -1,6 +1,7 @@
 """Every fact of the record that is made of a chat."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,7 +12,7 @@ from app.core.outcomes import Outcome
 from app.core.upstream import Attempt, UpstreamBroken, UpstreamRejected, UpstreamUnavailable, UpstreamUnreachable
 from app.schemas.chat import ChatRequest
 from app.services.chat.block import Block
-from app.services.chat.chat_record import chat_record
+from app.services.chat.chat_record import chat_record, whole_calls
 from app.services.chat.ports import RequestContext
 from app.services.chat.session import ChatSession
 from app.services.chat.timing import ChatTiming
@@ -177,3 +178,21 @@ def test_a_row_that_is_not_stored_keeps_a_status_that_was_sent(kind: str, status
     assert record.http_status == status
     assert isinstance(chat.error, UpstreamRejected if kind == "failed" else PersistenceFailed)
     assert chat.outcome is Outcome.PERSISTENCE_FAILED
+
+
+def test_tool_calls_that_came_in_parts_are_whole() -> None:
+    def part(index: int, arguments: str, **first: str) -> dict[str, Any]:
+        name = {"name": "weather"} if first else {}
+        return {"index": index, **first, "function": name | {"arguments": arguments}}
+
+    parts = [
+        part(0, "", id="a"), part(0, '{"city": '), part(1, "{", id="b"), part(0, '"Oslo"}'), part(1, "}"),
+        part(0, "{}", id="of another choice"), "no call", {"index": 0},
+    ]  # fmt: skip
+    assert whole_calls(parts) == [
+        part(0, '{"city": "Oslo"}', id="a"),
+        part(1, "{}", id="b"),
+        part(0, "{}", id="of another choice"),
+        "no call",
+        {"index": 0},
+    ]
