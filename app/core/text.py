@@ -6,7 +6,7 @@ PostgreSQL, NUL and unpaired surrogates cannot be stored: they become U+FFFD.
 
 from typing import Any
 
-from msgspec import Raw
+from msgspec import Raw, json
 
 _UNPRINTABLE = "\ufffd"
 
@@ -45,11 +45,25 @@ def storable(value: Any) -> Any:
         return value if value.isascii() and "\x00" not in value else _whole(value).replace("\x00", "\ufffd")
     if isinstance(value, Raw):
         return _without_nul(value)
-    if isinstance(value, list):
-        return [storable(item) for item in value]
-    if isinstance(value, dict):
-        return {storable(key): storable(item) for key, item in value.items()}
+    if isinstance(value, list | dict) and not _is_storable(value):
+        return _converted(value)
     return value
+
+
+def _is_storable(value: Any) -> bool:
+    """Whether nothing has to be converted. Encoding takes a tenth of the time of a copy."""
+    try:
+        return b"\\u0000" not in json.encode(value)
+    except (UnicodeEncodeError, RecursionError, TypeError, ValueError):
+        return False
+
+
+def _converted(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_converted(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(key): _converted(item) for key, item in value.items()}
+    return storable(value)
 
 
 def _whole(text: str) -> str:
