@@ -8,14 +8,10 @@ export class Conversation {
   messages = [];
   #log;
   #empty;
-  #atEnd = true; // a reader who has scrolled up stays there while the answer grows
 
   constructor(log, empty) {
     this.#log = log;
     this.#empty = empty;
-    log.addEventListener("scroll", () => {
-      this.#atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < END_PX;
-    });
   }
 
   clear() {
@@ -31,9 +27,8 @@ export class Conversation {
     const asked = messageElement("user", "You", question);
     const answer = messageElement("assistant", "Groq", "");
     this.#log.append(asked, answer);
-    this.#atEnd = true;
     this.#scrollToEnd();
-    return new Answer(answer, this.messages, () => this.#scrollToEnd());
+    return new Answer(answer, this.messages, (change) => this.#change(change));
   }
 
   /** Shows the messages of a request again, and returns the empty answer to the last one. */
@@ -53,33 +48,41 @@ export class Conversation {
     this.#empty.hidden = this.#log.childElementCount > 0;
   }
 
+  /** Changes the log. At its end, it stays there; a reader who has scrolled up stays there, too. */
+  #change(change) {
+    const { scrollHeight, scrollTop, clientHeight } = this.#log;
+    change();
+    if (scrollHeight - scrollTop - clientHeight < END_PX) this.#scrollToEnd();
+  }
+
   #scrollToEnd() {
-    if (this.#atEnd) this.#log.scrollTop = this.#log.scrollHeight;
+    this.#log.scrollTop = this.#log.scrollHeight;
   }
 }
 
 class Answer {
   #element;
   #messages;
-  #scrollToEnd;
+  #change;
   #text = "";
   #reasoning = null;
 
-  constructor(answer, messages, scrollToEnd) {
+  constructor(answer, messages, change) {
     this.#element = answer;
     this.#messages = messages;
-    this.#scrollToEnd = scrollToEnd;
+    this.#change = change;
   }
 
   /** Appends text nodes: an answer is never parsed as markup. */
   append({ text, reasoning }) {
-    if (reasoning) {
-      this.#reasoning ??= this.#element.insertBefore(paragraph("reasoning", ""), this.#element.lastChild);
-      this.#reasoning.append(reasoning);
-    }
     this.#text += text;
-    this.#element.querySelector(".text").append(text);
-    this.#scrollToEnd();
+    this.#change(() => {
+      if (reasoning) {
+        this.#reasoning ??= this.#element.insertBefore(paragraph("reasoning", ""), this.#element.lastChild);
+        this.#reasoning.append(reasoning);
+      }
+      this.#element.querySelector(".text").append(text);
+    });
   }
 
   /** `error` is the sentence to show if the answer is not complete. */
@@ -87,14 +90,12 @@ class Answer {
     if (this.#text) this.#messages.push({ role: "assistant", content: this.#text });
     else this.#messages.pop();
     if (!this.#text && this.#reasoning) error ??= "The answer has reasoning only: its token budget was spent before any content.";
-    if (error) this.#element.append(paragraph("error", error));
-    this.#scrollToEnd();
+    if (error) this.#change(() => this.#element.append(paragraph("error", error)));
   }
 
   /** Adds a button below the answer. */
   addButton(text, onClick) {
-    this.#element.append(button(text, onClick, { className: "numbers" }));
-    this.#scrollToEnd();
+    this.#change(() => this.#element.append(button(text, onClick, { className: "numbers" })));
   }
 }
 
