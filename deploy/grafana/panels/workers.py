@@ -17,8 +17,10 @@ health = row(
         4,
         stat(
             "Workers",
-            "Workers that answer, and workers expected by their machines. A machine that is down is in neither number.",
+            """Workers that answer, those of them that can store rows, and workers expected by their machines. A machine
+            that is down is in no number.""",
             promql_now(f"count(app_workers{HOST})", "up"),
+            promql_now(f"sum(chat_ready{HOST})", "ready"),
             promql_now(f"sum(max by (host) (app_workers{HOST}))", "expected"),
             unit="short",
             width=5,
