@@ -22,7 +22,9 @@ class GroqSettings(BaseSettings):
     groq_model_aliases: Annotated[dict[str, ModelId], *JsonObject] = Field(default=RETIRED_MODELS)
     """Names that clients may use for a model, and its id at Groq. Set `{}` for an enterprise account, which still has
     the retired models."""
-    groq_connect_timeout_s: Seconds = 2
+    groq_connect_timeout_s: Seconds = 5
+    """The longest time for a connection: the lookup of the name, all of its addresses, and TLS, which takes seconds
+    where a worker opens hundreds of connections at the same moment."""
     groq_first_token_timeout_s: Seconds = 20
     """The longest time from the request to the first token of a stream, for each attempt. Groq streams reasoning within
     a second; 20 s is many times its longest queue, and leaves time for a retry."""
