@@ -16,6 +16,7 @@ from app.services.chat.ports import UNCOUNTED
 from app.services.chat.timeouts import Drain
 
 _MAX_CLIENT_REQUEST_ID = 200
+_GROQ_PREFIX = "/openai"
 
 log = structlog.get_logger(__name__)
 
@@ -84,9 +85,10 @@ def _with_headers(headers: Iterable[tuple[bytes, bytes]], added: dict[str, str])
 
 
 class LenientRouting:
-    """Serves `HEAD` for every `GET`, and paths with a trailing slash like those without.
+    """Serves `HEAD` for every `GET`, paths with a trailing slash like those without, and `/v1` at `/openai/v1`, too.
 
-    Starlette would redirect to the host in the request, which a client behind a shared cache can forge.
+    Groq's own clients add `/openai/v1` to the address that they are given. Starlette would redirect a trailing slash to
+    the host in the request, which a client behind a shared cache can forge.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -95,6 +97,8 @@ class LenientRouting:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             scope["path"] = scope["path"].rstrip("/") or "/"
+            if scope["path"].startswith(f"{_GROQ_PREFIX}/v1/"):
+                scope["path"] = scope["path"].removeprefix(_GROQ_PREFIX)
             if scope["method"] == "HEAD":
                 scope = {**scope, "method": "GET"}  # a copy: the server omits the body if its own scope says HEAD
         await self._app(scope, receive, send)

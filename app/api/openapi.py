@@ -72,18 +72,18 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI, settings: Settings) -> None:
-    """Describes the key, if the service has keys: `/docs` shows a field for it."""
-    if not settings.needs_key:
-        return
+    """Describes the key, if the service has keys: `/docs` shows a field for it. Removes 422, which is 400 here."""
     describe = app.openapi
 
-    def with_keys() -> dict[str, Any]:
+    def corrected() -> dict[str, Any]:
         described = describe()
-        described["components"]["securitySchemes"] = {"key": _KEY}
+        if settings.needs_key:
+            described["components"]["securitySchemes"] = {"key": _KEY}
         for operations in described["paths"].values():
             for operation in operations.values():
-                if "401" in operation["responses"]:
+                operation["responses"].pop("422", None)
+                if settings.needs_key and "401" in operation["responses"]:
                     operation["security"] = [{"key": []}]
         return described
 
-    app.openapi = with_keys  # type: ignore[method-assign] # FastAPI's documented extension point
+    app.openapi = corrected  # type: ignore[method-assign] # FastAPI's documented extension point

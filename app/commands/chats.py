@@ -97,10 +97,19 @@ def _as_text(row: Mapping[str, Any]) -> str:
     shown = {name: printable(cell) for name, cell in cells.items()}
     lines = ["  ".join(f"{shown[name][:width]:<{width}}" for name, width in _WIDTHS.items()).rstrip()]
     if row["has_content"]:
-        lines += [f"  you   {_one_line(row['prompt'] or '')}", f"  groq  {_one_line(row['response'] or '')}"]
+        lines += [f"  you   {_one_line(row['prompt'] or '')}", f"  groq  {_one_line(_answer(row))}"]
     else:
         lines.append("  (without content)")
+    if row["error_code"]:
+        lines.append(f"  error {printable(row['error_code'])}")
     return "\n".join(lines)
+
+
+def _answer(row: Mapping[str, Any]) -> str:
+    """The text of the answer, or what it has instead."""
+    calls = [each["function"] for each in row["tool_calls"] or [] if isinstance(each, dict) and "function" in each]
+    refusal = row["refusal"] and f"(refused) {row['refusal']}"
+    return row["response"] or refusal or " ".join(f"→ {each.get('name')}({each.get('arguments')})" for each in calls)
 
 
 def _or_dash(value: float | None, form: str = "{}") -> str:

@@ -60,7 +60,7 @@ def _workers(settings: Settings) -> list[_Worker]:
 
 def _table(answers: list[_Worker]) -> str:
     chats = [{**chat, "worker": answer.worker} for answer in answers for chat in answer.chats]
-    lines = [f"{len(chats)} running chats of {len(answers)} workers, {datetime.now().astimezone():%H:%M:%S}"]
+    lines = [f"running chats: {len(chats)}, workers: {len(answers)}, {datetime.now().astimezone():%H:%M:%S}"]
     if not answers:
         lines.append("no worker answers; METRICS_HOST, METRICS_PORT and WEB_CONCURRENCY must be those of the service")
     if chats:

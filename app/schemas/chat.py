@@ -41,7 +41,7 @@ _Dropped = AfterValidator(lambda _: None)
 """Drops a value once it is validated: `body` has it as the client sent it."""
 _Objects = Annotated[list[dict[str, Any]], Field(fail_fast=True)]
 _Integer = Annotated[int, BeforeValidator(_whole)]
-_Positive = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
+_Positive = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 
 
 class Message(BaseModel):

@@ -66,7 +66,8 @@ def test_columns_cannot_control_the_terminal(tmp_path: Path) -> None:
     asyncio.run(insert(settings, rows))
     code, table = run(["app", "chats", "--limit", "100"], cwd=tmp_path)
     assert code == 0
-    lines = table.split("\n")[:-1]
+    lines = [line for line in table.split("\n")[:-1] if not line.startswith("  error ")]
+    assert table.count("\n  error ") == sum(row.error_code is not None for row in rows)
     assert [line[:7] for line in lines[2::3] + lines[3::3]] == ["  you  "] * len(rows) + ["  groq "] * len(rows)
     assert len(lines) == 1 + 3 * len(rows)
     assert all(line.isprintable() for line in lines)
@@ -86,6 +87,21 @@ def test_without_chats_the_command_says_so(
     for options, output in (["chats"], "no such chats\n"), (["chats", "--json"], ""):
         assert chats(settings, _parser().parse_args(options)) == 0
         assert capsys.readouterr().out == output
+
+
+def test_answers_without_text_are_shown(database: Settings, tmp_path: Path) -> None:
+    call = {"index": 0, "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
+    nothing: dict[str, Any] = {"response": None, "refusal": None, "tool_calls": None}
+    rows = [
+        record(**nothing | {"tool_calls": [call]}),
+        record(**nothing | {"refusal": "No."}),
+        record(**nothing | {"outcome": Outcome.UPSTREAM_REJECTED, "error_code": "tool_use_failed"}),
+    ]
+    asyncio.run(insert(database, rows))
+    env = {"DATABASE_URL": database.database_url.get_secret_value()}
+    _, table = run(["app", "chats"], cwd=tmp_path, env=env)
+    for line in ('  groq  → weather({"city": "Oslo"})', "  groq  (refused) No.", "  error tool_use_failed"):
+        assert f"{line}\n" in table
 
 
 def test_chat_without_content_is_marked(tmp_path: Path, http: httpx2.Client) -> None:

@@ -37,7 +37,7 @@ def test_running_chats_of_all_workers_are_shown_without_text(
         code, output = run(["app", "live", "--once"], cwd=tmp_path, env=metrics)
         assert code == 0
         title, head, *lines = output.splitlines()
-        assert title.startswith(f"{CHATS} running chats of 2 workers, ")
+        assert title.startswith(f"running chats: {CHATS}, workers: 2, ")
         assert head.split()[:4] == ["worker", "id", "client", "model"]
         shown = {line.split()[1]: line.split()[0] for line in lines}
         assert shown.keys() == ids
@@ -48,8 +48,8 @@ def test_running_chats_of_all_workers_are_shown_without_text(
         assert {each["id"] for each in answer["data"]} == {each for each in ids if shown[each] == worker}
         assert SECRET not in output
         with program(["app", "live"], cwd=tmp_path, env=metrics) as live:
-            assert live.line(lambda line: line.startswith(f"{CHATS} running chats"))
-            assert live.line(lambda line: line.startswith(f"{CHATS} running chats"), after=CHATS + 2)
+            assert live.line(lambda line: line.startswith(f"running chats: {CHATS}"))
+            assert live.line(lambda line: line.startswith(f"running chats: {CHATS}"), after=CHATS + 2)
             assert live.stop(signal.SIGINT) == 0
 
 

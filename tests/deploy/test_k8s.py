@@ -60,7 +60,8 @@ def test_services_and_ingress_do_not_expose_metrics() -> None:
         assert path["backend"]["service"]["name"] == public
         assert path["backend"]["service"]["port"]["name"] in {port["name"] for port in spec["ports"]}
     # The API only: /readyz queries the database.
-    assert {path["path"]: path["pathType"] for path in rule["http"]["paths"]} == {"/v1": "Prefix", "/api": "Prefix"}
+    paths = {path["path"]: path["pathType"] for path in rule["http"]["paths"]}
+    assert paths == dict.fromkeys(("/v1", "/openai/v1", "/api"), "Prefix")
 
 
 @pytest.mark.parametrize("family", ["nginx.ingress.kubernetes.io", "nginx.org"])

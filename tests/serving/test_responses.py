@@ -84,6 +84,12 @@ def test_allowed_methods_are_listed(strict: Service) -> None:
     assert strict.http.head(strict.url + PATH).headers["allow"] == "POST"
 
 
+def test_paths_of_groq_s_own_clients_are_served(strict: Service) -> None:
+    assert strict.chat(path="/openai" + DROP_IN).status == 200
+    assert strict.http.get(f"{strict.url}/openai/v1/models/openai/gpt-oss-20b").json()["object"] == "model"
+    assert strict.http.get(f"{strict.url}/openai/healthz").status_code == 404
+
+
 def test_trailing_slash_is_not_redirected(strict: Service) -> None:
     """A redirect would lead to the host that the client's header names."""
     received = exchange(strict.url, b"GET /healthz/?a=b HTTP/1.1\r\nhost: evil.example\r\n" + CLOSE + b"\r\n")
