@@ -101,7 +101,8 @@ def _as_text(row: Mapping[str, Any]) -> str:
     else:
         lines.append("  (without content)")
     if row["error_code"]:
-        lines.append(f"  error {printable(row['error_code'])}")
+        last = (row["attempt_log"] or [{}])[-1]
+        lines.append(f"  error {_one_line(': '.join(filter(None, (row['error_code'], last.get('message')))))}")
     return "\n".join(lines)
 
 

@@ -63,6 +63,7 @@ class Details:
 
 
 NO_MESSAGES = Raw(b"null")
+_CALL_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +75,13 @@ class ChatRecord:
     or `estimated` when the chat ended before the provider sent its usage (`services/chat/usage.py`); it and the tokens
     are None if the provider did no work. `attempt_log` has each request to the provider: `model`, `started_ms` and
     `ended_ms` since the request arrived, `result` (`ok`, `cancelled` or the error's code), the HTTP `status`, if there
-    was one, and the `cause` if the connection failed (`core.upstream.CONNECTION_CAUSES`). An attempt ends at its
-    first progress or its failure. `upstream_response_id` is the id that the answer itself has. `end_user` is the
-    request's `safety_identifier` or `user`. `client_left_at` is when the client disconnected or stalled. `messages` is
-    the JSON text that the client sent, and so is each field of `params` that the service does not read. It is
-    `NO_MESSAGES` if the content of the chat is not stored; the column is NULL then. The fields in `NO_COLUMNS` are not
-    stored; `traceparent` names the chat's span in the form of W3C's header.
+    was one, the `cause` if the connection failed (`core.upstream.CONNECTION_CAUSES`), and the `message` with which the
+    provider refused the request, which may quote it. An attempt ends at its first progress or its failure.
+    `upstream_response_id` is the id that the answer itself has. `end_user` is the request's `safety_identifier` or
+    `user`. `client_left_at` is when the client disconnected or stalled. `messages` is the JSON text that the client
+    sent, and so is each field of `params` that the service does not read. It is `NO_MESSAGES` if the content of the
+    chat is not stored; the column is NULL then. The fields in `NO_COLUMNS` are not stored; `traceparent` names the
+    chat's span in the form of W3C's header.
     """
 
     id: UUID
@@ -124,7 +126,9 @@ class ChatRecord:
     def content_bytes(self) -> int:
         """The approximate size of the prompt and the answer, where the row is large."""
         texts = (self.prompt, self.response, self.reasoning)
-        return len(memoryview(self.messages)) + sum(len(text) for text in texts if text)
+        raw = (self.messages, *(value for value in self.params.values() if isinstance(value, Raw)))
+        calls = len(self.tool_calls) * _CALL_BYTES if self.tool_calls else 0
+        return sum(len(memoryview(value)) for value in raw) + sum(len(text) for text in texts if text) + calls
 
     def storable(self) -> Self:
         """Returns the record without the characters that databases cannot store: a copy, if it has any."""
@@ -173,6 +177,10 @@ def without_content(record: ChatRecord) -> ChatRecord:
     """The record with NULL in every column that is not one of `METADATA`, and only metadata in `params`."""
     columns = {field.name for field in fields(record)} - NO_COLUMNS - {"params"}
     content: dict[str, Any] = dict.fromkeys(columns - METADATA) | {"messages": NO_MESSAGES}
+    if record.attempt_log:
+        content["attempt_log"] = [
+            each | {"message": None} if "message" in each else each for each in record.attempt_log
+        ]
     params = {name: plain for name, value in record.params.items() if (plain := _metadata(name, value)) is not None}
     return replace(record, **content, params=params)
 

@@ -58,9 +58,10 @@ class Outbox:
         self.available = True
 
     async def __aenter__(self) -> Self:
-        for work in (self.run(self.file.check), self.refresh_status()):  # a full disk has rows that can be replayed
-            with suppress(OutboxUnavailable):
-                await work
+        with suppress(OutboxUnavailable):
+            await self.run(self.file.check)
+        with suppress(OutboxUnavailable):  # a full disk may have rows that can be replayed
+            await self.refresh_status()
         return self
 
     async def __aexit__(self, *_: object) -> None:

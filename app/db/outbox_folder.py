@@ -15,6 +15,7 @@ _NETWORK_FILE_SYSTEMS = frozenset({
     "9p", "afs", "beegfs", "ceph", "cifs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "glusterfs",
     "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs",
 })  # fmt: skip
+_NEW_BALLAST = "outbox.ballast-new"
 _BALLAST_BYTES = 2 * 2**20
 """The size of the ballast, a reserve file that is deleted when the disk is full: SQLite needs some space for its
 journal even to delete rows."""
@@ -88,16 +89,16 @@ class OutboxFolder:
 
     def renew_ballast(self) -> None:
         """Writes a file that can be given up when the disk is full."""
-        name = f"ballast-{os.getpid()}"
-        try:
-            with os.fdopen(self.open(name, os.O_CREAT | os.O_WRONLY), "wb") as file:
-                file.write(os.urandom(_BALLAST_BYTES))  # some file systems store zeros without taking space
-                file.flush()
-                os.fsync(file.fileno())
-            (self.path / name).rename(self._ballast)
-        except OSError:
-            (self.path / name).unlink(missing_ok=True)
-            raise
+        with self.locked():  # one name for all processes: a killed one leaves no further file behind
+            try:
+                with os.fdopen(self.open(_NEW_BALLAST, os.O_CREAT | os.O_TRUNC | os.O_WRONLY), "wb") as file:
+                    file.write(os.urandom(_BALLAST_BYTES))  # some file systems store zeros without taking space
+                    file.flush()
+                    os.fsync(file.fileno())
+                (self.path / _NEW_BALLAST).rename(self._ballast)
+            except OSError:
+                (self.path / _NEW_BALLAST).unlink(missing_ok=True)
+                raise
 
     def drop_ballast(self) -> bool:
         """Whether that has freed any space."""

@@ -100,8 +100,8 @@ class RedisStore:
         async def renew_repeatedly() -> None:
             while True:
                 await asyncio.sleep(RENEW_EVERY_S)
-                with suppress(StoreUnavailable):
-                    for client in {*self._running, *self._ended}:
+                for client in {*self._running, *self._ended}:
+                    with suppress(StoreUnavailable):
                         await self._renew(client)
 
         async with background_task(renew_repeatedly(), name="quota leases"):

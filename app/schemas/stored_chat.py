@@ -22,15 +22,15 @@ def completion_object(row: Mapping[str, Any]) -> dict[str, Any]:
         "x_chat": {"state": "stored"}
         | {name: value for name, value in row.items() if name in _SHOWN}
         | {"id": str(row["id"]), "content_stored": row["has_content"]}
-        | {"attempt_log": attempts_without_causes(row)}
+        | {"attempt_log": attempts_without(row, "cause")}
         | ({} if params is None else {"params": params}),
     }
 
 
-def attempts_without_causes(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The attempts of a row for its client. Why a connection to the provider failed is for operators."""
+def attempts_without(row: Mapping[str, Any], *names: str) -> list[dict[str, Any]]:
+    """The attempts of a row. The `cause` of a failed connection is for operators; the `message` may quote the chat."""
     attempts = row["attempt_log"] or []
-    return [{name: fact for name, fact in each.items() if name != "cause"} for each in attempts]
+    return [{name: fact for name, fact in each.items() if name not in names} for each in attempts]
 
 
 def running_object(chat: dict[str, Any], *, worker: int) -> dict[str, Any]:

@@ -107,12 +107,12 @@ class LimitedProtocol(LingeringClose):
                 self._stop_parsing(self._too_large())
 
     def on_headers_complete(self) -> None:
-        self._in_headers = False
         self._stop_timer()
         if is_http_1_0 := self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # it has no interim responses
         if not has_valid_host(self.headers, may_be_missing=is_http_1_0):
             self._stop_parsing(InvalidRequest("HTTP/1.1 requires one `Host` header with a valid name; send it once"))
+        self._in_headers = False
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -183,7 +183,7 @@ class LimitedProtocol(LingeringClose):
             log.info("connection.refused", error_code=error.code, http_status=error.status, client_address=address)
         self._stop_timer()
         in_body = self._in_request and not self._in_headers
-        answered = self.cycle if in_body else self._running if self._responding else None
+        answered = self._running if self._responding else self.cycle if in_body else None
         if answered is not None and answered.response_started:  # another response would be taken for the next request's
             self.transport.close()
             return

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 _PAUSE_S = 0.01
 """The pause after each read of up to 256 KiB that is dropped: 25 MB a second. Without it, 4 GB a second would keep the
 worker busy."""
-_HOST = re.compile(rb"[A-Za-z0-9._~:%\[\]-]*")
+_HOST = re.compile(rb"[A-Za-z0-9._~:%\[\]!$&'()*+,;=-]*[ \t]*")  # the parser leaves white space at the end
 """Hosts that are accepted. Instrumentation compares whole URLs with paths, and a host may contain such a path."""
 _DECODED_BY_TRACING = {b"user-agent", b"traceparent", b"tracestate"}
 

@@ -21,6 +21,13 @@ def test_without_content_only_facts_remain() -> None:
     assert (bare.route, bare.traceparent, bare.details) == (full.route, full.traceparent, full.details)
 
 
+def test_the_message_of_a_refusal_is_content() -> None:
+    attempts = [{"model": "m", "result": "ok"}, {"model": "m", "result": "upstream_rejected", "message": MARK}]
+    bare = without_content(record(attempt_log=attempts))
+    assert bare.attempt_log == [attempts[0], attempts[1] | {"message": None}]
+    assert attempts[1]["message"] == MARK
+
+
 def test_facts_are_columns_and_all_other_columns_are_nullable() -> None:
     columns = ChatLog.__table__.columns
     assert set(columns.keys()) >= METADATA

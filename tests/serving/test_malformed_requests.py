@@ -72,6 +72,7 @@ def is_reset(client: socket.socket) -> bool:
 
 UNUSUAL = {
     "HTTP/1.0": (b"GET /healthz HTTP/1.0\r\n\r\n", 200),
+    "white space after the host": (HEALTH.replace(b"host: x", b"host: x \t") + CLOSE + b"\r\n", 200),
     "absolute URL": (b"GET http://elsewhere/healthz HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 200),
     "OPTIONS *": (b"OPTIONS * HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 404),
     "encoded NUL": (b"GET /%00 HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n", 404),

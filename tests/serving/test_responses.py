@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.raw import CHAT, CLOSE, HEALTH, connect, exchange, receive_one, sized
+from tests.support.raw import CHAT, CLOSE, HEALTH, connect, exchange, receive_one, receive_until, sized
 from tests.support.service import DROP_IN, HELLO, PATH, Service, SimulatedGroq
 
 HTTP_1_0 = b"POST %s HTTP/1.0\r\ncontent-type: application/json\r\n"
+CHUNKED = b"transfer-encoding: chunked\r\n"
 JSON = {"content-type": "application/json"}
 
 
@@ -158,3 +159,34 @@ def test_connection_is_reused_after_the_rest_of_a_refused_body(
         assert receive_one(client) == status
         client.sendall(body + CHAT + sized())
         assert receive_one(client) == 200
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        CHAT + b"content-length: zero\r\n\r\n",
+        HEALTH.replace(b"host: x", b"host: x/y") + b"\r\n",
+        CHAT + CHUNKED + b"\r\n" + b"1\r\nx\r\n" * 2000,
+    ],
+    ids=["invalid length", "invalid host", "tiny chunks"],
+)
+def test_refused_pipelined_request_is_not_answered_within_the_answer_before_it(
+    strict: Service, groq: SimulatedGroq, second: bytes
+) -> None:
+    """It ends the connection; the first answer may be incomplete, and nothing else is in it."""
+    groq.fail({"words": 40, "tokens_per_s": 40})
+    with connect(strict.url) as client:
+        client.sendall(CHAT + sized())
+        first = receive_until(client, b"data: ")
+        client.sendall(second)
+        while data := client.recv(65536):
+            first += data
+    assert first.count(b"HTTP/1.1") == 1
+
+
+def test_invalid_host_on_a_reused_connection_gets_400(strict: Service) -> None:
+    with connect(strict.url) as client:
+        client.sendall(HEALTH + b"\r\n")
+        assert receive_one(client) == 200
+        client.sendall(HEALTH.replace(b"host: x", b"host: x/y") + b"\r\n")
+        assert receive_one(client) == 400

@@ -16,7 +16,7 @@ from app.api.ui import faults
 from app.core.config import Settings
 from app.core.errors import ChatNotFound, ChatRunning
 from app.core.record import METADATA
-from app.schemas.stored_chat import attempts_without_causes
+from app.schemas.stored_chat import attempts_without
 
 _STATIC = Path(__file__).parent / "static"
 _POLICY = "; ".join(
@@ -82,5 +82,5 @@ async def chat(chat_id: UUID, request: Request) -> Response:
     except (ChatNotFound, ChatRunning):
         return JSONResponse(None)
     metadata = {name: value for name, value in row.items() if name in METADATA}
-    metadata["attempt_log"] = attempts_without_causes(row)
+    metadata["attempt_log"] = attempts_without(row, "cause", "message")
     return Response(msgspec.json.encode(metadata, enc_hook=str), media_type="application/json")

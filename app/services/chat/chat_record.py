@@ -45,7 +45,8 @@ def chat_record(session: ChatSession, price: Callable[[str], ModelPrice | None])
         response="".join(answer.text) or None,
         reasoning="".join(answer.reasoning) or None,
         refusal="".join(answer.refusal) or None,
-        tool_calls=whole_calls(answer.tool_calls) or None,
+        # Of several choices, the parts do not say to which one they belong.
+        tool_calls=(whole_calls(answer.tool_calls) if answer.choices == 1 else answer.tool_calls) or None,
         outcome=session.outcome,
         error_code=session.error.reported_code[:_MAX_INDEXED] if session.error else None,
         http_status=_http_status(session),
@@ -110,7 +111,8 @@ def whole_calls(parts: Iterable[Any]) -> list[Any]:
     texts: list[tuple[dict[str, Any], list[str]]] = []
     for part in parts:
         match part:
-            case {"index": int(index), "function": {"arguments": str(arguments)}}:
+            case {"index": int(index), "function": {**function}} if isinstance(function.get("arguments") or "", str):
+                arguments = str(function.get("arguments") or "")
                 if index in begun and part.get("id") in (None, "", begun[index][0].get("id")):
                     begun[index][1].append(arguments)
                     continue
@@ -120,7 +122,8 @@ def whole_calls(parts: Iterable[Any]) -> list[Any]:
                 pass
         calls.append(part)
     for call, pieces in texts:
-        call["function"]["arguments"] = "".join(pieces)
+        if len(pieces) > 1:
+            call["function"]["arguments"] = "".join(pieces)
     return calls
 
 

@@ -2,11 +2,12 @@
 
 from typing import Any, overload
 
-from app.core.upstream import Attempt
+from app.core.upstream import Attempt, UpstreamRejected
 from app.services.chat.block import Block
 
 _STALL_S = 1
 _MAX_STALLS = 3
+_MAX_MESSAGE = 500
 
 
 class ChatTiming:
@@ -66,6 +67,11 @@ class ChatTiming:
                 "result": attempt.result,
                 "status": attempt.status,
                 **({"cause": attempt.cause} if attempt.cause else {}),
+                **(
+                    {"message": attempt.error.message[:_MAX_MESSAGE]}
+                    if isinstance(attempt.error, UpstreamRejected)
+                    else {}
+                ),
             }
         )
 

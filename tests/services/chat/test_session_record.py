@@ -126,6 +126,16 @@ def test_a_failed_attempt_has_the_cause_of_its_connection() -> None:
     assert (record.attempt_log[0]["cause"], record.attempt_log[0]["ended_ms"]) == ("dns_failure", 0.0)
 
 
+def test_a_refused_attempt_has_the_message_of_the_provider() -> None:
+    chat = session()
+    error = UpstreamRejected("'messages.1': the property is unsupported" + "x" * 1000, status=400)
+    chat.add_attempt(Attempt(model="m", started=100.0, error=error))
+    chat.fail(error, 100.5)
+    record = chat_record(chat, lambda _: None)
+    assert record.attempt_log
+    assert record.attempt_log[0]["message"] == error.message[:500]
+
+
 def test_an_answer_that_ends_early_has_estimated_usage_and_cost() -> None:
     context = RequestContext(uuid4(), arrived=100.0, body_bytes=400)
     timing = ChatTiming(arrived=100.0, requested=100.0, admitted=100.0)
@@ -181,18 +191,18 @@ def test_a_row_that_is_not_stored_keeps_a_status_that_was_sent(kind: str, status
 
 
 def test_tool_calls_that_came_in_parts_are_whole() -> None:
-    def part(index: int, arguments: str, **first: str) -> dict[str, Any]:
+    def part(index: int, arguments: str | None, **first: str) -> dict[str, Any]:
         name = {"name": "weather"} if first else {}
-        return {"index": index, **first, "function": name | {"arguments": arguments}}
+        return {"index": index, **first, "function": name | ({} if arguments is None else {"arguments": arguments})}
 
     parts = [
         part(0, "", id="a"), part(0, '{"city": '), part(1, "{", id="b"), part(0, '"Oslo"}'), part(1, "}"),
-        part(0, "{}", id="of another choice"), "no call", {"index": 0},
+        part(2, None, id="c"), part(2, "{}"), part(2, None), "no call", {"index": 0},
     ]  # fmt: skip
     assert whole_calls(parts) == [
         part(0, '{"city": "Oslo"}', id="a"),
         part(1, "{}", id="b"),
-        part(0, "{}", id="of another choice"),
+        part(2, "{}", id="c"),
         "no call",
         {"index": 0},
     ]
