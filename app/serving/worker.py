@@ -22,7 +22,7 @@ _MASTER_CHECK_S = 0.5
 class Worker(UvicornWorker):
     """Runs Server, which drains. SIGQUIT, gunicorn's signal for a quick shutdown, ends the drain.
 
-    SIGUSR2 writes the tracebacks of all threads to stderr, also while the event loop is blocked.
+    SIGUSR2 writes to stderr what the event loop's thread executes, also while it is blocked.
     """
 
     CONFIG_KWARGS = {**UvicornWorker.CONFIG_KWARGS, "loop": LOOP, "access_log": False, "server_header": False}  # noqa: RUF012
@@ -30,7 +30,8 @@ class Worker(UvicornWorker):
     def init_signals(self) -> None:
         super().init_signals()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the master handles reloads, also of a signal to the group
-        faulthandler.register(signal.SIGUSR2, chain=False)
+        # Of this thread only: without the GIL, the stacks of running threads may change, which crashed workers.
+        faulthandler.register(signal.SIGUSR2, all_threads=False, chain=False)
 
     async def _serve(self) -> None:
         self.config.app = self.wsgi
