@@ -63,7 +63,7 @@ class Details:
 
 
 NO_MESSAGES = Raw(b"null")
-_CALL_BYTES = 200
+_CALL_BYTES = 200  # a rough size: the answer's limit bounds all of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +156,8 @@ METADATA = frozenset({
     "ttft_ms", "duration_ms", "queue_ms", "attempts", "attempt_log", "upstream_request_id",
     "upstream_response_id",
 })  # fmt: skip
-"""Columns that hold no content: rows always have them, and the page and stored chats show them."""
+"""Columns that hold no content, without the `message` of an attempt: rows always have them, and the page and stored
+chats show them."""
 
 _PLAIN_PARAMS = frozenset({
     "temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "n", "presence_penalty",

@@ -145,7 +145,7 @@ class Outbox:
 
 
 def _close_result(call: Future[Any]) -> None:
-    """Closes the lock that an overdue call has returned to nobody."""
+    """Closes the lock file that a call has returned after its timeout."""
     if not call.cancelled() and call.exception() is None and isinstance(call.result(), BufferedIOBase | RawIOBase):
         call.result().close()
 

@@ -71,7 +71,9 @@ TARGETS = (
         tests=(
             "tests/db/test_commits.py",
             "tests/db/test_writer.py",
+            "tests/db/test_writer_batches.py",
             "tests/db/test_outbox.py",
+            "tests/db/test_outbox_hanging.py",
             "tests/db/test_outbox_damage.py",
             "tests/db/test_outbox_gauges.py",
             "tests/db/test_replay_batches.py",
