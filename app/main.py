@@ -9,7 +9,7 @@ from app import TITLE, __version__
 from app.api import cors, errors, health, openai_compat, openapi, stored_chats, swagger
 from app.api.auth import ApiKeys
 from app.api.bodies import BodyReader
-from app.api.middleware import BodyLimit, LenientRouting, RequestLifecycle
+from app.api.middleware import RequestLifecycle
 from app.api.state import AppState
 from app.api.ui import routes as ui
 from app.api.v1.endpoints import chat
@@ -55,7 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             outbox = _outbox(settings, telemetry)
             store = await stack.enter_async_context(ChatLogWriter(commits, outbox, max_rows=settings.commit_max_rows))
             groq = await stack.enter_async_context(GroqClient(settings))
-            bodies = BodyReader(settings)
+            bodies = BodyReader(settings, drain=drain)
             stack.callback(bodies.close)
             quota = await stack.enter_async_context(create_quota(settings, telemetry))
             chats = ChatService(
@@ -124,8 +124,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(swagger.router)
     if settings.shows_page:
         ui.install(app, settings)
-    app.add_middleware(LenientRouting)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
     app.add_middleware(RequestLifecycle)
     cors.install(app, settings)
     telemetry.instrument(app)

@@ -1,6 +1,10 @@
-"""Reads and parses request bodies within their limits; large ones are parsed in a thread."""
+"""Reads and parses request bodies within their limits of size, time and memory; large ones are parsed in a thread."""
 
 import asyncio
+import gc
+import random
+import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv6Address, ip_network
 from typing import TypeVar
@@ -8,15 +12,20 @@ from typing import TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Scope
 
-from app.api.body_budget import BodyBudget, BodyMemory
 from app.core.config import Settings
-from app.core.errors import InvalidRequest
+from app.core.errors import BodyBytesExceeded, BodyTooLarge, BodyTooSlow, InvalidRequest, Overloaded, ServerDraining
 from app.schemas.chat import ChatRequest
 from app.schemas.json_scan import JsonScan
+from app.services.chat.timeouts import Drain
 
 _THREAD_FROM_BYTES = 2**15
 """Smaller bodies are parsed on the event loop, in the fraction of a millisecond that a thread would cost."""
-_IPV6_PREFIX = 64  # of one customer, who controls all of its addresses
+_LARGE_BYTES = 2**18
+_COLLECTED_BYTES = 2**26
+"""Bytes of large requests after which garbage is collected. The request of a failed chat is part of a reference cycle
+(error, traceback, frames), and Python collects by the number of objects, not by their size: hundreds of megabytes could
+wait. A collection takes 3 ms, and a tenth of a second with 500 open streams; objects from the start are frozen
+(serving/server.py)."""
 
 _Kind = TypeVar("_Kind", bound=ChatRequest)
 
@@ -24,11 +33,10 @@ _Kind = TypeVar("_Kind", bound=ChatRequest)
 class BodyReader:
     """One per process. It has one thread: parsers hold the GIL, so two would not be faster."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, drain: Drain) -> None:
         self.budget = BodyBudget(settings.max_body_bytes_in_flight)
-        self._max_bytes = settings.max_body_bytes
-        self._max_values = settings.max_body_values
-        self._max_messages = settings.max_messages
+        self._settings = settings
+        self._drain = drain
         self._parser = ThreadPoolExecutor(1, "body parser")
         self._scan_lock = asyncio.Lock()
 
@@ -36,42 +44,55 @@ class BodyReader:
         """Stops the thread; queued bodies are dropped."""
         self._parser.shutdown(wait=False, cancel_futures=True)
 
-    def memory_for(self, client: str | None, scope: Scope) -> BodyMemory:
+    def memory_for(self, client: str | None, scope: Scope) -> "BodyMemory":
         """Returns the counter of one request, at 0 bytes. It charges the client's key, or without keys its address."""
         return self.budget.memory_for(f"key {client}" if client else f"address {_network(scope)}")
 
-    async def read(self, request: Request, kind: type[_Kind], memory: BodyMemory) -> tuple[bytes, _Kind]:
-        """Returns the body and the parsed request. The middleware limits size and time.
+    async def read(self, request: Request, kind: type[_Kind], memory: "BodyMemory") -> tuple[bytes, _Kind]:
+        """Returns the body and the parsed request. Sets `arrived`: the time of a slow upload is not the service's.
 
-        Raises InvalidRequest, BodyTooLarge, BodyBytesExceeded or Overloaded.
+        Raises InvalidRequest, BodyTooLarge, BodyTooSlow, BodyBytesExceeded, Overloaded or ServerDraining.
         """
         if not _is_json(request.headers.get("content-type", "")):
             raise InvalidRequest("send a JSON object, with the header 'content-type: application/json'")
-        data, scan = await self._collect(request, memory)
+        scan = JsonScan(self._settings.max_body_values)
+        try:
+            collecting = self._collect(request, memory, scan)
+            data = await self._drain.wait(collecting, timeout_s=self._settings.body_timeout_s)
+        except TimeoutError as exc:
+            if self._drain.expired:
+                raise ServerDraining from exc
+            raise BodyTooSlow("the request took too long to arrive; send it without pauses") from exc
+        request.scope["state"] |= {"arrived": time.monotonic(), "body_bytes": len(data)}
         if len(data) <= _THREAD_FROM_BYTES:
             return data, kind.parse(data, scan)
         return data, await asyncio.get_running_loop().run_in_executor(self._parser, kind.parse, data, scan)
 
     def check_messages(self, request: ChatRequest) -> None:
         """Raises InvalidRequest if the request has more messages than MAX_MESSAGES."""
-        if (count := len(request.messages)) > (limit := self._max_messages):
+        if (count := len(request.messages)) > (limit := self._settings.max_messages):
             message = f"messages: {count} are more than {limit}; leave the oldest ones out"
             raise InvalidRequest(message, param="messages")
 
-    async def _collect(self, request: Request, memory: BodyMemory) -> tuple[bytes, JsonScan]:
+    async def _collect(self, request: Request, memory: "BodyMemory", scan: JsonScan) -> bytes:
         length = request.headers.get("content-length", "")
-        if length.isdecimal() and int(length) <= self._max_bytes:
-            memory.grow(int(length))  # refuses now, rather than in the middle of the upload
-        pieces, size, scan = [], 0, JsonScan(self._max_values)
+        if length.isdecimal():
+            self._grow(memory, int(length))  # refuses now, rather than in the middle of the upload
+        pieces, size = [], 0
         try:
             async for piece in request.stream():
                 size += len(piece)
-                memory.grow(size)
+                self._grow(memory, size)
                 await self._feed(scan, piece)
                 pieces.append(piece)
         except ClientDisconnect as exc:
             raise InvalidRequest("the client disconnected before its request was complete") from exc
-        return b"".join(pieces), scan
+        return b"".join(pieces)
+
+    def _grow(self, memory: "BodyMemory", size: int) -> None:
+        if size > (limit := self._settings.max_body_bytes):
+            raise BodyTooLarge(f"the body is larger than {limit} bytes; send less")
+        memory.grow(size)
 
     async def _feed(self, scan: JsonScan, piece: bytes) -> None:
         """Scans a piece of an upload; other tasks run after each large one."""
@@ -83,6 +104,86 @@ class BodyReader:
             await asyncio.sleep(0)
 
 
+class BodyBudget:
+    """The memory of all bodies, from their first byte until their rows are durable. One per process.
+
+    A client may hold at most as many bytes as are free. So the heaviest client is refused first, a single client gets
+    half, and some bytes are always left for others. This is the dynamic threshold by which switches share a buffer
+    among ports (Choudhury and Hahne, 1998).
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._free = limit
+        self._held: Counter[str] = Counter()
+        self._uncollected = 0
+
+    @property
+    def used(self) -> int:
+        """The bytes held by all clients."""
+        return self._limit - self._free
+
+    def memory_for(self, client: str) -> "BodyMemory":
+        """Returns memory of no bytes. `release` has to follow."""
+        return BodyMemory(self, client)
+
+    def take(self, client: str, count: int, *, held_by_request: int) -> None:
+        """Raises BodyBytesExceeded for a client whose other requests hold bytes, Overloaded for any other client."""
+        held = self._held[client]
+        if held + count > self._free - count:
+            retry_after = random.randint(1, 3)  # spreads the retries # noqa: S311 # nosec B311
+            if held > held_by_request:
+                message = "the running requests of this client are too large together; wait until one has ended"
+                raise BodyBytesExceeded(message, retry_after=retry_after)
+            raise Overloaded("this worker has no memory for a request of this size; try again", retry_after=retry_after)
+        self._held[client] += count
+        self._free -= count
+
+    def give_back(self, client: str, count: int) -> None:
+        """Returns bytes that `take` gave."""
+        self._free += count
+        self._held[client] -= count
+        if not self._held[client]:
+            del self._held[client]
+
+    def chat_ended(self, count: int) -> None:
+        """A chat with a request of this size has ended. Counts all chats: which ones failed is not known here."""
+        self._uncollected += count if count >= _LARGE_BYTES else 0
+        if self._uncollected >= _COLLECTED_BYTES:
+            self._uncollected = 0
+            gc.collect()
+
+
+class BodyMemory:
+    """The bytes of one request. They are freed when every holder has released it."""
+
+    def __init__(self, budget: BodyBudget, client: str) -> None:
+        self._budget = budget
+        self._client = client
+        self._bytes = 0
+        self._holders = 1
+        self._is_of_chat = False
+
+    def grow(self, count: int) -> None:
+        """Grows to `count` bytes. Raises BodyBytesExceeded or Overloaded, and keeps its size then."""
+        if count > self._bytes:
+            self._budget.take(self._client, count - self._bytes, held_by_request=self._bytes)
+            self._bytes = count
+
+    def hold(self) -> None:
+        """Adds the chat as a holder."""
+        self._holders += 1
+        self._is_of_chat = True
+
+    def release(self) -> None:
+        """Removes a holder."""
+        self._holders -= 1
+        if not self._holders:
+            self._budget.give_back(self._client, self._bytes)
+            if self._is_of_chat:
+                self._budget.chat_ended(self._bytes)
+
+
 def _is_json(content_type: str) -> bool:
     main, _, sub = content_type.partition(";")[0].strip().lower().partition("/")
     return main == "application" and (sub == "json" or sub.endswith("+json"))
@@ -91,11 +192,9 @@ def _is_json(content_type: str) -> bool:
 def _network(scope: Scope) -> str:
     """The client's address, or its IPv6 network. All clients behind a proxy that is not trusted are one."""
     host = str((scope.get("client") or ("unknown",))[0])
-    if ":" not in host:
-        return host
     try:
         address = IPv6Address(host)
     except ValueError:
         return host
-    # A socket for both versions has IPv4 addresses in IPv6's form.
-    return str(address.ipv4_mapped or ip_network((address, _IPV6_PREFIX), strict=False))
+    # A socket for both versions has IPv4 addresses in IPv6's form. A /64 is one customer, who controls its addresses.
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False))

@@ -75,7 +75,7 @@ async def _http_error(request: Request, exc: Exception) -> Response:
     response = _respond(request, error)
     response.headers.update(exc.headers or {})
     if response.headers.get("allow") == "GET":
-        response.headers["allow"] = "GET, HEAD"  # served by LenientRouting
+        response.headers["allow"] = "GET, HEAD"  # served by RequestLifecycle
     return response
 
 

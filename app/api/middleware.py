@@ -1,4 +1,4 @@
-"""Middleware in plain ASGI, which does not buffer streams: the state of a request, routing, limits on bodies."""
+"""Middleware in plain ASGI, which does not buffer streams: the state of a request, and the headers of its response."""
 
 import time
 from collections.abc import Iterable
@@ -10,10 +10,9 @@ from uuid_utils.compat import uuid7
 
 from app.api.errors import render, report_refusal
 from app.api.swagger import SECURITY_HEADERS
-from app.core.errors import BodyTooLarge, BodyTooSlow, InternalError, ServerDraining, ServiceError
+from app.core.errors import InternalError
 from app.observability.spans import traceresponse
 from app.services.chat.ports import UNCOUNTED
-from app.services.chat.timeouts import Drain
 
 _MAX_CLIENT_REQUEST_ID = 200
 _GROQ_PREFIX = "/openai"
@@ -23,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 class RequestLifecycle:
     """Creates the state of a request, adds the headers that every response has, and renders unhandled exceptions.
+
+    Paths and methods are matched leniently (`_lenient`).
 
     The request's id is a UUIDv7: the response's `x-request-id`, and the id of the chat's row, which also has the
     `x-request-id` that the client sent.
@@ -60,7 +61,7 @@ class RequestLifecycle:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(_lenient(scope), receive, send_with_id)
         except Exception:
             log.exception("request.failed", request_id=str(request_id), path=scope["path"])
             if started:
@@ -84,71 +85,14 @@ def _with_headers(headers: Iterable[tuple[bytes, bytes]], added: dict[str, str])
     return raw + [(name.encode("latin-1"), value.encode("latin-1")) for name, value in added.items()]
 
 
-class LenientRouting:
-    """Serves `HEAD` for every `GET`, paths with a trailing slash like those without, and `/v1` at `/openai/v1`, too.
+def _lenient(scope: Scope) -> Scope:
+    """The scope for the router: `HEAD` is served as `GET`, a path without its trailing slash, `/openai/v1` as `/v1`.
 
     Groq's own clients add `/openai/v1` to the address that they are given. Starlette would redirect a trailing slash to
     the host in the request, which a client behind a shared cache can forge.
     """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope["path"] = scope["path"].rstrip("/") or "/"
-            if scope["path"].startswith(f"{_GROQ_PREFIX}/v1/"):
-                scope["path"] = scope["path"].removeprefix(_GROQ_PREFIX)
-            if scope["method"] == "HEAD":
-                scope = {**scope, "method": "GET"}  # a copy: the server omits the body if its own scope says HEAD
-        await self._app(scope, receive, send)
-
-
-class BodyLimit:
-    """Stops reading a body that is too large, with or without `Content-Length`, or that takes too long.
-
-    Sets `arrived` when the whole body was received: the time of a slow upload is not the service's. FastAPI's
-    `max_body_size` is not used because its 413 is plain text.
-    """
-
-    def __init__(self, app: ASGIApp, *, max_bytes: int, timeout_s: float) -> None:
-        self._app = app
-        self._max_bytes = max_bytes
-        self._timeout_s = timeout_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        content_length = Headers(scope=scope).get("content-length", "0")
-        drain: Drain = scope["state"]["drain"]
-        deadline = time.monotonic() + self._timeout_s
-        received, complete = 0, False
-
-        async def receive_within_limit() -> Message:
-            nonlocal received, complete
-            if complete:
-                return await receive()
-            if content_length.isdecimal() and int(content_length) > self._max_bytes:
-                raise self._too_large()
-            try:
-                message = await drain.wait(receive(), timeout_s=deadline - time.monotonic())
-            except TimeoutError as exc:
-                raise self._too_slow(drain) from exc
-            received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise self._too_large()
-            complete = not message.get("more_body")
-            if complete:
-                scope["state"] |= {"arrived": time.monotonic(), "body_bytes": received}
-            return message
-
-        await self._app(scope, receive_within_limit, send)
-
-    def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(f"the body is larger than {self._max_bytes} bytes; send less")
-
-    def _too_slow(self, drain: Drain) -> ServiceError:
-        if drain.expired:
-            return ServerDraining()
-        return BodyTooSlow("the request took too long to arrive; send it without pauses")
+    scope["path"] = scope["path"].rstrip("/") or "/"
+    if scope["path"].startswith(f"{_GROQ_PREFIX}/v1/"):
+        scope["path"] = scope["path"].removeprefix(_GROQ_PREFIX)
+    # A copy: the server omits the body if its own scope says HEAD.
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope

@@ -85,7 +85,7 @@ class ChatRequest(BaseModel):
     """If false, the row of the chat has no content."""
 
     _body: dict[str, Any] = PrivateAttr(default_factory=dict)
-    _last_user_message: msgspec.Raw | None = PrivateAttr(default=None)
+    _prompt: str = PrivateAttr(default="")
 
     @field_validator("stream_options")
     @classmethod
@@ -113,12 +113,11 @@ class ChatRequest(BaseModel):
         body: dict[str, Any] = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
         user_messages = (index for index in reversed(range(len(self.messages))) if self.messages[index].role == "user")
         if (last := next(user_messages, None)) is not None:
-            self._last_user_message = msgspec.json.decode(body["messages"], type=list[msgspec.Raw])[last]
+            self._prompt = _text_of(msgspec.json.decode(body["messages"], type=list[msgspec.Raw])[last])
         # Integers as pydantic has converted them (7.0 is 7), numbers as the client wrote them.
         plain = {name: getattr(self, name) for name in ("model", "stream", *_INTEGERS) if name in body}
         plain |= {name: msgspec.json.decode(body[name]) for name in _NUMBERS if name in body}
         self._body = body | plain
-        _ = self.prompt()  # what cannot be read is refused now: at the end of the chat, its row would be lost
 
     @property
     def streams(self) -> bool:
@@ -142,14 +141,10 @@ class ChatRequest(BaseModel):
         """The person for whom the caller sends the request."""
         return self.safety_identifier or self.user or None
 
+    @property
     def prompt(self) -> str:
         """The text of the last user message, without pictures and other parts; empty if there is none."""
-        if self._last_user_message is None:
-            return ""
-        content = _decode_content(msgspec.json.decode(self._last_user_message, type=_UserMessage).content)
-        if isinstance(content, str):
-            return content
-        return "\n".join(part.text for part in content or [] if isinstance(part.text, str))
+        return self._prompt
 
 
 class StreamRequest(ChatRequest):
@@ -169,6 +164,13 @@ class _UserMessage(msgspec.Struct):
 
 
 _decode_content = msgspec.json.Decoder(str | list[_Part] | None).decode
+
+
+def _text_of(message: msgspec.Raw) -> str:
+    content = _decode_content(msgspec.json.decode(message, type=_UserMessage).content)
+    if isinstance(content, str):
+        return content
+    return "\n".join(part.text for part in content or [] if isinstance(part.text, str))
 
 
 def _json_error(data: bytes) -> InvalidRequest:

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 import anyio
 
@@ -60,14 +61,14 @@ class ChatService:
         self._checks = checks
         self.admission = Admission(settings, drain=drain, store=store)
         self.running = RunningChats()
-        self._background_tasks: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def wait_idle(self, timeout_s: float) -> None:
-        """Waits for running chats and for rows that are being stored, at most `timeout_s`."""
+        """Waits for running chats, their rows, and answers that are being closed, at most `timeout_s`."""
         with anyio.move_on_after(timeout_s):
             await self.admission.wait_idle()
-            if self._background_tasks:
-                await asyncio.wait(self._background_tasks)  # the timeout cancels none of them
+            if self._closing:
+                await asyncio.wait(self._closing)  # the timeout cancels none of them
 
     async def answer(self, request: ChatRequest, context: RequestContext) -> AsyncGenerator[bytes]:
         """Yields the answer, byte for byte as the provider sent it.
@@ -101,8 +102,8 @@ class ChatService:
         finally:
             timeouts.close()
             if answer is not None:
-                _ = self._run_in_background(answer.aclose())
-            await asyncio.shield(self._store_record(session, request, telemetry))
+                self._close_in_background(answer)
+            await self._store_record(session, telemetry)
         for part in session.last_parts():
             yield part
 
@@ -154,41 +155,45 @@ class ChatService:
             return replace(block, error=UpstreamBroken(f"the answer is longer than {limit} bytes"))
         return block
 
-    def _store_record(self, session: ChatSession, request: ChatRequest, telemetry: ChatTelemetry) -> asyncio.Task[None]:
-        """Queues the row at once, and returns a task that waits until it is durable."""
+    async def _store_record(self, session: ChatSession, telemetry: ChatTelemetry) -> None:
+        """Queues the row at once, and returns when it is durable or could not be stored, and `_finish` was called.
+
+        If the wait is cancelled, because the client has left, the row is stored and `_finish` called all the same.
+        """
         try:
             record = chat_record(session, self._prices.price)
-            if request.store is False or not self._settings.stores_content:
+            if session.request.store is False or not self._settings.stores_content:
                 record = without_content(record)
             durable = self._store.add(record)
             self._quota.ended(record)
+            durable.add_done_callback(partial(self._finish, session, record, telemetry))
         except BaseException:
             self._release(session)
             raise
-        return self._run_in_background(self._finish(session, record, durable, telemetry))
+        await asyncio.wait((durable,))  # it does not cancel what it waits for
+        with suppress(PersistenceFailed):  # `_finish` has made it the session's error
+            durable.result()
 
-    async def _finish(
-        self, session: ChatSession, record: ChatRecord, durable: Awaitable[StoredIn], telemetry: ChatTelemetry
+    def _finish(
+        self, session: ChatSession, record: ChatRecord, telemetry: ChatTelemetry, durable: asyncio.Future[StoredIn]
     ) -> None:
-        """Waits until the row is durable, frees the chat's resources, and reports the result."""
-        started, error, stored_in, failure = time.monotonic(), session.error, None, None
-        try:
-            stored_in = await durable
-        except PersistenceFailed as exc:
-            failure = exc
+        """Frees the chat's resources, and reports the result, when `durable` is done."""
+        self._release(session)
+        commit_s = time.monotonic() - session.timing.finished
+        error, failure = session.error, durable.exception()
+        if isinstance(failure, PersistenceFailed):
             record = session.not_stored(failure, record)
-        finally:
-            self._release(session)
-        telemetry.finished(record, error, commit_s=time.monotonic() - started, stored_in=stored_in, failure=failure)
+            telemetry.finished(record, error, commit_s=commit_s, stored_in=None, failure=failure)
+        elif failure is None:
+            telemetry.finished(record, error, commit_s=commit_s, stored_in=durable.result(), failure=None)
+
+    def _close_in_background(self, answer: UpstreamAnswer) -> None:
+        """Closes the answer in a task that is not cancelled with its chat; `wait_idle` waits for it."""
+        closing = asyncio.create_task(answer.aclose())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     def _release(self, session: ChatSession) -> None:
         self.running.remove(session)
         self.admission.leave(self._settings.row_bytes(session.context.body_bytes))
         session.context.body_memory.release()
-
-    def _run_in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Starts a task that is not cancelled with its chat; `wait_idle` waits for it."""
-        task = asyncio.create_task(work)
-        self._background_tasks.add(task)
-        task.add_done_callback(self._background_tasks.discard)
-        return task

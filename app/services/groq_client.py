@@ -39,6 +39,11 @@ class GroqClient:
         _, api_key = settings.groq_endpoint
         self._redactor = Redactor(api_key)
         self._http = GroqHttp(settings)
+        self._retry_policy = create_retry_policy(
+            max_attempts=settings.groq_max_attempts,
+            sleep_budget_s=settings.groq_retry_sleep_budget_s,
+            deadline_s=settings.groq_retry_deadline_s,
+        )
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -70,12 +75,7 @@ class GroqClient:
             raise
 
     async def _open_with_retries(self, payload: Mapping[str, Any], deadline: float, on_attempt: _OnAttempt) -> _Answer:
-        policy = create_retry_policy(
-            max_attempts=self._settings.groq_max_attempts,
-            sleep_budget_s=self._settings.groq_retry_sleep_budget_s,
-            deadline_s=self._settings.groq_retry_deadline_s,
-        )
-        async for attempt in policy:
+        async for attempt in self._retry_policy.copy():  # it has the state of one chat
             with attempt:
                 return await self._attempt(payload, deadline, on_attempt)
         raise AssertionError("tenacity returns or raises")  # pragma: no cover

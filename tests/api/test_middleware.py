@@ -1,6 +1,5 @@
-"""Middleware: request ids, errors, limits of bodies."""
+"""Middleware: request ids and errors."""
 
-import asyncio
 import json
 import traceback
 from typing import Any
@@ -8,9 +7,8 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.middleware import BodyLimit, RequestLifecycle
-from app.core.errors import BodyTooSlow, InternalError, ServerDraining
-from app.services.chat.timeouts import Drain
+from app.api.middleware import RequestLifecycle
+from app.core.errors import InternalError
 
 
 async def _call(app: Any) -> list[Message]:
@@ -57,23 +55,3 @@ async def test_client_request_id_is_truncated() -> None:
 
     (start,) = await _call(app)
     assert start["status"] == 200
-
-
-@pytest.mark.parametrize("over", [False, True])
-async def test_body_that_does_not_arrive_times_out(*, over: bool) -> None:
-    async def never() -> Message:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    async def read(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-
-    async def send(message: Message) -> None:
-        raise AssertionError
-
-    drain = Drain()
-    if over:
-        drain.expire()
-    limit = BodyLimit(read, max_bytes=10, timeout_s=60 if over else 0.05)
-    with pytest.raises(ServerDraining if over else BodyTooSlow):
-        await asyncio.wait_for(limit({"type": "http", "headers": [], "state": {"drain": drain}}, never, send), 5)

@@ -45,4 +45,4 @@ def check_request(body: Any) -> None:
     except InvalidRequest:
         return
     assert as_objects(request.body) == (json.loads(body) if isinstance(body, bytes) else body)
-    assert isinstance(request.prompt(), str)
+    assert isinstance(request.prompt, str)

@@ -21,15 +21,15 @@ def test_prompt_is_the_text_of_the_last_user_message() -> None:
         {"role": "user", "content": [{"type": "image_url", "image_url": {}}, {"type": "text", "text": "last"}]},
         {"role": "tool", "content": "sunny", "tool_call_id": "1"},
     ]
-    assert request(messages=turns).prompt() == "last"
-    assert request(messages=[{"role": "system", "content": "alone"}]).prompt() == ""
-    assert request(messages=[{"role": "user", "content": None}]).prompt() == ""
+    assert request(messages=turns).prompt == "last"
+    assert request(messages=[{"role": "system", "content": "alone"}]).prompt == ""
+    assert request(messages=[{"role": "user", "content": None}]).prompt == ""
 
 
 @pytest.mark.parametrize("first", [b"5", b'["x"]', b'"another text"', b"{}"])
 def test_prompt_is_the_last_content_of_a_message_that_has_several(first: bytes) -> None:
     body = b'{"messages":[{"role":"user","content":%s,"content":"Hi"}]}' % first
-    assert parsed(body, ChatRequest).prompt() == "Hi"
+    assert parsed(body, ChatRequest).prompt == "Hi"
 
 
 def test_unknown_fields_are_unchanged() -> None:

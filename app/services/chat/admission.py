@@ -49,10 +49,10 @@ class Admission:
         """The number of callers that wait for a slot."""
         return len(self._queue)
 
-    def check(self) -> None:
+    def check(self, row_bytes: int = 0) -> None:
         """Raises what `enter` would raise at once: a request may be refused before its body is read."""
         self._check_open()
-        self._check_space(0)
+        self._check_space(row_bytes)
         if self.active >= self._max_active and len(self._queue) >= self._max_queued:
             raise self._overloaded()
 
@@ -61,8 +61,7 @@ class Admission:
 
         Raises Overloaded, RowsUnavailable or ServerDraining.
         """
-        self.check()
-        self._check_space(row_bytes)
+        self.check(row_bytes)
         if self.active < self._max_active:
             self.active += 1
             self._idle.clear()

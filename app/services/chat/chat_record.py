@@ -36,7 +36,7 @@ def chat_record(session: ChatSession, price: Callable[[str], ModelPrice | None])
         client_request_id=context.client_request_id,
         client=context.client,
         client_left_at=session.client_left_at,
-        prompt=session.request.prompt(),
+        prompt=session.request.prompt,
         messages=body["messages"],
         params={name: value for name, value in body.items() if name not in _NOT_PARAMS}
         | ({} if session.streamed else {"stream": False}),  # without it, a chat was streamed

@@ -1,7 +1,8 @@
 """What a chat needs from other packages, as protocols: a provider, a record store, telemetry and quotas."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from asyncio import Future
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
@@ -136,11 +137,11 @@ class RecordStore(Protocol):
     def reserve(self, row_bytes: int) -> None:
         """Reserves space for a row, shared by all workers of the machine; a negative number releases it."""
 
-    def add(self, record: ChatRecord) -> Awaitable[StoredIn]:
+    def add(self, record: ChatRecord) -> Future[StoredIn]:
         """Queues the record before it returns, so that cancelling the wait cannot lose it.
 
-        The awaitable is done when the row is durable, and returns where it is stored. It raises PersistenceFailed if it
-        could not be stored.
+        The future is done when the row is durable, and says where it is stored. Its exception is PersistenceFailed if
+        the row could not be stored.
         """
 
 

@@ -21,6 +21,7 @@ from app.services.chat.usage import has_worked
 class ChatSession:
     """The request, the answer so far, and how the chat ended.
 
+    `payload` is the request to the provider: what the client sent, with the model's id.
     `received` is the answer so far as one block, without `data`; `answer_bytes` is its size.
     `streamed`: the client receives the answer as it arrives; otherwise `whole_body` has the provider's JSON at the end.
     `provider_worked`: it bills the chat, with a usage or without.
@@ -45,12 +46,8 @@ class ChatSession:
         self.traceparent: str | None = None
         self.request = request
         self.requested_model, self.model = models
+        self.payload = request.upstream_body | {"model": self.model} | ({"stream": True} if self.streamed else {})
         self.received = Block()
-
-    @property
-    def payload(self) -> dict[str, Any]:
-        """The request to the provider: what the client sent, with the model's id."""
-        return self.request.upstream_body | {"model": self.model} | ({"stream": True} if self.streamed else {})
 
     @property
     def client_left_at(self) -> datetime | None:

@@ -1,5 +1,6 @@
-"""The memory for request bodies is divided between clients."""
+"""Request bodies: the time that they may take, and their memory, which is divided between clients."""
 
+import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
@@ -7,10 +8,30 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.types import Message
 
-from app.api.bodies import _network
-from app.api.body_budget import BodyBudget
-from app.core.errors import BodyBytesExceeded, Overloaded, ServiceError
+from app.api.bodies import BodyBudget, BodyReader, _network
+from app.core.config import Settings
+from app.core.errors import BodyBytesExceeded, BodyTooSlow, Overloaded, ServerDraining, ServiceError
+from app.schemas.chat import ChatRequest
+from app.services.chat.timeouts import Drain
+
+
+@pytest.mark.parametrize("over", [False, True])
+async def test_body_that_does_not_arrive_times_out(*, over: bool) -> None:
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    drain = Drain()
+    if over:
+        drain.expire()
+    bodies = BodyReader(Settings(_env_file=None, body_timeout_s=60 if over else 0.05), drain=drain)
+    request = Request({"type": "http", "headers": [(b"content-type", b"application/json")], "state": {}}, never)
+    with pytest.raises(ServerDraining if over else BodyTooSlow):
+        await asyncio.wait_for(bodies.read(request, ChatRequest, bodies.memory_for(None, request.scope)), 5)
+    bodies.close()
 
 
 def test_single_client_may_use_half_of_the_budget() -> None:
