@@ -10,8 +10,8 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app.core.errors import ClientStalled
-from app.core.timeout import ReusableTimeout
 from app.services.chat.ports import Connection
+from app.services.chat.timeouts import ReusableTimeout
 
 
 class EventStream(Response):

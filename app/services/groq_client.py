@@ -11,10 +11,10 @@ from app.core.upstream import Attempt, UpstreamError, UpstreamModelGone, Upstrea
 from app.schemas.chat import decoded, hides_reasoning
 from app.services.groq.catalogue import Catalogue
 from app.services.groq.chunks import MAX_CHOICES
+from app.services.groq.errors import Redactor
 from app.services.groq.flush_scheduler import FlushScheduler
 from app.services.groq.http import GroqHttp
 from app.services.groq.non_streaming import GroqCompletion, read_completion
-from app.services.groq.redaction import Redactor
 from app.services.groq.retry import create_retry_policy
 from app.services.groq.stream import GroqStream
 

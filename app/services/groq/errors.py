@@ -1,4 +1,4 @@
-"""Groq's failures as errors of the service: its error bodies, and the causes of a failed connection."""
+"""Groq's failures as errors of the service: error bodies without the service's key, causes of failed connections."""
 
 import errno
 import re
@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from app.core.errors import ServiceError
 from app.core.text import storable
 from app.core.upstream import (
     UpstreamBroken,
@@ -19,6 +20,7 @@ from app.core.upstream import (
     UpstreamRejected,
     UpstreamUnavailable,
 )
+from app.services.chat.block import Block
 
 _TRANSIENT = {408, 409, 425, 498}
 """Statuses that are retried like 429 and every 5xx: the request timed out, met a conflict or came too early (RFC 9110,
@@ -134,3 +136,38 @@ def _sendable(error: Mapping[str, Any]) -> Mapping[str, Any]:
     except (RecursionError, ValueError, TypeError):
         return {}
     return sendable
+
+
+# ── The service's own key ────────────────────────────────────────────────────────────────────────────────────────
+
+_MIN_KEY_LENGTH = 12
+"""Shorter keys are not replaced: they are a simulator's, and may be ordinary words of a message."""
+_REPLACEMENT = "(the key of this service)"
+
+
+class Redactor:
+    """Replaces the key wherever Groq quotes it: messages of errors are passed on to clients."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._is_secret = len(key) >= _MIN_KEY_LENGTH
+
+    def redact_error(self, error: ServiceError) -> None:
+        """Replaces the key in the message, and in Groq's own error object."""
+        if self._is_secret:
+            error.message = error.message.replace(self._key, _REPLACEMENT)
+            error.args = (error.message,)
+            if error.upstream_error_body is not None:
+                redacted = self._redacted_json(msgspec.json.encode(error.upstream_error_body))
+                error.upstream_error_body = msgspec.json.decode(redacted)
+
+    def redact_block(self, block: Block) -> None:
+        """Replaces the key in the error, and in the reason of an early stop, which `data` contains too."""
+        if block.error is not None:
+            self.redact_error(block.error)
+        if block.early_stop and self._is_secret:
+            block.early_stop = block.early_stop.replace(self._key, _REPLACEMENT)
+            block.data = self._redacted_json(block.data)
+
+    def _redacted_json(self, data: bytes) -> bytes:
+        return data.replace(msgspec.json.encode(self._key)[1:-1], _REPLACEMENT.encode())

@@ -5,9 +5,8 @@ import aiohttp
 from app.core.upstream import UpstreamBroken
 from app.services.chat.block import Block
 from app.services.groq.chunks import add_chunk, parse_chunk
-from app.services.groq.errors import caused_by
+from app.services.groq.errors import Redactor, caused_by
 from app.services.groq.http import read_body
-from app.services.groq.redaction import Redactor
 
 
 class GroqCompletion:

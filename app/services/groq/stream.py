@@ -9,9 +9,8 @@ from app.core.config import Settings
 from app.core.text import storable
 from app.core.upstream import UpstreamBroken, UpstreamBrokenEarly, UpstreamError, UpstreamUnreachable
 from app.services.chat.block import Block
-from app.services.groq.errors import caused_by
+from app.services.groq.errors import Redactor, caused_by
 from app.services.groq.flush_scheduler import FlushScheduler
-from app.services.groq.redaction import Redactor
 from app.services.groq.sse_decoder import SseDecoder
 
 _END_OF_BODY_TIMEOUT_S = 0.05
@@ -158,7 +157,8 @@ class GroqStream:
         self._finished_choices |= block.finished_choices
         if at_end and self._has_finished and not block.ended:
             block.ended, block.error = True, None
-        self._redactor.redact_block(block)
+        if block.error or block.early_stop:
+            self._redactor.redact_block(block)
         self._ended = block.ended
         self._flushing = self._flushing or bool(block.progress_chunks)  # from the first token on
         if self._has_finished:

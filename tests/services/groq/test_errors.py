@@ -14,8 +14,7 @@ from app.core.upstream import (
     UpstreamUnavailable,
 )
 from app.services.chat.block import Block
-from app.services.groq.errors import error_from_event, error_from_status
-from app.services.groq.redaction import Redactor
+from app.services.groq.errors import Redactor, error_from_event, error_from_status
 
 
 @pytest.mark.parametrize(

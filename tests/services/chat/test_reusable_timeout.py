@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from app.core.timeout import ReusableTimeout
+from app.services.chat.timeouts import ReusableTimeout
 
 
 async def test_a_wait_beyond_the_limit_raises_timeout_error() -> None:
