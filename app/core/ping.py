@@ -61,15 +61,12 @@ class CachedPing:
 
     def __init__(self, ping: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._ping = Ping(ping)
-        self._lock = asyncio.Lock()
         self._ok = False
         self._fresh_until = -float("inf")
 
     async def ok(self) -> bool:
         """Whether the database answered within a second."""
         if time.monotonic() >= self._fresh_until:
-            async with self._lock:
-                if time.monotonic() >= self._fresh_until:  # another caller may have pinged it meanwhile
-                    self._ok = await self._ping.answers(within_s=_PING_TIMEOUT_S)
-                    self._fresh_until = time.monotonic() + _FRESH_S
+            self._ok = await self._ping.answers(within_s=_PING_TIMEOUT_S)
+            self._fresh_until = time.monotonic() + _FRESH_S
         return self._ok
