@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from io import BytesIO
-from types import SimpleNamespace
 from typing import Any, Self
 
 import aiohttp
@@ -56,7 +55,6 @@ class GroqHttp:
             # What HTTPS_PROXY says is meant for Groq, and not for a simulator on this machine or network.
             proxy=proxy_of(self._url) if self._settings.groq_api_key is not None else None,
             timeout=aiohttp.ClientTimeout(total=None, connect=self._settings.groq_connect_timeout_s),
-            trace_configs=[_noting_sent_requests()],
         )
         return self
 
@@ -69,19 +67,22 @@ class GroqHttp:
         Raises an UpstreamError: Groq's error response, or why there is no response.
         """
         body = msgspec.json.encode(payload)
+        upload = aiohttp.UploadTracker()
         try:
             response = await self.session.post(
                 self._url,
                 # aiohttp sends a file in pieces, and lets other tasks run in between.
                 data=body if len(body) <= _LARGE_REQUEST_BYTES else BytesIO(body),
                 allow_redirects=False,  # the key goes to Groq alone
-                trace_request_ctx=attempt,
+                upload_tracker=upload,
             )
         except aiohttp.ServerTimeoutError as exc:
             limit_s = self._settings.groq_connect_timeout_s
             raise caused_by(exc, UpstreamTimeout(f"no connection to Groq within {limit_s:g} s")) from exc
         except (aiohttp.ClientError, OSError) as exc:
             raise caused_by(exc, UpstreamUnreachable("Groq cannot be reached")) from exc
+        finally:
+            attempt.sent = upload.bytes_written > 0
         attempt.headers_at = time.monotonic()
         attempt.status = response.status
         attempt.rate_limits = parse_rate_limits(response.headers)
@@ -111,18 +112,6 @@ class GroqHttp:
         )
         error.upstream_request_id = response.headers.get("x-request-id")
         return error
-
-
-def _noting_sent_requests() -> aiohttp.TraceConfig:
-    """Notes in the attempt that its request was sent."""
-
-    async def on_sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
-        if isinstance(context.trace_request_ctx, Attempt):
-            context.trace_request_ctx.sent = True
-
-    config = aiohttp.TraceConfig()
-    config.on_request_headers_sent.append(on_sent)
-    return config
 
 
 async def read_body(response: aiohttp.ClientResponse, *, max_bytes: int) -> bytes:

@@ -1,5 +1,6 @@
 """Why Groq could not be reached: recorded for the operator, and hidden from the client."""
 
+import asyncio
 import socket
 import ssl
 import threading
@@ -105,3 +106,15 @@ def test_the_cause_of_an_os_error() -> None:
     assert cause_of(ssl.SSLError("x")) == "connection_failed"
     assert cause_of(ConnectionRefusedError()) == "connect_refused"
     assert cause_of(OSError(113, "no route")) == "connection_failed"
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+async def test_a_cancelled_attempt_says_whether_its_request_was_sent(*, accepts: bool) -> None:
+    """If it was, the provider bills it."""
+    attempts: list[Attempt] = []
+    with replaying([], hold_s=9) if accepts else full_backlog() as url:
+        async with GroqClient(settings(url)) as client:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await open_stream(client, attempts)
+    assert [(attempt.result, attempt.sent) for attempt in attempts] == [("cancelled", accepts)]
