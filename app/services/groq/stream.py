@@ -14,7 +14,6 @@ from app.services.groq.flush_scheduler import FlushScheduler
 from app.services.groq.sse_decoder import SseDecoder
 
 _END_OF_BODY_TIMEOUT_S = 0.05
-_CLOSE_TIMEOUT_S = 1
 
 
 class GroqStream:
@@ -86,10 +85,7 @@ class GroqStream:
             with suppress(aiohttp.ClientError, OSError):
                 async with asyncio.timeout(_END_OF_BODY_TIMEOUT_S):
                     await self._body.wait_eof()
-        with suppress(aiohttp.ClientError, OSError):
-            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                self._response.release()
-                await self._response.wait_for_close()
+        self._response.release()
 
     def _check_content_type(self) -> None:
         content_type = self._response.headers.get("content-type", "text/event-stream")
