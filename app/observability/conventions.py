@@ -49,7 +49,6 @@ TOKEN_TYPES = ("input", "output", "cached_input", "reasoning")
 CLIENT_REFUSALS = (*sorted(REFUSALS - {Outcome.REJECTED_UNAUTHORIZED}), Outcome.INTERNAL_ERROR)
 CONNECT, BEFORE_FIRST_TOKEN, MID_STREAM = FAILURE_PHASES = ("connect", "before_first_token", "mid_stream")
 GROQ_PHASES = ("queue", "prompt", "completion")
-POOL_STATES = ("in_use", "idle")
 QUOTA_OPERATIONS = ("enter", "settle", "renew")
 COMMIT_FAILURES = ("unavailable", "rejected", "timeout")
 """`rejected`: the database rejected a row for its content."""

@@ -7,12 +7,25 @@ unknown before Groq's first answer.
 from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from app.core.outcomes import Outcome
 from app.core.record import ANSWER_FIELDS
-from app.observability import buckets, conventions
-from app.observability.labelled import CallbackCounter, LabelledMetric
+from app.observability import conventions
+from app.observability.labelled import LabelledMetric, counter, histogram
 from app.observability.log_output import log_output
+
+# Upper bounds of buckets, in seconds. The threshold of an objective is always a bucket: 1 s to the first token, 20 ms
+# per output token.
+_TTFT = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20)
+_PER_TOKEN = (0.0005, 0.001, 0.002, 0.003, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1)
+_WHOLE_CHAT = (0.1, 0.25, 0.5, 1, 1.5, 2.5, 5, 7.5, 10, 15, 20, 30, 45, 60, 120, 300)
+_STALL = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
+_OVERHEAD = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+_COMMIT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+_TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144)  # the GenAI conventions', up to the longest context
 
 _OUTBOX_GAUGES = (
     ("rows", "rows", "Number of rows in the outbox of this machine that wait for the database."),
@@ -45,46 +58,41 @@ class ChatMetrics:
     """Chats: how they ended, how fast they were and what they cost."""
 
     def __init__(self, registry: CollectorRegistry, models: Sequence[str]) -> None:
-        def by_model(name: str, text: str, bounds: Sequence[float]) -> LabelledMetric[Histogram]:
-            return LabelledMetric(Histogram(name, text, ["model"], buckets=bounds, registry=registry), models)
-
         text = "Number of requests for a chat, by outcome."
-        requests = Counter("chat_requests", text, ["model", "outcome"], registry=registry)
-        self.requests = LabelledMetric(requests, models, tuple(Outcome))
+        self.requests = counter(registry, "chat_requests", text, model=models, outcome=tuple(Outcome))
         text = "Seconds from the last byte of the request to the first token, retries included."
-        self.time_to_first_token = by_model("chat_time_to_first_token_seconds", text, buckets.TTFT)
+        self.time_to_first_token = histogram(registry, "chat_time_to_first_token_seconds", text, _TTFT, model=models)
         text = "Seconds per output token after the first one, averaged over each chat."
-        self.time_per_output_token = by_model("chat_time_per_output_token_seconds", text, buckets.PER_TOKEN)
+        self.time_per_output_token = histogram(
+            registry, "chat_time_per_output_token_seconds", text, _PER_TOKEN, model=models
+        )
         text = "Seconds of the longest silence of Groq within each answer."
-        self.longest_silence = by_model("chat_longest_silence_seconds", text, buckets.STALL)
+        self.longest_silence = histogram(registry, "chat_longest_silence_seconds", text, _STALL, model=models)
         text = "Seconds from the last byte of the request to the end of a chat that has a row, without its commit."
-        labels = ["model", "outcome"]
-        duration = Histogram("chat_duration_seconds", text, labels, buckets=buckets.WHOLE_CHAT, registry=registry)
         # With all outcomes it would be two thirds of every scrape.
-        self.duration = LabelledMetric(duration, models, (Outcome.COMPLETED, conventions.OTHER))
+        outcomes = (Outcome.COMPLETED, conventions.OTHER)
+        self.duration = histogram(registry, "chat_duration_seconds", text, _WHOLE_CHAT, model=models, outcome=outcomes)
         text = "Number of tokens; cached_input is a part of input, reasoning a part of output."
-        tokens = Counter("chat_tokens", text, ["model", "type"], registry=registry)
-        self.tokens = LabelledMetric(tokens, models, conventions.TOKEN_TYPES)
+        self.tokens = counter(registry, "chat_tokens", text, model=models, type=conventions.TOKEN_TYPES)
         text = "US dollars that Groq charges according to the price list."
-        self.cost = LabelledMetric(Counter("chat_cost_usd", text, ["model"], registry=registry), models)
+        self.cost = counter(registry, "chat_cost_usd", text, model=models)
         text = "Seconds of the time to first token without the waits for Groq and for admission."
-        self.overhead = Histogram("chat_overhead_seconds", text, buckets=buckets.OVERHEAD, registry=registry)
+        self.overhead = Histogram("chat_overhead_seconds", text, buckets=_OVERHEAD, registry=registry)
         text = "Number of input and output tokens of chats whose model has no price."
-        self.unpriced = LabelledMetric(Counter("chat_unpriced_tokens", text, ["model"], registry=registry), models)
+        self.unpriced = counter(registry, "chat_unpriced_tokens", text, model=models)
         text = "Number of input and output tokens of each chat, as Groq counted them."
-        labels = ["gen_ai_request_model", *conventions.GEN_AI_LABELS, "gen_ai_token_type"]
-        usage = Histogram("gen_ai_client_token_usage", text, labels, buckets=buckets.TOKENS, registry=registry)
-        constants = [(value,) for value in conventions.GEN_AI_LABELS.values()]
-        self.token_usage = LabelledMetric(usage, models, *constants, conventions.GEN_AI_TOKEN_TYPES)
+        labels = {
+            "gen_ai_request_model": models,
+            **{name: (value,) for name, value in conventions.GEN_AI_LABELS.items()},
+            "gen_ai_token_type": conventions.GEN_AI_TOKEN_TYPES,
+        }
+        self.token_usage = histogram(registry, "gen_ai_client_token_usage", text, _TOKENS, **labels)
 
     def add_model(self, model: str) -> None:
-        """Makes the children of one more model."""
-        for counters in (self.requests, self.tokens, self.cost, self.unpriced):
-            counters.add(model)
-        for histograms in (
-            self.time_to_first_token, self.time_per_output_token, self.longest_silence, self.duration, self.token_usage,
-        ):  # fmt: skip
-            histograms.add(model)
+        """Makes the children of one more model, the first label of all that have labels."""
+        for metric in vars(self).values():
+            if isinstance(metric, LabelledMetric):
+                metric.add(model)
 
 
 class ClientMetrics:
@@ -92,16 +100,14 @@ class ClientMetrics:
 
     def __init__(self, registry: CollectorRegistry, clients: Sequence[str], quotas: Iterable[tuple[str, int]]) -> None:
         text = "Number of requests for a chat with a valid key, refused ones included."
-        requests = Counter("chat_client_requests", text, ["client"], registry=registry)
-        self.requests = LabelledMetric(requests, clients)
+        self.requests = counter(registry, "chat_client_requests", text, client=clients)
         text = "Number of requests for a chat with a valid key that were refused before a chat began, by outcome."
-        refusals = Counter("chat_client_refusals", text, ["client", "outcome"], registry=registry)
-        self.refusals = LabelledMetric(refusals, clients, conventions.CLIENT_REFUSALS)
+        outcomes = conventions.CLIENT_REFUSALS
+        self.refusals = counter(registry, "chat_client_refusals", text, client=clients, outcome=outcomes)
         text = "Number of tokens of a client; estimated if Groq reported no usage."
-        tokens = Counter("chat_client_tokens", text, ["client", "type"], registry=registry)
-        self.tokens = LabelledMetric(tokens, clients, conventions.GEN_AI_TOKEN_TYPES)
+        self.tokens = counter(registry, "chat_client_tokens", text, client=clients, type=conventions.GEN_AI_TOKEN_TYPES)
         text = "US dollars that Groq charges for a client according to the price list."
-        self.cost = LabelledMetric(Counter("chat_client_cost_usd", text, ["client"], registry=registry), clients)
+        self.cost = counter(registry, "chat_client_cost_usd", text, client=clients)
         text = "Requests and tokens per minute, and running chats (streams), that each client may have."
         quota = Gauge("chat_quota_limit", text, ["kind"], registry=registry)
         for kind, limit in quotas:
@@ -113,38 +119,31 @@ class GroqMetrics:
 
     def __init__(self, registry: CollectorRegistry, models: Sequence[str]) -> None:
         text = "Number of requests to Groq, by result."
-        attempts = Counter("chat_upstream_attempts", text, ["model", "result"], registry=registry)
-        self.attempts = LabelledMetric(attempts, models, conventions.ATTEMPT_RESULTS)
-        text = "Number of requests to Groq that repeat a failed one, by the reason of its failure."
-        self.retries = LabelledMetric(
-            Counter("chat_retries", text, ["reason"], registry=registry), conventions.RETRY_REASONS
+        self.attempts = counter(
+            registry, "chat_upstream_attempts", text, model=models, result=conventions.ATTEMPT_RESULTS
         )
+        text = "Number of requests to Groq that repeat a failed one, by the reason of its failure."
+        self.retries = counter(registry, "chat_retries", text, reason=conventions.RETRY_REASONS)
         text = "Number of chats that failed after their last allowed attempt, by the reason of its failure."
-        exhausted = Counter("chat_retries_exhausted", text, ["reason"], registry=registry)
-        self.exhausted = LabelledMetric(exhausted, conventions.RETRY_REASONS)
+        self.exhausted = counter(registry, "chat_retries_exhausted", text, reason=conventions.RETRY_REASONS)
         text = "Number of failed requests to Groq, by error code and by the phase in which they failed."
-        failures = Counter("chat_upstream_failures", text, ["error_code", "phase"], registry=registry)
-        self.failures = LabelledMetric(failures, conventions.UPSTREAM_CODES, conventions.FAILURE_PHASES)
+        codes, phases = conventions.UPSTREAM_CODES, conventions.FAILURE_PHASES
+        self.failures = counter(registry, "chat_upstream_failures", text, error_code=codes, phase=phases)
         text = "Seconds of each phase of a chat, as Groq reports them."
-        phase = Histogram("groq_phase_seconds", text, ["phase"], buckets=buckets.TTFT, registry=registry)
-        self.phase = LabelledMetric(phase, conventions.GROQ_PHASES)
+        self.phase = histogram(registry, "groq_phase_seconds", text, _TTFT, phase=conventions.GROQ_PHASES)
         text = "Number of fields in Groq's answers with an unexpected type or range, whose facts are unknown."
-        fields = Counter("chat_upstream_unexpected_fields", text, ["field"], registry=registry)
-        self.unexpected_fields = LabelledMetric(fields, ANSWER_FIELDS)
+        self.unexpected_fields = counter(registry, "chat_upstream_unexpected_fields", text, field=ANSWER_FIELDS)
         text = "Number of models that the settings name and Groq's catalogue lacks."
         self.missing_models = Gauge("groq_models_missing", text, registry=registry)
         self._rate_limits = [
             Gauge(f"groq_ratelimit_{name}", text, ["model", "kind"], registry=registry)
             for name, text in _RATE_LIMIT_GAUGES
         ]
-        self._rate_limit_children: dict[tuple[str, str], list[Gauge]] = {}
 
-    def rate_limit(self, model: str, kind: str) -> Sequence[Gauge]:
-        """The gauges of one limit in the order of `_RATE_LIMIT_GAUGES`. They have no values before Groq's answer."""
-        key = (model, kind)
-        if key not in self._rate_limit_children:
-            self._rate_limit_children[key] = [gauge.labels(*key) for gauge in self._rate_limits]
-        return self._rate_limit_children[key]
+    def set_rate_limit(self, model: str, kind: str, values: Sequence[float]) -> None:
+        """Sets the gauges of one limit, in their order. They have no values before Groq's answer."""
+        for gauge, value in zip(self._rate_limits, values, strict=True):
+            gauge.labels(model, kind).set(value)
 
 
 class RowMetrics:
@@ -152,12 +151,11 @@ class RowMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         text = "Seconds of one commit to the database, failed ones included."
-        self.commit = Histogram("chat_log_commit_seconds", text, buckets=buckets.COMMIT, registry=registry)
+        self.commit = Histogram("chat_log_commit_seconds", text, buckets=_COMMIT, registry=registry)
         text = "Number of rows in one successful commit."
-        self.batch = Histogram("chat_log_batch_rows", text, buckets=buckets.ROWS, registry=registry)
+        self.batch = Histogram("chat_log_batch_rows", text, buckets=_ROWS, registry=registry)
         text = "Number of failed commits, by reason."
-        failures = Counter("chat_log_commit_failures", text, ["reason"], registry=registry)
-        self.failures = LabelledMetric(failures, conventions.COMMIT_FAILURES)
+        self.failures = counter(registry, "chat_log_commit_failures", text, reason=conventions.COMMIT_FAILURES)
         self.outbox = {
             key: Gauge(f"chat_log_outbox_{name}", text, registry=registry) for key, name, text in _OUTBOX_GAUGES
         }
@@ -165,10 +163,8 @@ class RowMetrics:
         self.outbox_failures = Counter("chat_log_outbox_failures", text, registry=registry)
         text = "Number of rows that the database rejected because of their content."
         self.rejected = Counter("chat_log_rejected_rows", text, registry=registry)
-        pool = Gauge(
-            "db_pool_connections", "Number of connections to the database, by state.", ["state"], registry=registry
-        )
-        self.pool = LabelledMetric(pool, conventions.POOL_STATES)
+        text = "Number of connections to the database, by state."
+        self.pool = Gauge("db_pool_connections", text, ["state"], registry=registry)
 
 
 class WorkerMetrics:
@@ -181,13 +177,21 @@ class WorkerMetrics:
         text = "1 while the worker finishes its last chats, otherwise 0."
         self.draining = Gauge("chat_draining", text, registry=registry)
         text = "Seconds by which the event loop wakes up late."
-        self.loop_lag = Histogram("event_loop_lag_seconds", text, buckets=buckets.OVERHEAD, registry=registry)
+        self.loop_lag = Histogram("event_loop_lag_seconds", text, buckets=_OVERHEAD, registry=registry)
         text = "Number of operations on quotas that Redis failed to execute."
-        quota = Counter("quota_store_failures", text, ["operation"], registry=registry)
-        self.quota_failures = LabelledMetric(quota, conventions.QUOTA_OPERATIONS)
+        self.quota_failures = counter(registry, "quota_store_failures", text, operation=conventions.QUOTA_OPERATIONS)
         text = "Number of requests without a valid API key, for chats and for anything else."
         self.auth_failures = Counter("auth_failures", text, registry=registry)
         text = "Number of spans that were not exported."
         self.spans_dropped = Counter("otel_spans_dropped", text, registry=registry)
+        registry.register(_DroppedLines())
+
+
+class _DroppedLines(Collector):
+    """A counter whose value is read at a scrape."""
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
         text = "Number of log lines that were not written, because the queue was full or writing them failed."
-        CallbackCounter("log_lines_dropped", text, lambda: log_output().dropped, registry=registry)
+        return [CounterMetricFamily("log_lines_dropped", text, value=log_output().dropped)]
+
+    describe = collect

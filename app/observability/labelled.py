@@ -1,14 +1,12 @@
-"""Instruments with labels whose values are known, and counters that are read at a scrape."""
+"""Instruments with labels whose values are known: `labels` of each function are names with their possible values."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Generic, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
-_Instrument = TypeVar("_Instrument", Counter, Gauge, Histogram)
+_Instrument = TypeVar("_Instrument", Counter, Histogram)
 
 
 class LabelledMetric(Generic[_Instrument]):
@@ -17,9 +15,9 @@ class LabelledMetric(Generic[_Instrument]):
     The library's own `labels` validates and locks each time, and a chat looks up twenty children.
     """
 
-    def __init__(self, instrument: _Instrument, first: Sequence[str], *others: Sequence[str]) -> None:
+    def __init__(self, instrument: _Instrument, labels: Mapping[str, Sequence[str]]) -> None:
+        first, *self._others = labels.values()
         self._instrument: _Instrument = instrument
-        self._others = others
         self._children: dict[tuple[str, ...], _Instrument] = {}
         for value in first:
             self.add(value)
@@ -34,16 +32,11 @@ class LabelledMetric(Generic[_Instrument]):
         return self._children[values]
 
 
-class CallbackCounter(Collector):
-    """A counter whose value is read at a scrape."""
+def counter(registry: CollectorRegistry, name: str, text: str, **labels: Sequence[str]) -> LabelledMetric[Counter]:
+    return LabelledMetric(Counter(name, text, [*labels], registry=registry), labels)
 
-    def __init__(self, name: str, documentation: str, value: Callable[[], int], *, registry: CollectorRegistry) -> None:
-        self._name = name
-        self._documentation = documentation
-        self._value = value
-        registry.register(self)
 
-    def collect(self) -> Iterable[CounterMetricFamily]:
-        return [CounterMetricFamily(self._name, self._documentation, value=self._value())]
-
-    describe = collect
+def histogram(
+    registry: CollectorRegistry, name: str, text: str, buckets: Sequence[float], **labels: Sequence[str]
+) -> LabelledMetric[Histogram]:
+    return LabelledMetric(Histogram(name, text, [*labels], buckets=buckets, registry=registry), labels)

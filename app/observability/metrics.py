@@ -88,7 +88,7 @@ class Metrics:
         self.worker.draining.set_function(draining)
         for name, value in capacity.items():
             self.worker.capacity[name].set_function(value)
-        for state in conventions.POOL_STATES:
+        for state in ("in_use", "idle"):
             self.rows.pool.labels(state).set_function(pool[state])
         for name, value in outbox.items():
             self.rows.outbox[name].set_function(value)
@@ -117,8 +117,7 @@ class Metrics:
         answered = time.time() - (time.monotonic() - attempt.headers_at)
         for kind, limit in attempt.rate_limits.items():
             reported = (limit.limit, limit.remaining, answered + limit.reset_s, answered)
-            for gauge, value in zip(self.groq.rate_limit(model, kind), reported, strict=True):
-                gauge.set(value)
+            self.groq.set_rate_limit(model, kind, reported)
 
     def chat_failed(self, error: ServiceError | None, attempts: Sequence[Attempt]) -> None:
         """One chat that has ended; counts a failure of Groq that no attempt followed."""
