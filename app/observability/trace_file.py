@@ -1,7 +1,4 @@
-"""The trace file, for a machine without a collector: the last spans, one a line, as OpenTelemetry's own JSON.
-
-Without the resource: the SDK would encode it again for each span, which takes longer than the span itself.
-"""
+"""The trace file, for a machine without a collector: the last spans, one a line, as OpenTelemetry's own JSON."""
 
 import json
 import logging
@@ -11,7 +8,6 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
@@ -19,14 +15,6 @@ TRACE_FILE = Path("data/traces.jsonl")
 """The default of `make run`."""
 _MAX_BYTES = 5 * 2**20
 _FIELDS = {"name", "context", "parent_id", "start_time", "end_time", "attributes", "events", "links"}
-
-
-class _NoResource(Resource):
-    def to_json(self, indent: int | None = None) -> str:  # noqa: ARG002 - the SDK's parameter
-        return "{}"
-
-
-_NO_RESOURCE = _NoResource({})
 
 
 class TraceFile(SpanExporter):
@@ -39,28 +27,12 @@ class TraceFile(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         self._file.failed = False
         for span in spans:
-            self._file.handle(logging.makeLogRecord({"msg": _without_resource(span).to_json(indent=None)}))
+            self._file.handle(logging.makeLogRecord({"msg": span.to_json(indent=None)}))
         return SpanExportResult.FAILURE if self._file.failed else SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
         with suppress(OSError):  # of a full disk, on which the last spans are lost too
             self._file.close()
-
-
-def _without_resource(span: ReadableSpan) -> ReadableSpan:
-    return ReadableSpan(
-        span.name,
-        span.context,
-        span.parent,
-        _NO_RESOURCE,
-        span.attributes,
-        span.events,
-        span.links,
-        span.kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-    )
 
 
 class _File(RotatingFileHandler):
