@@ -4,17 +4,14 @@ import json
 import traceback
 from collections.abc import Mapping
 from io import StringIO
-from types import TracebackType
 from typing import Any, TextIO
 
 import msgspec
 import structlog
-from structlog.typing import EventDict, Processor
+from structlog.typing import EventDict, ExcInfo, Processor
 
 from app.core.text import printable, printable_json, printable_lines
 from app.observability.spans import trace_ids
-
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 _OF_A_CHAT = (
     "event", "level", "timestamp", "outcome", "error_code", "client", "model_name", "completion_tokens", "ttft_ms",

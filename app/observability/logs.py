@@ -45,12 +45,9 @@ def configure(settings: Settings, *, worker: str | None = None) -> None:
         }
         processors = for_machines(identity, private=private)
         _log_crashes()
-    structlog.configure(
-        processors=processors,
-        logger_factory=lambda *_: _LineLogger(write),
-        cache_logger_on_first_use=True,
-    )
-    handler = _LineHandler(write)
+    lines = _Lines(write)
+    structlog.configure(processors=processors, logger_factory=lambda *_: lines, cache_logger_on_first_use=True)
+    handler = logging.StreamHandler(lines)
     library = [structlog.stdlib.add_logger_name, structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[*library, *processors]))
     _replace_handlers(handler)
@@ -97,27 +94,16 @@ def _is_relevant(record: logging.LogRecord) -> bool:
     return not cancelled and record.msg != "ASGI callable returned without completing response."
 
 
-class _LineLogger:
-    """The logger that structlog hands a rendered line to."""
+class _Lines:
+    """The logger of structlog, with lines as messages, and the stream of the standard library's handler.
+
+    structlog's own loggers take a lock that a signal handler, which logs in the middle of a line, would wait for.
+    """
 
     def __init__(self, write: WriteText) -> None:
-        self._write = write
+        self.write = write
 
     def msg(self, line: str) -> None:
-        self._write(line + "\n")
+        self.write(line + "\n")
 
     log = debug = info = warn = warning = fatal = err = error = critical = exception = msg
-
-
-class _LineHandler(logging.Handler):
-    """The handler of the standard library's records."""
-
-    def __init__(self, write: WriteText) -> None:
-        super().__init__()
-        self._write = write
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            self._write(self.format(record) + "\n")
-        except Exception:  # noqa: BLE001 - as the standard library's own handlers do
-            self.handleError(record)

@@ -45,7 +45,7 @@ def test_stdout_without_a_descriptor_is_written_to_directly(
 def test_line_that_cannot_be_formatted_is_reported_and_not_raised(capsys: pytest.CaptureFixture[str]) -> None:
     record = logging.LogRecord("library", logging.INFO, "file.py", 1, "%d of %d", (1,), None)
     written: list[str] = []
-    logs._LineHandler(written.append).handle(record)
+    logging.StreamHandler(logs._Lines(written.append)).handle(record)
     assert (written, "not enough arguments" in capsys.readouterr().err) == ([], True)
 
 
