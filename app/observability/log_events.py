@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from contextvars import Context
+from types import TracebackType
 from typing import Any
 from uuid import UUID
 
@@ -126,3 +128,20 @@ class LineLimit:
     def _report(self) -> None:
         count, self._suppressed = self._suppressed, 0
         log.info("log.lines_suppressed", suppressed_event=self._event, count=count)
+
+
+class _NeverRaising(AbstractContextManager[Any]):
+    """A context in which an exception costs a log line, and never a chat or another signal.
+
+    A class, because each chat enters it eight times: a generator as context manager takes seven times as long.
+    """
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        with suppress(Exception):
+            log.error("telemetry.failed", exc_info=error)
+        return True
+
+
+never_raising = _NeverRaising()

@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from types import TracebackType
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -17,7 +16,7 @@ from app.core.config import Settings
 from app.core.errors import ServiceError
 from app.core.record import ChatRecord, StoredIn
 from app.core.upstream import Attempt
-from app.observability.log_events import LineLimit, chat_fields, emit_chat, emit_outcome, refusal_fields
+from app.observability.log_events import LineLimit, chat_fields, emit_chat, emit_outcome, never_raising, refusal_fields
 from app.observability.log_output import log_output
 from app.observability.metrics import Metrics
 from app.observability.metrics_server import MetricsServer
@@ -25,26 +24,6 @@ from app.observability.spans import ChatSpans, commit_span, trace_ids, tracepare
 from app.observability.tracing import Tracing
 
 log = structlog.get_logger(__name__)
-
-
-class _NeverRaising:
-    """A context in which an exception costs a log line, and never a chat or another signal.
-
-    A class, because each chat enters it eight times: a generator as context manager takes seven times as long.
-    """
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> bool:
-        if not isinstance(error, Exception):
-            return False
-        with suppress(Exception):
-            log.error("telemetry.failed", exc_info=error)
-        return True
-
-
-_never_raising = _NeverRaising()
 
 
 class Telemetry:
@@ -96,7 +75,7 @@ class Telemetry:
     ) -> "ChatTelemetry":
         """A chat was admitted, after waiting `queue_s`. Its span starts when it was admitted."""
         spans = None
-        with _never_raising:
+        with never_raising:
             model = self.metrics.model(str(payload["model"]))
             spans = ChatSpans(
                 self.tracing.tracer,
@@ -114,18 +93,18 @@ class Telemetry:
         self, error: ServiceError, *, request_id: UUID, route: str, model: str | None, client: str | None, has_key: bool
     ) -> None:
         """A request for a chat was refused before one began: it has no row and no span of its own."""
-        with _never_raising:
+        with never_raising:
             self.metrics.chat_refused(error.outcome, model=model, client=client, has_key=has_key)
-        with _never_raising:
+        with never_raising:
             if has_key or self._chat_refusals.allows():
                 fields = refusal_fields(error, request_id=request_id, route=route) | {"client": client}
                 emit_outcome("chat.refused", fields)
 
     def key_refused(self, error: ServiceError, *, request_id: UUID, route: str) -> None:
         """A request for anything else came without a valid key."""
-        with _never_raising:
+        with never_raising:
             self.metrics.worker.auth_failures.inc()
-        with _never_raising:
+        with never_raising:
             if self._key_refusals.allows():
                 log.info("key.refused", **refusal_fields(error, request_id=request_id, route=route))
 
@@ -133,31 +112,31 @@ class Telemetry:
         self, records: Sequence[ChatRecord], *, began_ns: int, took_s: float, failure: str | None
     ) -> None:
         """One commit to the database; `failure` is the reason if it failed."""
-        with _never_raising:
+        with never_raising:
             self.metrics.committed(len(records), took_s=took_s, failure=failure)
-        with _never_raising:
+        with never_raising:
             end_ns = began_ns + round(took_s * 1e9)
             tracer, database = self.tracing.commit_tracer, self._database
             commit_span(tracer, records, database=database, start_ns=began_ns, end_ns=end_ns, failure=failure)
 
     def outbox_written(self, records: Sequence[ChatRecord], *, began_ns: int, failed: bool) -> None:
         """One batch of rows that was written to the outbox, or could not be."""
-        with _never_raising:
+        with never_raising:
             if failed:
                 self.metrics.rows.outbox_failures.inc()
-        with _never_raising:
+        with never_raising:
             failure = "disk" if failed else None
             tracer, end_ns = self.tracing.commit_tracer, time.time_ns()
             commit_span(tracer, records, database=None, start_ns=began_ns, end_ns=end_ns, failure=failure)
 
     def row_rejected(self) -> None:
         """The database rejected a row because of its content."""
-        with _never_raising:
+        with never_raising:
             self.metrics.rows.rejected.inc()
 
     def quota_store_failed(self, operation: str) -> None:
         """A client's requests or tokens could not be counted."""
-        with _never_raising:
+        with never_raising:
             self.metrics.worker.quota_failures.labels(operation).inc()
 
 
@@ -178,7 +157,7 @@ class ChatTelemetry:
         """One request to Groq is over."""
         before = self._attempts[-1] if self._attempts else None
         self._attempts.append(attempt)
-        with _never_raising:
+        with never_raising:
             self._metrics.attempted(attempt, before=before)
 
     def finished(
@@ -193,16 +172,16 @@ class ChatTelemetry:
         """The chat has ended; its row is durable (`stored_in`) or could not be stored (`failure`), after `commit_s`."""
         context: SpanContext | None = self._spans.context if self._spans else None
         ids = trace_ids(context) if context else {}
-        with _never_raising:
+        with never_raising:
             is_sampled = context is not None and context.trace_flags.sampled
             exemplar = {"trace_id": ids["trace_id"], "chat_id": str(record.id)} if is_sampled else None
             self._metrics.chat_finished(record, exemplar=exemplar)
-        with _never_raising:
+        with never_raising:
             self._metrics.chat_failed(error, self._attempts)
-        with _never_raising:
+        with never_raising:
             if self._spans:
                 self._spans.end(record, self._attempts, failure or error, commit_s=commit_s, stored_in=stored_in)
-        with _never_raising:
+        with never_raising:
             fields = chat_fields(record, self._attempts, commit_s=commit_s, stored_in=stored_in) | ids
             emit_chat(record, fields, error=error, failure=failure)
 
