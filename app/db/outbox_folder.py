@@ -1,4 +1,4 @@
-"""The outbox's folder: private, on a disk of this machine, with the locks that all workers and commands take."""
+"""The outbox's folder and files: private, on a disk of this machine, with the locks of all workers and commands."""
 
 import errno
 import fcntl
@@ -7,6 +7,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +27,8 @@ class OutboxFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.file = path / "outbox.db"
+        self._journal = path / "outbox.db-journal"
         self._ballast = path / "outbox.ballast"
 
     def prepare(self) -> None:
@@ -65,19 +68,40 @@ class OutboxFolder:
         """A file of this user alone, as a descriptor."""
         return os.open(self.path / name, flags | os.O_NOFOLLOW, 0o600)
 
-    def inode(self, name: str) -> int | None:
-        """None if there is no such file. Raises OSError for a symbolic link, or anything else that is no file."""
-        try:
-            status = (self.path / name).lstat()
-        except FileNotFoundError:
-            return None
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.ELOOP, "it is a symbolic link or no regular file", name)
-        return status.st_ino
+    def inode(self) -> int | None:
+        """The inode of the database file; None if there is none. Raises OSError if it is no regular file."""
+        return _inode(self.file)
 
-    def sync(self) -> None:
-        """Makes the names of new, renamed and removed files durable."""
+    def create_file(self) -> int | None:
+        """Creates the database file, unless there is one. Returns its inode."""
+        self.prepare()
+        inode = self.inode()
+        _inode(self._journal)  # raises if it is a symbolic link
+        if inode is None:
+            self._journal.unlink(missing_ok=True)  # left behind, it would be rolled back into this file
+            os.close(self.open(self.file.name, os.O_CREAT | os.O_EXCL | os.O_RDWR))
+            _sync(self.path)
+            inode = self.inode()
+        return inode
+
+    def remove_file(self) -> None:
+        """Removes the database file and its journal."""
+        for path in (self._journal, self.file):
+            path.unlink(missing_ok=True)
         _sync(self.path)
+
+    def rename_damaged(self) -> Path:
+        """Moves the database file aside. The journal first: left behind, it would be rolled back into the next file."""
+        path = self.path / f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}.db"
+        with suppress(FileNotFoundError):
+            self._journal.rename(path.with_name(f"{path.name}-journal"))
+        self.file.rename(path)
+        _sync(self.path)
+        return path
+
+    def damaged_files(self) -> int:
+        """The number of files that were moved aside."""
+        return len(list(self.path.glob("damaged-*.db")))
 
     def free_bytes(self) -> int:
         """What the disk has. Renews the ballast if that is enough."""
@@ -125,3 +149,13 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.ELOOP, "it is a symbolic link or no regular file", path.name)
+    return status.st_ino

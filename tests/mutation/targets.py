@@ -63,7 +63,6 @@ TARGETS = (
             "app/db/writer.py",
             "app/db/commits.py",
             "app/db/outbox.py",
-            "app/db/outbox_database.py",
             "app/db/outbox_file.py",
             "app/db/replay.py",
             "app/db/reservations.py",
