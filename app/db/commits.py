@@ -67,7 +67,8 @@ class Commits:
             cancel_until_done(inserting)
         error = _error_of(inserting)
         took_s = time.monotonic() - began
-        self._events.rows_committed(records, began_ns=began_ns, took_s=took_s, failure=_failure(error))
+        failure = None if error is None else getattr(error, "reason", CommitError.reason)
+        self._events.rows_committed(records, began_ns=began_ns, took_s=took_s, failure=failure)
         if error is None:
             self.made += 1
             self.database.on_success(live=live)
@@ -98,18 +99,6 @@ def _error_of(inserting: asyncio.Task[None]) -> BaseException | None:
     if not inserting.done() or inserting.cancelled():
         return CommitTimedOut("the commit took too long")
     return inserting.exception()
-
-
-def _failure(error: BaseException | None) -> str | None:
-    match error:
-        case None:
-            return None
-        case CommitTimedOut():
-            return "timeout"
-        case RowsRejected():
-            return "rejected"
-        case _:
-            return "unavailable"
 
 
 class Availability:

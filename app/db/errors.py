@@ -15,9 +15,14 @@ _ARGUMENT = re.compile(r"(query argument \$\d+): .*")
 class CommitError(Exception):
     """A commit failed. Only RowsRejected and NotMigrated say for certain that the rows are not in the database."""
 
+    reason = "unavailable"
+    """For metrics and spans."""
+
 
 class RowsRejected(CommitError):
     """The database rejected the rows for their content: a retry cannot help."""
+
+    reason = "rejected"
 
 
 class DatabaseUnavailable(CommitError):
@@ -30,6 +35,8 @@ class NotMigrated(DatabaseUnavailable):
 
 class CommitTimedOut(DatabaseUnavailable):
     """The database has not answered in time, and may store the rows all the same."""
+
+    reason = "timeout"
 
 
 def commit_error(exc: Exception) -> CommitError:

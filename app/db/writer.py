@@ -127,45 +127,35 @@ class ChatLogWriter:
         targets = [self._to_database, self._to_outbox]
         for store in targets if self._commits.database.healthy else reversed(targets):
             try:
-                if await store(batch):
-                    return
+                await store(batch)
+                return
+            except (DatabaseUnavailable, OutboxUnavailable):  # logged where they are raised
+                pass
             except Exception:
                 log.exception("chat_log.writer_failed", rows=len(batch))
         _fail(batch, OSError("neither the database nor the outbox stored the row"))
 
-    async def _to_database(self, batch: list[_Waiting]) -> bool:
+    async def _to_database(self, batch: list[_Waiting]) -> None:
         try:
             await self._commits.commit([record for record, _ in batch])
-        except DatabaseUnavailable:
-            return False
+            _resolve(batch, StoredIn.DATABASE)
         except RowsRejected as error:
             if len(batch) == 1:
-                return await self._reject(batch[0], error)
+                await self._required_outbox.reject(batch[0][0], error)
+                _resolve(batch, StoredIn.REJECTED)
+                return
             for waiting in batch:  # finds the row that is rejected, which is rare
                 await self._store([waiting])
-            return True
-        _resolve(batch, StoredIn.DATABASE)
-        return True
 
-    async def _to_outbox(self, batch: list[_Waiting]) -> bool:
-        if self._outbox is None:
-            return False
-        try:
-            await self._outbox.append([record for record, _ in batch])
-        except OutboxUnavailable:
-            return False
+    async def _to_outbox(self, batch: list[_Waiting]) -> None:
+        await self._required_outbox.append([record for record, _ in batch])
         _resolve(batch, StoredIn.OUTBOX)
-        return True
 
-    async def _reject(self, waiting: _Waiting, error: RowsRejected) -> bool:
+    @property
+    def _required_outbox(self) -> Outbox:
         if self._outbox is None:
-            return False
-        try:
-            await self._outbox.reject(waiting[0], error)
-        except OutboxUnavailable:
-            return False
-        _resolve([waiting], StoredIn.REJECTED)
-        return True
+            raise OutboxUnavailable("SQLite as the database has none")
+        return self._outbox
 
 
 def _resolve(batch: list[_Waiting], stored_in: StoredIn) -> None:
