@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 from threading import Thread
 from typing import Any
@@ -81,24 +82,19 @@ class Loop(uvloop.Loop):
     def _start_lookup(self, query: _Query) -> asyncio.Future[_Addresses]:
         lookup: asyncio.Future[_Addresses] = self.create_future()
 
-        def finish(addresses: _Addresses, error: Exception | None) -> None:
-            del self._lookups[query]
-            if error is None:
-                lookup.set_result(addresses)
-            else:
-                lookup.set_exception(error)
-                lookup.exception()  # marks it as retrieved
-
         def resolve() -> None:
-            addresses: _Addresses = []
-            error: Exception | None = None
             try:
-                addresses = socket.getaddrinfo(*query)
+                finish = partial(lookup.set_result, socket.getaddrinfo(*query))
             except Exception as exc:  # noqa: BLE001 - raised in the waiting callers
-                error = exc
+                finish = partial(lookup.set_exception, exc)
             with suppress(RuntimeError):  # the loop is closed
-                self.call_soon_threadsafe(finish, addresses, error)
+                self.call_soon_threadsafe(finish)
 
+        def on_done(_: asyncio.Future[_Addresses]) -> None:
+            del self._lookups[query]
+            lookup.exception()  # marks it as retrieved
+
+        lookup.add_done_callback(on_done)
         Thread(target=resolve, name=f"lookup of {query[0]}", daemon=True).start()
         self._lookups[query] = lookup
         return lookup
