@@ -47,9 +47,7 @@ class LimitedProtocol(LingeringClose):
     def __init__(self, *, settings: Settings, log_limit: LineLimit, **uvicorn_options: Any) -> None:
         super().__init__(**uvicorn_options)
         self._log_limit = log_limit
-        self._header_timeout_s = settings.header_timeout_s
-        self._body_timeout_s = settings.body_timeout_s
-        self._max_header_bytes = settings.max_header_bytes
+        self._settings = settings
         self._header_bytes = 0
         self._pieces = self._piece_bytes = 0
         self._unparsed_bytes = 0  # since the parser's last callback: it has none for a header that does not end
@@ -57,8 +55,6 @@ class LimitedProtocol(LingeringClose):
         self._running: RequestResponseCycle | None = None
         self._timer: TimerHandle | None = None
         self._refusal: ServiceError | None = None
-
-    # ── The connection ───────────────────────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(cast("Transport", transport))
@@ -75,7 +71,7 @@ class LimitedProtocol(LingeringClose):
             return
         self._unparsed_bytes += len(data)
         super().data_received(data)
-        if self._unparsed_bytes > self._max_header_bytes:
+        if self._unparsed_bytes > self._settings.max_header_bytes:
             self._refuse(self._too_large())
         elif not self._responding:
             self._start_timer()
@@ -85,8 +81,6 @@ class LimitedProtocol(LingeringClose):
     def send_400_response(self, msg: str) -> None:
         """Called by uvicorn when parsing failed or was stopped by a limit."""
         self._refuse(self._refusal or InvalidRequest(f"this is not a valid HTTP/1.1 request ({msg}); check its sender"))
-
-    # ── Callbacks of the parser ──────────────────────────────────────────────────────────────────────────────────
 
     def on_message_begin(self) -> None:
         self._unparsed_bytes = self._header_bytes = self._pieces = self._piece_bytes = 0
@@ -132,7 +126,7 @@ class LimitedProtocol(LingeringClose):
     def _count(self, count: int) -> None:
         self._unparsed_bytes = 0
         self._header_bytes += count
-        if self._header_bytes > self._max_header_bytes:
+        if self._header_bytes > self._settings.max_header_bytes:
             self._stop_parsing(self._too_large())
 
     def _stop_parsing(self, error: ServiceError) -> NoReturn:
@@ -150,13 +144,11 @@ class LimitedProtocol(LingeringClose):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._in_request and not self._responding:
-            self._start_timer(self._body_timeout_s)
-
-    # ── Limits ───────────────────────────────────────────────────────────────────────────────────────────────────
+            self._start_timer(self._settings.body_timeout_s)
 
     def _start_timer(self, seconds: float | None = None) -> None:
         if self._timer is None and not self._closing and not self.transport.is_closing():
-            self._timer = self.loop.call_later(seconds or self._header_timeout_s, self._on_timeout)
+            self._timer = self.loop.call_later(seconds or self._settings.header_timeout_s, self._on_timeout)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -165,13 +157,13 @@ class LimitedProtocol(LingeringClose):
 
     def _on_timeout(self) -> None:
         if self._in_headers:
-            seconds = f"{self._header_timeout_s:g} s"
+            seconds = f"{self._settings.header_timeout_s:g} s"
             self._refuse(HeadersTooSlow(f"the headers were not complete after {seconds}; send them without pauses"))
         else:  # there is no request, or its response was sent
             self.transport.close()
 
     def _too_large(self) -> HeadersTooLarge:
-        limit = f"{self._max_header_bytes} bytes or {_MAX_HEADERS} headers"
+        limit = f"{self._settings.max_header_bytes} bytes or {_MAX_HEADERS} headers"
         return HeadersTooLarge(f"the request's first line and headers are more than {limit}; send less")
 
     def _refuse(self, error: ServiceError) -> None:
@@ -197,7 +189,7 @@ class LimitedProtocol(LingeringClose):
     def _linger(self) -> None:
         """Closes the connection after a response that was sent before its request had arrived."""
         self._stop_timer()
-        self._close_within(self._body_timeout_s)
+        self._close_within(self._settings.body_timeout_s)
 
     def _cancel_request(self) -> None:
         """Reports the disconnect to the running request. uvicorn reports it to the last request that arrived."""

@@ -99,42 +99,32 @@ class LingeringClose(DecliningUpgrades):
 def with_framing(app: ASGI3Application, cycle: RequestResponseCycle, linger: Callable[[], None]) -> ASGI3Application:
     """Wraps the application for a request after whose response uvicorn closes the connection.
 
-    Corrects the framing of HTTP/1.0, and calls `linger` instead of closing while the request still arrives. A
-    connection that stays open has HTTP/1.1 or a length, and the rest of its request is read after the response.
+    HTTP/1.0 has no chunked encoding (RFC 9112, 6.1): a response without a length ends with its connection. If the
+    request is still arriving at the end of the response, `linger` is called instead of closing the connection at once
+    (RFC 9112, 9.6). A connection that stays open has HTTP/1.1 or a length, and the rest of its request is read after
+    the response.
     """
 
     async def framed_app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        await app(scope, receive, _Framing(cycle, send, linger))
+        is_framed = cycle.scope["http_version"] != "1.0"
+
+        async def send_framed(message: ASGISendEvent) -> None:
+            nonlocal is_framed
+            is_early = False
+            if message["type"] == "http.response.start":
+                is_framed |= any(name.lower() == b"content-length" for name, _ in message.get("headers", []))
+                if not is_framed:
+                    cycle.chunked_encoding = False
+            elif message["type"] == "http.response.body":  # pragma: no branch - the app sends no other message
+                if not is_framed:
+                    cycle.expected_content_length = len(message.get("body", b""))  # uvicorn compares them
+                is_early = cycle.more_body and not message.get("more_body", False)
+            if is_early:
+                cycle.keep_alive = True  # otherwise uvicorn closes the connection
+            await send(message)
+            if is_early:
+                linger()
+
+        await app(scope, receive, send_framed)
 
     return framed_app
-
-
-class _Framing:
-    """Sends the messages of one response.
-
-    HTTP/1.0 has no chunked encoding (RFC 9112, 6.1): a response without a length ends with its connection. If the
-    request is still arriving at the end of the response, the connection is not closed at once (RFC 9112, 9.6).
-    """
-
-    def __init__(self, cycle: RequestResponseCycle, send: ASGISendCallable, linger: Callable[[], None]) -> None:
-        self._cycle = cycle
-        self._send = send
-        self._linger = linger
-        self._is_framed = cycle.scope["http_version"] != "1.0"
-
-    async def __call__(self, message: ASGISendEvent) -> None:
-        is_early = False
-        if message["type"] == "http.response.start":
-            has_length = any(name.lower() == b"content-length" for name, _ in message.get("headers", []))
-            self._is_framed |= has_length
-            if not self._is_framed:
-                self._cycle.chunked_encoding = False
-        elif message["type"] == "http.response.body":  # pragma: no branch - the app sends no other message
-            if not self._is_framed:
-                self._cycle.expected_content_length = len(message.get("body", b""))  # uvicorn compares them
-            is_early = self._cycle.more_body and not message.get("more_body", False)
-        if is_early:
-            self._cycle.keep_alive = True  # otherwise uvicorn closes the connection
-        await self._send(message)
-        if is_early:
-            self._linger()
