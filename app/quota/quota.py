@@ -88,6 +88,13 @@ class Store(Protocol):
         """Counts tokens, even beyond the limit."""
 
 
+class QuotaEvents(Protocol):
+    """Receives what operators need to know. It never raises."""
+
+    def quota_store_failed(self, operation: str) -> None:
+        """An operation was not counted."""
+
+
 class Quota:
     """Counts requests by client, the name of its key; clients without keys share a quota."""
 
