@@ -17,6 +17,8 @@ from functools import cache, partial
 from queue import Empty, SimpleQueue
 from typing import Any, TextIO
 
+import structlog
+
 _COLLECT_S = 0.05
 """How long the thread waits for more lines once there is one: waking it for each would cost more than the line."""
 _ATOMIC_BYTES = getattr(select, "PIPE_BUF", 512)
@@ -30,13 +32,12 @@ class QueuedWriter:
     """Writes lines to `descriptor` in a thread; `write` never blocks.
 
     Dropped, and counted in `dropped`, are lines that would make the queue longer than `max_bytes`, and lines that could
-    not be written. `on_recovered` is called in the thread with their number when writing works again.
+    not be written. `log.lines_dropped` has their number when writing works again.
     """
 
-    def __init__(self, descriptor: int, *, max_bytes: int, on_recovered: Callable[[int], None]) -> None:
+    def __init__(self, descriptor: int, *, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self._descriptor = descriptor
-        self._on_recovered = on_recovered
         self._reset()
         os.register_at_fork(after_in_child=self._reset)
 
@@ -82,7 +83,8 @@ class QueuedWriter:
             if written[-1] and self._lines.empty() and self.dropped > self._reported:
                 count, self._reported = self.dropped - self._reported, self.dropped
                 with suppress(Exception):  # this thread must not end
-                    self._on_recovered(count)
+                    # A new logger each time: one that gunicorn's master had used would name it in lines of its workers.
+                    structlog.get_logger(__name__).warning("log.lines_dropped", count=count)
 
     def _write_batch(self, lines: list[bytes]) -> bool:
         """Returns whether the lines were written; a full disk or a closed pipe prevents it."""
@@ -130,11 +132,11 @@ class LogOutput:
         """Lines that were not written since the process started."""
         return sum(writer.dropped for writer in self._writers.values())
 
-    def attach(self, *, max_bytes: int, flush_timeout_s: float, on_recovered: Callable[[int], None]) -> WriteText:
+    def attach(self, *, max_bytes: int, flush_timeout_s: float) -> WriteText:
         """Replaces stdout and stderr, for `print` and tracebacks too; returns a function that writes to stdout."""
         self._flush_s = flush_timeout_s
-        write = self._attach(sys.stdout, max_bytes, on_recovered)
-        self._attach(sys.stderr, max_bytes, on_recovered)
+        write = self._attach(sys.stdout, max_bytes)
+        self._attach(sys.stderr, max_bytes)
         for writer in self._writers.values():
             writer.max_bytes = max_bytes
         return write
@@ -149,12 +151,12 @@ class LogOutput:
             writer.flush(started + self._flush_s)
         self._flush_s -= time.monotonic() - started
 
-    def _attach(self, stream: Any, max_bytes: int, on_recovered: Callable[[int], None]) -> WriteText:
+    def _attach(self, stream: Any, max_bytes: int) -> WriteText:
         try:
             descriptor = stream.fileno()
         except (AttributeError, OSError, ValueError):  # it is in memory, or there is none
             return partial(_write_to, stream)
-        writer = self._writer(descriptor, max_bytes, on_recovered)
+        writer = self._writer(descriptor, max_bytes)
         self._streams.append(stream)
         if descriptor in _STANDARD and not isinstance(getattr(stream, "buffer", None), _QueuedStream):
             with suppress(OSError, ValueError):
@@ -164,12 +166,12 @@ class LogOutput:
             setattr(sys, _STANDARD[descriptor], text)
         return lambda text: writer.write(text.encode(errors="replace"))
 
-    def _writer(self, descriptor: int, max_bytes: int, on_recovered: Callable[[int], None]) -> QueuedWriter:
+    def _writer(self, descriptor: int, max_bytes: int) -> QueuedWriter:
         for known, writer in self._writers.items():
             with suppress(OSError):
                 if known == descriptor or os.path.sameopenfile(known, descriptor):  # 2>&1: lines stay in their order
                     return writer
-        self._writers[descriptor] = QueuedWriter(descriptor, max_bytes=max_bytes, on_recovered=on_recovered)
+        self._writers[descriptor] = QueuedWriter(descriptor, max_bytes=max_bytes)
         return self._writers[descriptor]
 
 

@@ -27,11 +27,7 @@ def configure(settings: Settings, *, worker: str | None = None) -> None:
     Lines for machines name the service and its worker: `worker`, or its number on this machine. Where content is not
     stored, tracebacks have the types of exceptions only: a message may quote a prompt.
     """
-    write = log_output().attach(
-        max_bytes=settings.log_queue_bytes,
-        flush_timeout_s=settings.log_flush_timeout_s,
-        on_recovered=_report_dropped,
-    )
+    write = log_output().attach(max_bytes=settings.log_queue_bytes, flush_timeout_s=settings.log_flush_timeout_s)
     private = not settings.stores_content
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     if settings.log_format == "console" or (settings.log_format == "auto" and is_terminal):
@@ -51,11 +47,6 @@ def configure(settings: Settings, *, worker: str | None = None) -> None:
     library = [structlog.stdlib.add_logger_name, structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[*library, *processors]))
     _replace_handlers(handler)
-
-
-def _report_dropped(count: int) -> None:
-    # A new logger each time: one that gunicorn's master had used would name the master in lines of its workers.
-    structlog.get_logger(__name__).warning("log.lines_dropped", count=count)
 
 
 def _replace_handlers(handler: logging.Handler) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from prometheus_client import (
     CollectorRegistry,
@@ -179,11 +179,9 @@ class Metrics:
         else:
             self.rows.failures.labels(failure).inc()
 
-    @asynccontextmanager
-    async def observing_loop(self) -> AsyncIterator[None]:
+    def observing_loop(self) -> AbstractAsyncContextManager[None]:
         """Observes how late the event loop wakes up, ten times a second, until this is left."""
-        async with background_task(self._observe_loop(), name="event loop lag"):
-            yield
+        return background_task(self._observe_loop(), name="event loop lag")
 
     async def _observe_loop(self) -> None:
         while True:

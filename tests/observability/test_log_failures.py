@@ -19,7 +19,7 @@ def test_line_is_written_by_a_thread_that_can_start_later(monkeypatch: pytest.Mo
         raise RuntimeError("can't start new thread")
 
     reading, writing = os.pipe()
-    writer = QueuedWriter(writing, max_bytes=1000, on_recovered=print)
+    writer = QueuedWriter(writing, max_bytes=1000)
     with monkeypatch.context() as full:
         full.setattr(threading.Thread, "start", refuse)
         writer.write(b"one\n")
@@ -36,7 +36,7 @@ def test_stdout_without_a_descriptor_is_written_to_directly(
 ) -> None:
     monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setattr(sys, "stderr", None)
-    write = LogOutput().attach(max_bytes=1000, flush_timeout_s=1, on_recovered=print)
+    write = LogOutput().attach(max_bytes=1000, flush_timeout_s=1)
     write("line\n")
     assert stream is None or stream.getvalue() == "line\n"
     assert sys.stdout is stream

@@ -6,14 +6,16 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.observability.log_output import QueuedWriter
 from tests.support.processes import Program, fill, run
+from tests.support.waiting import wait_until
 
 CONFIGURE = """
 import os, signal, sys, threading, time
@@ -32,10 +34,9 @@ class Piped:
     reading: int
     writing: int
     max_bytes: int = 1000
-    recovered: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.writer = QueuedWriter(self.writing, max_bytes=self.max_bytes, on_recovered=self.recovered.append)
+        self.writer = QueuedWriter(self.writing, max_bytes=self.max_bytes)
 
     def read(self, count: int) -> bytes:
         """So many bytes, when they have come; what filled the pipe before is left out."""
@@ -50,13 +51,6 @@ class Piped:
         return received
 
 
-def wait_until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline, "timeout"
-        time.sleep(0.01)
-
-
 @pytest.fixture
 def piped() -> Iterator[Piped]:
     reading, writing = os.pipe()
@@ -66,19 +60,19 @@ def piped() -> Iterator[Piped]:
     os.close(writing)
 
 
-def test_full_queue_drops_new_lines_and_reports_their_number_later(piped: Piped) -> None:
+def test_full_queue_drops_new_lines_and_reports_their_number_later(piped: Piped, lines: list[Any]) -> None:
     fill(piped.writing)
-    lines = [b"%07d\n" % number for number in range(200)]
-    for line in lines:
+    written = [b"%07d\n" % number for number in range(200)]
+    for line in written:
         piped.writer.write(line)
     fitting = piped.max_bytes // 8
     assert piped.writer.dropped == 200 - fitting
-    assert piped.recovered == []
-    assert piped.read(1000) == b"".join(lines[:fitting])
-    wait_until(lambda: piped.recovered)
+    assert lines == []
+    assert piped.read(1000) == b"".join(written[:fitting])
+    wait_until(lambda: lines, "nothing is reported")
     piped.writer.write(b"later\n")
     assert piped.read(6) == b"later\n"
-    assert piped.recovered == [200 - fitting]
+    assert lines == [{"event": "log.lines_dropped", "count": 200 - fitting, "log_level": "warning"}]
 
 
 def test_line_longer_than_the_queue_is_written_if_it_is_the_only_one(piped: Piped) -> None:
@@ -204,5 +198,5 @@ def test_write_is_reentrant(piped: Piped, call: int) -> None:
         sys.setprofile(None)
         expected = {b"line": 1} | ({b"nested": 1} if calls >= call else {})
         assert Counter(piped.read(sum(len(line) + 1 for line in expected)).splitlines()) == expected
-        wait_until(lambda: not writer._bytes)  # the thread waits again
+        wait_until(lambda: not writer._bytes, "it is not written")  # the thread waits again
         assert [thread.name for thread in set(threading.enumerate()) - before] == ["log writer"]
