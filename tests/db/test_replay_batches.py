@@ -59,6 +59,10 @@ async def test_after_a_failure_batches_are_smaller_and_grow_again(tmp_path: Path
     assert [line["event"] for line in lines] == [*["chat_log.commit_failed"] * 2, "outbox.drained"]
 
 
+async def test_outage_during_the_replay_neither_loses_nor_duplicates_rows(tmp_path: Path) -> None:
+    assert sum(await replayed(FailsAt(2, 3), tmp_path, 450)) == 450
+
+
 async def test_the_pause_after_failures_grows_and_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "_MAX_PAUSE_S", 0.2)
     rows = GatedDatabase()
@@ -71,12 +75,6 @@ async def test_the_pause_after_failures_grows_and_is_bounded(tmp_path: Path, mon
         assert took_s >= 0.9  # 0.01 + 0.02 + 0.04 + 0.08 + 0.16, and then 0.2 each
         rows.error = None
         await until(lambda: len(rows.prompts) == 1000, "they are not replayed")
-
-
-async def test_an_outbox_that_was_drained_is_logged_once(tmp_path: Path) -> None:
-    with capture_logs() as lines:
-        assert await replayed(GatedDatabase(), tmp_path, 3) == [3]
-    assert [line["event"] for line in lines] == ["outbox.drained"]
 
 
 async def test_after_a_bug_replaying_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,6 @@ from tests.support.bodies import as_objects
 from tests.support.database import execute, query
 from tests.support.records import record
 from tests.support.shared import SharedResources
-
-
-@pytest.fixture
-async def rows(database: Settings) -> AsyncIterator[ChatLogRepository]:
-    engine = create_engine(database)
-    yield ChatLogRepository(engine)
-    await engine.dispose()
 
 
 async def plain_sql(database: Settings, sql: str, **parameters: Any) -> list[dict[str, Any]]:

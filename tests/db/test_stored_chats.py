@@ -1,7 +1,6 @@
 """The queries that read chats, on both databases."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,6 @@ from tests.support.records import record
 from tests.support.shared import SharedResources
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
-
-
-@pytest.fixture
-async def rows(database: Settings) -> AsyncIterator[ChatLogRepository]:
-    engine = create_engine(database)
-    yield ChatLogRepository(engine)
-    await engine.dispose()
 
 
 def at(minute: int, **changes: Any) -> ChatRecord:

@@ -3,10 +3,8 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
@@ -17,21 +15,15 @@ from app.observability.trace_file import TraceFile
 from app.observability.tracing import _CountingProcessor, _has_otlp_endpoint
 from tests.support.otlp import Collector, collecting
 from tests.support.ports import free_port
-from tests.support.processes import program
 from tests.support.scrape import scrape, total
-from tests.support.service import Service, SimulatedGroq
+from tests.support.service import SimulatedGroq, service_before
 
-SMALL = {"OTEL_BSP_MAX_QUEUE_SIZE": "8", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4", "OTEL_BSP_SCHEDULE_DELAY": "20"}
-
-
-@contextmanager
-def service(folder: Path, groq: SimulatedGroq, http: httpx2.Client, **env: str) -> Iterator[tuple[Service, int]]:
-    """A service with these variables, and its metrics port."""
-    port = free_port()
-    common = {"GROQ_API_KEY": "test", "GROQ_BASE_URL": groq.url, "PORT": "0", "METRICS_PORT": str(port)}
-    with program(["app"], cwd=folder, env=common | env) as running:
-        url = f"sqlite+aiosqlite:///{folder}/data/chats.db"
-        yield Service(running.url(), running, url, http), port
+METRICS = {"METRICS_PORT": "0"}
+SMALL = METRICS | {
+    "OTEL_BSP_MAX_QUEUE_SIZE": "8",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4",
+    "OTEL_BSP_SCHEDULE_DELAY": "20",
+}
 
 
 @pytest.mark.parametrize(("exporter", "exports"), [(None, True), ("otlp", True), ("none", False)])
@@ -60,15 +52,15 @@ def collector() -> Iterator[Collector]:
 
 
 def test_hanging_collector_blocks_neither_chats_nor_the_exit(
-    tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client, collector: Collector
+    tmp_path: Path, groq: SimulatedGroq, collector: Collector
 ) -> None:
     collector.delay_s = 60
     env = {**SMALL, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "TRACE_FLUSH_TIMEOUT_S": "0.5"}
-    with service(tmp_path, groq, http, **env) as (chats, port):
+    with service_before(groq, tmp_path, env) as chats:
         assert all(chats.chat().done for _ in range(10))
         assert collector.spans == []
         # Each chat has four spans; those that fit neither the queue nor the batch in flight are counted.
-        assert total(scrape(http, port), "otel_spans_dropped_total") >= 40 - 8 - 4
+        assert total(scrape(chats.http, chats.own_metrics_port), "otel_spans_dropped_total") >= 40 - 8 - 4
         began = time.monotonic()
         assert chats.program.stop(signal.SIGINT) == 0
         assert time.monotonic() - began < 20  # the SDK would wait for 30 s
@@ -76,32 +68,28 @@ def test_hanging_collector_blocks_neither_chats_nor_the_exit(
 
 @pytest.mark.parametrize("status", [400, 500])
 def test_spans_that_a_collector_rejects_are_counted(
-    tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client, collector: Collector, status: int
+    tmp_path: Path, groq: SimulatedGroq, collector: Collector, status: int
 ) -> None:
     collector.status = status
-    env = {"OTEL_BSP_SCHEDULE_DELAY": "20", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-    with service(tmp_path, groq, http, **env) as (chats, port):
+    env = METRICS | {"OTEL_BSP_SCHEDULE_DELAY": "20", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    with service_before(groq, tmp_path, env) as chats:
         assert chats.chat().done
         assert chats.program.wait_for("Failed to export")
-        assert total(scrape(http, port), "otel_spans_dropped_total") >= 1
+        assert total(scrape(chats.http, chats.own_metrics_port), "otel_spans_dropped_total") >= 1
 
 
-def test_unreachable_collector_is_logged_a_few_times_only(
-    tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client
-) -> None:
+def test_unreachable_collector_is_logged_a_few_times_only(tmp_path: Path, groq: SimulatedGroq) -> None:
     env = {**SMALL, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}", "TRACE_FLUSH_TIMEOUT_S": "0.5"}
-    with service(tmp_path, groq, http, **env) as (chats, port):
+    with service_before(groq, tmp_path, env) as chats:
         assert all(chats.chat().done for _ in range(20))
-        assert total(scrape(http, port), "otel_spans_dropped_total") > 0
+        assert total(scrape(chats.http, chats.own_metrics_port), "otel_spans_dropped_total") > 0
     logged = [line for line in chats.program.lines if "opentelemetry" in line]
     assert len(logged) <= 5
 
 
-def test_last_spans_are_exported_at_shutdown(
-    tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client, collector: Collector
-) -> None:
-    env = {"OTEL_BSP_SCHEDULE_DELAY": "60000", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-    with service(tmp_path, groq, http, **env) as (chats, _):
+def test_last_spans_are_exported_at_shutdown(tmp_path: Path, groq: SimulatedGroq, collector: Collector) -> None:
+    env = METRICS | {"OTEL_BSP_SCHEDULE_DELAY": "60000", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    with service_before(groq, tmp_path, env) as chats:
         reply = chats.chat()
         assert collector.spans == []
     # On a busy machine also `chat.admission`.
@@ -115,31 +103,31 @@ def test_last_spans_are_exported_at_shutdown(
 
 
 def test_unsampled_chat_has_a_trace_id_but_no_span_and_no_exemplar(
-    tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client, collector: Collector
+    tmp_path: Path, groq: SimulatedGroq, collector: Collector
 ) -> None:
     """OpenTelemetry's variables are read from `.env` too."""
     (tmp_path / ".env").write_text(f"OTEL_TRACES_SAMPLER=always_off\nOTEL_EXPORTER_OTLP_ENDPOINT={collector.url}\n")
-    with service(tmp_path, groq, http) as (chats, port):
+    with service_before(groq, tmp_path, METRICS) as chats:
         reply = chats.chat()
         assert reply.done
         trace_id = chats.row(reply.id)["trace_id"]
         assert trace_id == reply.headers["traceresponse"].split("-")[1]
         assert trace_id == chats.finished_line(reply.id)["trace_id"]
-        assert not [sample for sample in scrape(http, port) if sample.exemplar]
+        assert not [sample for sample in scrape(chats.http, chats.own_metrics_port) if sample.exemplar]
     assert collector.spans == []
 
 
-def test_without_a_collector_traces_are_in_a_file(tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client) -> None:
-    with service(tmp_path, groq, http) as (chats, _):
+def test_without_a_collector_traces_are_in_a_file(tmp_path: Path, groq: SimulatedGroq) -> None:
+    with service_before(groq, tmp_path, METRICS) as chats:
         reply = chats.chat()
     assert reply.id in (tmp_path / "data" / "traces.jsonl").read_text()
 
 
 def test_invalid_variable_of_opentelemetry_does_not_stop_the_service(
-    tmp_path: Path, groq: SimulatedGroq, http: httpx2.Client, collector: Collector
+    tmp_path: Path, groq: SimulatedGroq, collector: Collector
 ) -> None:
-    env = {"OTEL_BSP_MAX_QUEUE_SIZE": "many", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-    with service(tmp_path, groq, http, **env) as (chats, _):
+    env = METRICS | {"OTEL_BSP_MAX_QUEUE_SIZE": "many", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    with service_before(groq, tmp_path, env) as chats:
         assert chats.chat().done
         assert chats.program.wait_for("trace_export.failed")
 
