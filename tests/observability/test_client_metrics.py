@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tests.observability.harness import Harness
-from tests.support.scrape import scrape, total
 from tests.support.service import HELLO, PATH, Reply, Service, SimulatedGroq, service_before
 from tests.support.waiting import wait_until
 
@@ -37,10 +36,6 @@ def keyed(keyed_process: Service, groq: SimulatedGroq) -> Service:
     return keyed_process
 
 
-def count(service: Service, name: str, **labels: str) -> float:
-    return total(scrape(service.http, service.own_metrics_port), name, **labels)
-
-
 def refused_line(service: Service, reply: Reply) -> dict[str, Any]:
     found = service.program.line(lambda line: reply.id in line and '"chat.refused"' in line, seconds=10)
     assert found, f"no line for {reply.id}"
@@ -50,19 +45,19 @@ def refused_line(service: Service, reply: Reply) -> dict[str, Any]:
 
 def test_usage_is_counted_by_client(keyed: Service) -> None:
     def of_alice() -> list[float]:
-        tokens = [count(keyed, "chat_client_tokens_total", client="alice", type=kind) for kind in ("input", "output")]
-        return [*tokens, count(keyed, "chat_client_cost_usd_total", client="alice")]
+        tokens = [keyed.metric("chat_client_tokens_total", client="alice", type=kind) for kind in ("input", "output")]
+        return [*tokens, keyed.metric("chat_client_cost_usd_total", client="alice")]
 
-    before = {name: count(keyed, "chat_client_requests_total", client=name) for name in HEADERS}
+    before = {name: keyed.metric("chat_client_requests_total", client=name) for name in HEADERS}
     used_before = of_alice()
     reply = keyed.chat(OF_ALICE, headers=HEADERS["alice"])
     row = keyed.row(reply.id)
     assert row["client"] == "alice"
-    after = {name: count(keyed, "chat_client_requests_total", client=name) for name in HEADERS}
+    after = {name: keyed.metric("chat_client_requests_total", client=name) for name in HEADERS}
     assert {name: after[name] - before[name] for name in HEADERS} == {"alice": 1, "bob": 0, "carol": 0}
     used = [now - earlier for now, earlier in zip(of_alice(), used_before, strict=True)]
     assert used == pytest.approx([row["prompt_tokens"], row["completion_tokens"], float(row["cost_usd"])])
-    assert count(keyed, "chat_quota_limit", kind="requests") == 20
+    assert keyed.metric("chat_quota_limit", kind="requests") == 20
 
 
 @pytest.mark.parametrize(
@@ -77,48 +72,48 @@ def test_refused_request_has_its_client_and_its_model(
     keyed: Service, body: Any, status: int, outcome: str, model: str
 ) -> None:
     labels = {"client": "carol", "outcome": outcome}
-    counted = count(keyed, "chat_client_refusals_total", **labels)
-    by_model = count(keyed, "chat_requests_total", model=model, outcome=outcome)
+    counted = keyed.metric("chat_client_refusals_total", **labels)
+    by_model = keyed.metric("chat_requests_total", model=model, outcome=outcome)
     reply = keyed.chat(body, headers=HEADERS["carol"])
     assert reply.status == status
     assert refused_line(keyed, reply)["client"] == "carol"
-    assert count(keyed, "chat_client_refusals_total", **labels) == counted + 1
-    assert count(keyed, "chat_requests_total", model=model, outcome=outcome) == by_model + 1
+    assert keyed.metric("chat_client_refusals_total", **labels) == counted + 1
+    assert keyed.metric("chat_requests_total", model=model, outcome=outcome) == by_model + 1
 
 
 def test_request_over_its_quota_has_its_client(keyed: Service) -> None:
     replies = [keyed.chat({"messages": "none"}, headers=HEADERS["bob"]) for _ in range(21)]
     assert [reply.status for reply in replies] == [400] * 20 + [429]
     assert refused_line(keyed, replies[-1])["client"] == "bob"
-    assert count(keyed, "chat_client_refusals_total", client="bob", outcome="rejected_quota") == 1
-    assert count(keyed, "chat_client_requests_total", client="bob") == 21
+    assert keyed.metric("chat_client_refusals_total", client="bob", outcome="rejected_quota") == 1
+    assert keyed.metric("chat_client_requests_total", client="bob") == 21
 
 
 def test_request_without_a_key_has_no_client(keyed: Service) -> None:
-    requests = count(keyed, "chat_client_requests_total")
+    requests = keyed.metric("chat_client_requests_total")
     reply = keyed.chat()
     assert reply.status == 401
     assert refused_line(keyed, reply)["client"] is None
-    assert count(keyed, "chat_client_requests_total") == requests
+    assert keyed.metric("chat_client_requests_total") == requests
 
 
 def test_overloaded_worker_shows_its_capacity_and_whom_it_refuses(keyed: Service, groq: SimulatedGroq) -> None:
     groq.fail({"silence_s": 8, "after_tokens": 3})
-    assert count(keyed, "chat_active_streams_limit") == count(keyed, "chat_queue_limit") == 1
-    assert count(keyed, "db_pool_size") == 3
+    assert keyed.metric("chat_active_streams_limit") == keyed.metric("chat_queue_limit") == 1
+    assert keyed.metric("db_pool_size") == 3
     labels = {"model": MODEL, "outcome": "rejected_overload"}
-    before = count(keyed, "chat_requests_total", **labels)
+    before = keyed.metric("chat_requests_total", **labels)
     with keyed.http.stream("POST", keyed.url + PATH, json=HELLO, headers=HEADERS["alice"]) as response:
         assert response.status_code == 200
         pieces = response.iter_raw()
         next(pieces)
-        assert count(keyed, "chat_active_streams") == 1
+        assert keyed.metric("chat_active_streams") == 1
         reply = keyed.chat(OF_ALICE, headers=HEADERS["carol"])
         assert reply.status == 503
     assert refused_line(keyed, reply)["client"] == "carol"
-    assert count(keyed, "chat_requests_total", **labels) == before + 1
-    assert count(keyed, "chat_client_refusals_total", client="carol", outcome="rejected_overload") == 1
-    wait_until(lambda: count(keyed, "chat_active_streams") == 0, "the chat of alice does not end")
+    assert keyed.metric("chat_requests_total", **labels) == before + 1
+    assert keyed.metric("chat_client_refusals_total", client="carol", outcome="rejected_overload") == 1
+    wait_until(lambda: keyed.metric("chat_active_streams") == 0, "the chat of alice does not end")
 
 
 def test_service_without_keys_has_anonymous_clients(harness: Harness) -> None:

@@ -15,7 +15,7 @@ from app.observability.trace_file import TraceFile
 from app.observability.tracing import _CountingProcessor, _has_otlp_endpoint
 from tests.support.otlp import Collector, collecting
 from tests.support.ports import free_port
-from tests.support.scrape import scrape, total
+from tests.support.scrape import scrape
 from tests.support.service import SimulatedGroq, service_before
 
 METRICS = {"METRICS_PORT": "0"}
@@ -60,7 +60,7 @@ def test_hanging_collector_blocks_neither_chats_nor_the_exit(
         assert all(chats.chat().done for _ in range(10))
         assert collector.spans == []
         # Each chat has four spans; those that fit neither the queue nor the batch in flight are counted.
-        assert total(scrape(chats.http, chats.own_metrics_port), "otel_spans_dropped_total") >= 40 - 8 - 4
+        assert chats.metric("otel_spans_dropped_total") >= 40 - 8 - 4
         began = time.monotonic()
         assert chats.program.stop(signal.SIGINT) == 0
         assert time.monotonic() - began < 20  # the SDK would wait for 30 s
@@ -75,14 +75,14 @@ def test_spans_that_a_collector_rejects_are_counted(
     with service_before(groq, tmp_path, env) as chats:
         assert chats.chat().done
         assert chats.program.wait_for("Failed to export")
-        assert total(scrape(chats.http, chats.own_metrics_port), "otel_spans_dropped_total") >= 1
+        assert chats.metric("otel_spans_dropped_total") >= 1
 
 
 def test_unreachable_collector_is_logged_a_few_times_only(tmp_path: Path, groq: SimulatedGroq) -> None:
     env = {**SMALL, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}", "TRACE_FLUSH_TIMEOUT_S": "0.5"}
     with service_before(groq, tmp_path, env) as chats:
         assert all(chats.chat().done for _ in range(20))
-        assert total(scrape(chats.http, chats.own_metrics_port), "otel_spans_dropped_total") > 0
+        assert chats.metric("otel_spans_dropped_total") > 0
     logged = [line for line in chats.program.lines if "opentelemetry" in line]
     assert len(logged) <= 5
 

@@ -1,7 +1,6 @@
 """The trace of a chat by how it ended: only failures of Groq and of the service are errors."""
 
 import json
-import socket
 import time
 from typing import Any
 from uuid import uuid4
@@ -10,6 +9,7 @@ import pytest
 
 from tests.observability.chat_trace import spans_of
 from tests.observability.conftest import Observed
+from tests.support.raw import CHAT, connect, sized
 from tests.support.service import HELLO, PATH, SimulatedGroq
 
 
@@ -56,16 +56,11 @@ def test_client_disconnect_is_no_error(observed: Observed, groq: SimulatedGroq) 
 def test_disconnect_or_stall_during_a_blocked_send_is_traced(observed: Observed, groq: SimulatedGroq) -> None:
     """The client stops reading until the buffers are full; then one disconnects, and the other stays connected."""
     groq.fail({"tokens_per_s": 20_000, "words": 30_000})
-    host, port = observed.url.removeprefix("http://").split(":")
-    body = json.dumps(HELLO).encode()
-    head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
     outcomes = {}
     for stays in (True, False):
         mine = str(uuid4())
-        with socket.socket() as client:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.connect((host, int(port)))
-            client.sendall(f"{head}x-request-id: {mine}\r\n\r\n".encode() + body)
+        with connect(observed.url, receive_buffer=4096) as client:
+            client.sendall(CHAT + f"x-request-id: {mine}\r\n".encode() + sized())
             client.recv(1000)
             if stays:
                 assert observed.program.wait_for(mine)

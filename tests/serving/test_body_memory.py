@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.raw import CHAT, CLOSE, connect, exchange, receive_until, sized
-from tests.support.scrape import scrape, total
 from tests.support.service import HELLO, Service, SimulatedGroq, service_before
 from tests.support.waiting import wait_until
 
@@ -45,7 +44,7 @@ def keyed(keyed_process: Service, groq: SimulatedGroq) -> Iterator[Service]:
 
 
 def body_bytes(service: Service) -> float:
-    return total(scrape(service.http, service.own_metrics_port), "chat_request_body_bytes")
+    return service.metric("chat_request_body_bytes")
 
 
 def wait_for_body_bytes(service: Service, count: int) -> None:
@@ -124,15 +123,11 @@ def test_body_is_counted_until_its_row_is_stored(keyed: Service, groq: Simulated
 )
 def test_disconnect_releases_the_body(keyed: Service, groq: SimulatedGroq, data: bytes) -> None:
     groq.fail({"silence_s": 10, "after_tokens": 3, "times": 1})
-    before = requests(keyed)
+    before = keyed.metric("chat_requests_total")
     with connect(keyed.url) as client:
         client.sendall(CHAT + GREEDY + data)
-    wait_until(lambda: requests(keyed) > before, "the request is not counted")
+    wait_until(lambda: keyed.metric("chat_requests_total") > before, "the request is not counted")
     wait_for_body_bytes(keyed, 0)
-
-
-def requests(service: Service) -> float:
-    return total(scrape(service.http, service.own_metrics_port), "chat_requests_total")
 
 
 def test_client_without_a_key_is_its_address(groq: SimulatedGroq, tmp_path: Path) -> None:

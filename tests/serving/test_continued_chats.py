@@ -16,6 +16,7 @@ from openai import OpenAI
 
 from app.api.state import CONTINUE_HEADER
 from tests.support.database import query
+from tests.support.raw import connect, sized
 from tests.support.service import DROP_IN, HELLO, PATH, Service, SimulatedGroq, service_before
 from tests.support.waiting import wait_until
 
@@ -30,8 +31,6 @@ with urllib.request.urlopen(request) as response:
     print(response.headers["x-request-id"], flush=True)
     response.read()
 """
-
-
 SETTINGS = {"CLIENT_WRITE_TIMEOUT_S": "0.3", "CLIENT_BUFFER_BYTES": "4096", "METRICS_PORT": "0"}
 
 
@@ -44,7 +43,7 @@ def shared_service(groq_process: SimulatedGroq, tmp_path_factory: pytest.TempPat
 @pytest.fixture
 def continuing(shared_service: Service, groq: SimulatedGroq) -> Service:
     """A service without chats, with Groq slow enough that an answer takes two seconds."""
-    wait_until(lambda: active(shared_service) == 0, "a chat of another test runs")
+    wait_until(lambda: shared_service.metric("chat_active_streams") == 0, "a chat of another test runs")
     groq.fail(SLOW)
     return shared_service
 
@@ -56,23 +55,21 @@ def begin(service: Service, **body: Any) -> str:
         return str(response.headers["x-request-id"])
 
 
-def active(service: Service) -> float:
-    metrics = service.http.get(f"http://127.0.0.1:{service.own_metrics_port}/metrics").text
-    (line,) = [line for line in metrics.splitlines() if line.startswith("chat_active_streams ")]
-    return float(line.split()[1])
+def request(path: str, body: dict[str, Any]) -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{CONTINUE_HEADER}: true\r\n"
+    return head.encode() + sized(json.dumps(body).encode())
 
 
-def whole_text(service: Service, groq: SimulatedGroq) -> tuple[str, str]:
-    """The text and the reasoning of the same answer, to a client that stays."""
-    groq.recover()
-    row = service.row(service.chat(BODY).id)
-    return row["response"], row["reasoning"]
+def row_of(service: Service, user: str) -> dict[str, Any]:
+    sql = "SELECT * FROM chat_logs WHERE end_user = :user"
+    (row,) = wait_until(lambda: query(service.database_url, sql, user=user), "there is no row")
+    return row
 
 
 def test_chat_is_read_to_its_end_when_its_client_disconnects(continuing: Service, groq: SimulatedGroq) -> None:
     left_before = groq.seen()["left"]
     chat_id = begin(continuing)
-    assert active(continuing) == 1
+    assert continuing.metric("chat_active_streams") == 1
     with OpenAI(base_url=f"{continuing.url}/v1", api_key="none", max_retries=20) as client:
         stored = client.chat.completions.retrieve(chat_id)  # retries while it is answered with 409
     row, line = continuing.row(chat_id), continuing.finished_line(chat_id)
@@ -84,8 +81,10 @@ def test_chat_is_read_to_its_end_when_its_client_disconnects(continuing: Service
     facts: Any = stored
     assert facts.x_chat["client_left_at"]
     assert groq.seen()["left"] == left_before
-    assert (row["response"], row["reasoning"]) == whole_text(continuing, groq)
-    wait_until(lambda: active(continuing) == 0, "the chat is still counted")
+    groq.recover()
+    same = continuing.row(continuing.chat(BODY).id)  # the same answer, to a client that stays
+    assert (row["response"], row["reasoning"]) == (same["response"], same["reasoning"])
+    wait_until(lambda: continuing.metric("chat_active_streams") == 0, "the chat is still counted")
 
 
 def test_chat_is_running_until_it_is_stored(continuing: Service) -> None:
@@ -99,15 +98,11 @@ def test_chat_is_running_until_it_is_stored(continuing: Service) -> None:
 
 def test_answer_without_a_stream_is_read_too(continuing: Service, groq: SimulatedGroq) -> None:
     requests = groq.seen()["requests"]
-    host, port = continuing.url.removeprefix("http://").split(":")
-    body = json.dumps({**BODY, "user": "whole"}).encode()
-    head = f"POST {DROP_IN} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{CONTINUE_HEADER}: true\r\n"
-    with socket.create_connection((host, int(port))) as client:
-        client.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+    with connect(continuing.url) as client:
+        client.sendall(request(DROP_IN, BODY | {"user": "whole"}))
         wait_until(lambda: groq.seen()["requests"] > requests, "Groq receives no request")
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
-    sql = "SELECT outcome, client_left_at, completion_tokens FROM chat_logs WHERE end_user = 'whole'"
-    (row,) = wait_until(lambda: query(continuing.database_url, sql), "there is no row")
+    row = row_of(continuing, "whole")
     assert (row["outcome"], row["completion_tokens"]) == ("completed", 60)
     assert row["client_left_at"]
 
@@ -124,37 +119,27 @@ def test_killed_client_does_not_end_the_chat(continuing: Service) -> None:
 
 def test_client_that_stalls_does_not_end_the_chat(continuing: Service, groq: SimulatedGroq) -> None:
     groq.fail({"tokens_per_s": 5000, "words": 10_000})
-    host, port = continuing.url.removeprefix("http://").split(":")
-    body = json.dumps({**HELLO, "user": "stalled"}).encode()
-    head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{CONTINUE_HEADER}: true\r\n"
-    with socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.connect((host, int(port)))
-        client.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
-        sql = "SELECT outcome, client_left_at, finish_reason FROM chat_logs WHERE end_user = 'stalled'"
-        (row,) = wait_until(lambda: query(continuing.database_url, sql), "there is no row")
+    with connect(continuing.url, receive_buffer=4096) as client:
+        client.sendall(request(PATH, HELLO | {"user": "stalled"}))
+        row = row_of(continuing, "stalled")
     assert row["outcome"] == "completed"
     assert row["client_left_at"]
 
 
-def test_chat_without_its_client_is_drained(groq: SimulatedGroq, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("drain_s", "outcome", "error_code"), [("20", "completed", None), ("0.5", "draining", "server_draining")]
+)
+def test_chat_without_its_client_is_drained_within_the_limit(
+    groq: SimulatedGroq, tmp_path: Path, drain_s: str, outcome: str, error_code: str | None
+) -> None:
     groq.fail(SLOW)
-    with service_before(groq, tmp_path, SETTINGS) as service:
+    with service_before(groq, tmp_path, SETTINGS | {"DRAIN_TIMEOUT_S": drain_s}) as service:
         chat_id = begin(service)
         service.program.signal(signal.SIGTERM)
         service.program.wait()
         row = service.row(chat_id)
-    assert (row["outcome"], row["completion_tokens"]) == ("completed", 60)
-
-
-def test_chat_that_outlasts_the_drain_is_ended(groq: SimulatedGroq, tmp_path: Path) -> None:
-    groq.fail({"tokens_per_s": 5})
-    with service_before(groq, tmp_path, {"DRAIN_TIMEOUT_S": "0.5"}) as service:
-        chat_id = begin(service)
-        service.program.signal(signal.SIGTERM)
-        service.program.wait()
-        row = service.row(chat_id)
-    assert (row["outcome"], row["error_code"]) == ("draining", "server_draining")
+    assert (row["outcome"], row["error_code"]) == (outcome, error_code)
+    assert (row["completion_tokens"] == 60) == (outcome == "completed")
     assert row["client_left_at"]
 
 

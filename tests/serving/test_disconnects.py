@@ -5,13 +5,12 @@ import socket
 import pytest
 
 from tests.support.raw import CHAT, HEALTH, connect, receive_until, sized
-from tests.support.scrape import scrape, total
 from tests.support.service import Service, SimulatedGroq
 from tests.support.waiting import wait_until
 
 
 def counted(service: Service, **labels: str) -> float:
-    return total(scrape(service.http, service.own_metrics_port), "chat_requests_total", **labels)
+    return service.metric("chat_requests_total", **labels)
 
 
 def assert_counted_once(service: Service, outcome: str, before: float) -> None:

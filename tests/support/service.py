@@ -11,6 +11,7 @@ import httpx2
 
 from tests.support.database import query
 from tests.support.processes import Program, program
+from tests.support.scrape import scrape, total
 from tests.support.waiting import wait_until
 
 PATH = "/api/v1/chat/stream"
@@ -83,6 +84,10 @@ class Service:
         assert line, "metrics are not served"
         port: int = json.loads(line)["port"]
         return port
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum over the series of a service with one worker."""
+        return total(scrape(self.http, self.own_metrics_port), name, **labels)
 
     def chat(
         self,
