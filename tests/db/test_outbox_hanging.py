@@ -2,9 +2,10 @@
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -21,19 +22,23 @@ def is_available(disk: object) -> bool:
     return bool(getattr(disk, "available"))  # noqa: B009 - mypy would remember what it was
 
 
-async def test_hanging_disk_blocks_neither_the_event_loop_nor_the_writer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The chat that waits for it has its answer in time, later ones at once; afterwards all is as before."""
-    hung = threading.Event()
-    append = OutboxFile.append
+@pytest.fixture
+def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Until it is set, no row is appended."""
+    hung, append = threading.Event(), OutboxFile.append
 
-    def hang(*args: object, **kwargs: object) -> None:
+    def hang(*args: Any, **kwargs: Any) -> None:
         hung.wait(30)
-        append(*args, **kwargs)  # type: ignore[arg-type]
+        append(*args, **kwargs)
 
+    monkeypatch.setattr(OutboxFile, "append", hang)
+    yield hung
+    hung.set()
+
+
+async def test_hanging_disk_blocks_neither_the_event_loop_nor_the_writer(tmp_path: Path, hung: threading.Event) -> None:
+    """The chat that waits for it has its answer in time, later ones at once; afterwards all is as before."""
     async with outbox(tmp_path, timeout_s=1) as disk:
-        monkeypatch.setattr(OutboxFile, "append", hang)
         with pytest.raises(OutboxUnavailable, match="not answered"):
             await asyncio.wait_for(disk.append([record(prompt="first")]), 5)
         assert not is_available(disk)
@@ -51,11 +56,9 @@ async def test_hanging_disk_blocks_neither_the_event_loop_nor_the_writer(
 
 
 async def test_rows_are_committed_to_the_database_while_the_disk_hangs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hung: threading.Event
 ) -> None:
-    hung = threading.Event()
     monkeypatch.setattr("tests.db.writers.OUTBOX_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(OutboxFile, "append", lambda *_, **__: hung.wait(30))
     rows = GatedDatabase()
     rows.error = DatabaseUnavailable("unavailable")
     async with running_writer(rows, tmp_path) as log:
@@ -66,17 +69,8 @@ async def test_rows_are_committed_to_the_database_while_the_disk_hangs(
         hung.set()
 
 
-async def test_a_call_that_waits_behind_one_that_hangs_is_not_made_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hung, append = threading.Event(), OutboxFile.append
-
-    def hang(*args: object, **kwargs: object) -> None:
-        hung.wait(30)
-        append(*args, **kwargs)  # type: ignore[arg-type]
-
+async def test_a_call_that_waits_behind_one_that_hangs_is_not_made_later(tmp_path: Path, hung: threading.Event) -> None:
     async with outbox(tmp_path, timeout_s=1) as disk:
-        monkeypatch.setattr(OutboxFile, "append", hang)
         calls = [disk.append([record(prompt=prompt)]) for prompt in ("first", "second")]
         failures = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(each) for each in failures] == [OutboxUnavailable] * 2

@@ -43,47 +43,38 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
 
 
 @pytest.fixture
-def loop() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        yield runner
+def anyio_backend() -> Any:
+    return "asyncio", {"loop_factory": Loop}
 
 
 def lookup_threads() -> int:
     return sum(thread.name.startswith("lookup of ") for thread in threading.enumerate())
 
 
-def test_lookup_without_an_answer_uses_one_thread_and_blocks_no_other(loop: asyncio.Runner, names: NameServer) -> None:
-    async def look_up() -> None:
-        running = asyncio.get_running_loop()
-        for _ in range(20):  # like pings that time out and are repeated
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(running.create_connection(asyncio.Protocol, SILENT, 1), 0.01)
-        assert (lookup_threads(), names.lookups) == (1, [SILENT])
-        assert (await running.getaddrinfo("other.test", 80))[0][4] == ("127.0.0.1", 80)
-        waiting = [asyncio.ensure_future(running.getaddrinfo(SILENT, 1, type=socket.SOCK_STREAM)) for _ in range(3)]
-        await asyncio.sleep(0)
-        names.may_answer.set()
-        assert [found[0][4] for found in await asyncio.gather(*waiting)] == [("127.0.0.1", 1)] * 3
-        assert names.lookups == [SILENT, "other.test"]
-        await running.getaddrinfo(SILENT, 1)  # answers are not cached
-        assert names.lookups == [SILENT, "other.test", SILENT]
-
-    loop.run(look_up())
+async def test_lookup_without_an_answer_uses_one_thread_and_blocks_no_other(names: NameServer) -> None:
+    running = asyncio.get_running_loop()
+    for _ in range(20):  # like pings that time out and are repeated
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(running.create_connection(asyncio.Protocol, SILENT, 1), 0.01)
+    assert (lookup_threads(), names.lookups) == (1, [SILENT])
+    assert (await running.getaddrinfo("other.test", 80))[0][4] == ("127.0.0.1", 80)
+    waiting = [asyncio.ensure_future(running.getaddrinfo(SILENT, 1, type=socket.SOCK_STREAM)) for _ in range(3)]
+    await asyncio.sleep(0)
+    names.may_answer.set()
+    assert [found[0][4] for found in await asyncio.gather(*waiting)] == [("127.0.0.1", 1)] * 3
+    assert names.lookups == [SILENT, "other.test"]
+    await running.getaddrinfo(SILENT, 1)  # answers are not cached
+    assert names.lookups == [SILENT, "other.test", SILENT]
 
 
-def test_unknown_name_raises(loop: asyncio.Runner, names: NameServer) -> None:
+async def test_unknown_name_raises(names: NameServer) -> None:
     names.error = socket.gaierror(socket.EAI_NONAME, "no such name")
-
-    async def look_up() -> None:
-        running = asyncio.get_running_loop()
-        for _ in range(2):
-            with pytest.raises(socket.gaierror, match="no such name"):
-                await running.create_connection(asyncio.Protocol, "other.test", 1)
-
-    loop.run(look_up())
+    for _ in range(2):
+        with pytest.raises(socket.gaierror, match="no such name"):
+            await asyncio.open_connection("other.test", 1)
 
 
-def test_other_addresses_are_not_tried_after_a_failure_of_tls(loop: asyncio.Runner, names: NameServer) -> None:
+async def test_other_addresses_are_not_tried_after_a_failure_of_tls(names: NameServer) -> None:
     names.addresses = ["127.0.0.1", "127.0.0.2"]
     connections = []
 
@@ -92,64 +83,49 @@ def test_other_addresses_are_not_tried_after_a_failure_of_tls(loop: asyncio.Runn
         writer.write(b"220 not TLS\r\n")
         writer.close()
 
-    async def connect() -> None:
-        async with await asyncio.start_server(answer_in_plain_text, "0.0.0.0", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            with pytest.raises(ssl.SSLError):
-                await asyncio.get_running_loop().create_connection(
-                    asyncio.Protocol, "tls.test", port, ssl=ssl.create_default_context()
-                )
-
-    loop.run(connect())
+    async with await asyncio.start_server(answer_in_plain_text, "0.0.0.0", 0) as server:
+        with pytest.raises(ssl.SSLError):
+            await asyncio.open_connection("tls.test", port_of(server), ssl=ssl.create_default_context())
     assert len(connections) == 1
 
 
-def test_next_address_is_tried_after_a_refused_connection(loop: asyncio.Runner, names: NameServer) -> None:
+async def test_next_address_is_tried_after_a_refused_connection(names: NameServer) -> None:
     names.addresses = ["127.0.0.2", "127.0.0.1"]
-
-    async def connect() -> None:
-        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
-            _, writer = await asyncio.open_connection("other.test", port)
-            assert writer.get_extra_info("peername") == ("127.0.0.1", port)
-            writer.close()
-            names.addresses = ["127.0.0.2"]
-            with pytest.raises(ConnectionRefusedError):
-                await asyncio.open_connection("other.test", port)
-
-    loop.run(connect())
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+        port = port_of(server)
+        _, writer = await asyncio.open_connection("other.test", port)
+        assert writer.get_extra_info("peername") == ("127.0.0.1", port)
+        writer.close()
+        names.addresses = ["127.0.0.2"]
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("other.test", port)
 
 
-def test_tls_handshake_has_the_name_and_not_the_address(loop: asyncio.Runner, names: NameServer) -> None:
+@pytest.mark.usefixtures("names")
+async def test_tls_handshake_has_the_name_and_not_the_address() -> None:
     """The first bytes of a TLS connection have the name in plain text."""
+    hello: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-    async def connect() -> bytes:
-        hello: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hello.set_result(await reader.read(4096))
+        writer.close()
 
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            hello.set_result(await reader.read(4096))
-            writer.close()
-
-        server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
-            with pytest.raises(OSError):  # noqa: PT011 - however the server closes the connection
-                await asyncio.open_connection("other.test", port, ssl=ssl.create_default_context())
-            return await hello
-
-    assert b"other.test" in loop.run(connect())
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        with pytest.raises(OSError):  # noqa: PT011 - however the server closes the connection
+            await asyncio.open_connection("other.test", port_of(server), ssl=ssl.create_default_context())
+        assert b"other.test" in await hello
 
 
-def test_address_is_not_looked_up(loop: asyncio.Runner, names: NameServer) -> None:
-    async def connect() -> None:
-        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
-        async with server:
-            _, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
-            writer.close()
-
-    loop.run(connect())
+async def test_address_is_not_looked_up(names: NameServer) -> None:
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", port_of(server))
+        writer.close()
     assert names.lookups == []
+
+
+def port_of(server: asyncio.Server) -> int:
+    port: int = server.sockets[0].getsockname()[1]
+    return port
 
 
 def test_process_ends_during_a_lookup(tmp_path: Path) -> None:
