@@ -1,8 +1,10 @@
 """Two workers on PostgreSQL, as in production, and one process with short limits for requests."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -29,10 +31,23 @@ def chats_database(shared: SharedResources, tmp_path: Path) -> str:
     return shared.migrated_database("postgres", tmp_path)
 
 
+StartWorkers = Callable[..., AbstractContextManager[Workers]]
+
+
 @pytest.fixture
-def workers(chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path) -> Iterator[Workers]:
-    env = {**ENV, "GROQ_BASE_URL": groq.url}
-    with serving(tmp_path, http, env, database_url=chats_database) as running:
+def start_workers(chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path) -> StartWorkers:
+    """Starts workers with these settings, beside those that all have; the options are those of `serving`."""
+
+    def start(settings: Mapping[str, str] | None = None, **options: Any) -> AbstractContextManager[Workers]:
+        env = {**ENV, "GROQ_BASE_URL": groq.url, **(settings or {})}
+        return serving(tmp_path, http, env, database_url=chats_database, **options)
+
+    return start
+
+
+@pytest.fixture
+def workers(start_workers: StartWorkers) -> Iterator[Workers]:
+    with start_workers() as running:
         yield running
 
 

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import httpx2
 import pytest
 from pydantic import ValidationError
 
 from app.core.config import Settings
+from tests.serving.conftest import StartWorkers
 from tests.support.otlp import Collector
 from tests.support.service import PATH, Service, SimulatedGroq, service_before
-from tests.support.serving import serving
 
 FORWARDED = {"x-forwarded-for": "192.0.2.9, 198.51.100.7", "x-forwarded-proto": "https"}
 """A client forged the first address, and a proxy appended the second."""
@@ -47,17 +46,10 @@ def test_forwarded_headers_are_trusted_from_listed_proxies(
     ("proxies", "expected"), [({}, "127.0.0.1"), ({"FORWARDED_ALLOW_IPS": "127.0.0.1"}, "198.51.100.7")]
 )
 def test_workers_trust_the_same_proxies(
-    chats_database: str,
-    groq: SimulatedGroq,
-    http: httpx2.Client,
-    collector: Collector,
-    tmp_path: Path,
-    proxies: dict[str, str],
-    expected: str,
+    start_workers: StartWorkers, collector: Collector, proxies: dict[str, str], expected: str
 ) -> None:
     """Gunicorn's default trusts loopback."""
-    env = {"GROQ_API_KEY": "test", "GROQ_BASE_URL": groq.url, **collector.env, **proxies}
-    with serving(tmp_path, http, env, database_url=chats_database, workers=1) as running:
+    with start_workers({**collector.env, **proxies}, workers=1) as running:
         assert address_and_scheme(running, collector)[0] == expected
 
 

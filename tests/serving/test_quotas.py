@@ -3,26 +3,24 @@
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from app.quota.redis_store import LEASE_S
-from tests.serving.conftest import ENV
+from tests.serving.conftest import StartWorkers
 from tests.support import redis as redis_server
 from tests.support.raw import CHAT, connect, sized
 from tests.support.redis import PASSWORD, RedisServer
 from tests.support.scrape import scrape, total
 from tests.support.service import HELLO, PATH, Reply, SimulatedGroq, http_client
-from tests.support.serving import Workers, serving
+from tests.support.serving import Workers
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.needs("redis-server")
-
-StartWorkers = Callable[..., AbstractContextManager[Workers]]
 
 
 @pytest.fixture
@@ -32,15 +30,13 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def start_workers(
-    chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path, redis: RedisServer
-) -> StartWorkers:
+def start_limited(start_workers: StartWorkers, redis: RedisServer) -> StartWorkers:
     """Starts two workers with these settings."""
-    shared = {**ENV, "GROQ_BASE_URL": groq.url, "API_KEYS": "a:key-a,b:key-b", "REDIS_URL": redis.url}
+    shared = {"API_KEYS": "a:key-a,b:key-b", "REDIS_URL": redis.url}
 
     @contextmanager
     def start(**env: str) -> Iterator[Workers]:
-        with serving(tmp_path, http, shared | env, database_url=chats_database) as workers:
+        with start_workers(shared | env) as workers:
             yield workers
         assert PASSWORD not in workers.program.output
         assert "Traceback" not in workers.program.output
@@ -71,8 +67,8 @@ def wait_until_charged(redis: RedisServer, tokens: int) -> None:
         wait_until(lambda: int(client.get("quota:tokens/a") or 0) >= tokens, f"{tokens} tokens are not charged")
 
 
-def test_two_workers_share_the_requests_of_a_key(start_workers: StartWorkers) -> None:
-    with start_workers(QUOTA_REQUESTS_PER_MINUTE="12") as workers:
+def test_two_workers_share_the_requests_of_a_key(start_limited: StartWorkers) -> None:
+    with start_limited(QUOTA_REQUESTS_PER_MINUTE="12") as workers:
         replies = [chat(workers) for _ in range(30)]
         assert [reply.status for reply in replies] == [200] * 12 + [429] * 18
         assert [int(reply.headers["x-ratelimit-remaining-requests"]) for reply in replies[:12]] == [*range(11, -1, -1)]
@@ -89,8 +85,8 @@ def test_two_workers_share_the_requests_of_a_key(start_workers: StartWorkers) ->
         assert all(shares), "one worker had no request"
 
 
-def test_two_workers_share_the_tokens_of_a_key(start_workers: StartWorkers, redis: RedisServer) -> None:
-    with start_workers(QUOTA_TOKENS_PER_MINUTE="300") as workers:
+def test_two_workers_share_the_tokens_of_a_key(start_limited: StartWorkers, redis: RedisServer) -> None:
+    with start_limited(QUOTA_TOKENS_PER_MINUTE="300") as workers:
         used, replies = 0, list[Reply]()
         while not replies or (replies[-1].status == 200 and len(replies) < 30):
             reply = chat(workers)
@@ -107,12 +103,12 @@ def test_two_workers_share_the_tokens_of_a_key(start_workers: StartWorkers, redi
 
 
 def test_client_that_disconnects_before_the_first_token_is_charged_its_prompt(
-    start_workers: StartWorkers, groq: SimulatedGroq, redis: RedisServer
+    start_limited: StartWorkers, groq: SimulatedGroq, redis: RedisServer
 ) -> None:
     """Messages and tools; otherwise a client that always disconnects would never reach its quota."""
     groq.fail({"first_byte_delay_s": 20})
     long = {**HELLO, "tools": [{"type": "function", "function": {"name": "f", "description": "tools " * 1000}}]}
-    with start_workers(QUOTA_TOKENS_PER_MINUTE="1000") as workers:
+    with start_limited(QUOTA_TOKENS_PER_MINUTE="1000") as workers:
         before = groq.seen()["requests"]
         with connect(workers.url) as client:
             client.sendall(CHAT + b"authorization: Bearer key-a\r\n" + sized(json.dumps(long).encode()))
@@ -125,17 +121,17 @@ def test_client_that_disconnects_before_the_first_token_is_charged_its_prompt(
         assert chat(workers, "key-b").status == 200
 
 
-def test_stream_does_not_count_after_its_last_event(start_workers: StartWorkers) -> None:
+def test_stream_does_not_count_after_its_last_event(start_limited: StartWorkers) -> None:
     """A client that has read `[DONE]` may start its next stream at once, on either worker."""
-    with start_workers(QUOTA_STREAMS="1") as workers:
+    with start_limited(QUOTA_STREAMS="1") as workers:
         assert [chat(workers).status for _ in range(40)] == [200] * 40
 
 
 def test_streams_of_a_killed_worker_count_until_their_leases_end(
-    start_workers: StartWorkers, groq: SimulatedGroq
+    start_limited: StartWorkers, groq: SimulatedGroq
 ) -> None:
     groq.fail({"silence_s": 600, "after_tokens": 5})
-    with start_workers(QUOTA_STREAMS="1", INTER_TOKEN_TIMEOUT_S="600") as workers, open_stream(workers) as stream:
+    with start_limited(QUOTA_STREAMS="1", INTER_TOKEN_TIMEOUT_S="600") as workers, open_stream(workers) as stream:
         next(pieces := stream.iter_raw())
         assert chat(workers).error["type"] == "streams"
         busy = {port: total(scrape(workers.http, port), "chat_active_streams") for port in workers.ports}
@@ -157,9 +153,9 @@ def test_streams_of_a_killed_worker_count_until_their_leases_end(
 
 
 def test_chats_continue_without_redis_and_are_counted_when_it_is_back(
-    start_workers: StartWorkers, redis: RedisServer
+    start_limited: StartWorkers, redis: RedisServer
 ) -> None:
-    with start_workers(QUOTA_REQUESTS_PER_MINUTE="5", QUOTA_TOKENS_PER_MINUTE="100000", QUOTA_STREAMS="3") as workers:
+    with start_limited(QUOTA_REQUESTS_PER_MINUTE="5", QUOTA_TOKENS_PER_MINUTE="100000", QUOTA_STREAMS="3") as workers:
         assert [chat(workers).status for _ in range(7)] == [200] * 5 + [429] * 2
         redis.kill()
         replies = [chat(workers) for _ in range(10)]
@@ -178,8 +174,8 @@ def test_chats_continue_without_redis_and_are_counted_when_it_is_back(
         assert workers.program.output.count("quota_store.failed") == 2
 
 
-def test_chats_are_refused_without_redis_if_quotas_fail_closed(start_workers: StartWorkers, redis: RedisServer) -> None:
-    with start_workers(QUOTA_REQUESTS_PER_MINUTE="500", QUOTA_FAIL_OPEN="false") as workers:
+def test_chats_are_refused_without_redis_if_quotas_fail_closed(start_limited: StartWorkers, redis: RedisServer) -> None:
+    with start_limited(QUOTA_REQUESTS_PER_MINUTE="500", QUOTA_FAIL_OPEN="false") as workers:
         assert chat(workers).status == 200
         redis.kill()
         refused = chat(workers)

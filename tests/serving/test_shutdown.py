@@ -5,18 +5,17 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Event
 
 import httpx2
 import pytest
 
-from tests.serving.conftest import ENV
+from tests.serving.conftest import StartWorkers
 from tests.support.database import query
 from tests.support.otlp import Collector
 from tests.support.raw import HEALTH, connect, receive_one
 from tests.support.service import HELLO, PATH, Reply, SimulatedGroq, http_client
-from tests.support.serving import Workers, serving
+from tests.support.serving import Workers
 from tests.support.waiting import wait_until
 
 CLIENTS = [8, pytest.param(30, marks=pytest.mark.long)]
@@ -27,11 +26,8 @@ Results = list[str | Reply]
 
 
 @pytest.fixture
-def workers(
-    chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path, collector: Collector
-) -> Iterator[Workers]:
-    env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "2", "DRAIN_DELAY_S": "1", **collector.env}
-    with serving(tmp_path, http, env, database_url=chats_database) as running:
+def workers(start_workers: StartWorkers, collector: Collector) -> Iterator[Workers]:
+    with start_workers({"DRAIN_TIMEOUT_S": "2", "DRAIN_DELAY_S": "1", **collector.env}) as running:
         yield running
 
 
@@ -125,14 +121,11 @@ def test_reload_under_load(workers: Workers, groq: SimulatedGroq, clients: int) 
     assert workers.chat().done
 
 
-def test_drain_accepts_no_connections_and_closes_idle_ones(
-    chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
-) -> None:
+def test_drain_accepts_no_connections_and_closes_idle_ones(start_workers: StartWorkers, groq: SimulatedGroq) -> None:
     groq.fail({"silence_s": 4, "after_tokens": 5})
     before = groq.seen()["requests"]
-    env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "15"}
     with (
-        serving(tmp_path, http, env, database_url=chats_database) as workers,
+        start_workers({"DRAIN_TIMEOUT_S": "15"}) as workers,
         connect(workers.url) as idle,
         ThreadPoolExecutor(1) as pool,
     ):

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.serving.conftest import ENV
+from tests.serving.conftest import ENV, StartWorkers
 from tests.serving.test_workers import streaming
 from tests.support.ports import free_port
 from tests.support.processes import program
@@ -97,11 +97,8 @@ def reported(workers: Workers) -> int:
     return sum(line["count"] for line in lines if line["worker"] != "master")
 
 
-def test_stopped_reader_does_not_block_the_master(
-    chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
-) -> None:
-    env = {**ENV, "GROQ_BASE_URL": groq.url, "LOG_QUEUE_BYTES": "1"}
-    with serving(tmp_path, http, env, database_url=chats_database, stalled=True) as workers:
+def test_stopped_reader_does_not_block_the_master(start_workers: StartWorkers) -> None:
+    with start_workers({"LOG_QUEUE_BYTES": "1"}, stalled=True) as workers:
         workers.program.signal(signal.SIGHUP)  # the master logs each worker that starts or ends
         workers.wait_for_ports(*(port + workers.count for port in (workers.metrics_base, workers.metrics_base + 1)))
         assert workers.chat().done

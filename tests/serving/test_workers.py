@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 import pytest
 
-from tests.serving.conftest import ENV
+from tests.serving.conftest import StartWorkers
 from tests.support.database import query
 from tests.support.raw import CHAT, connect, receive_until
 from tests.support.scrape import scrape, total
 from tests.support.service import HELLO, PATH, SimulatedGroq, http_client
-from tests.support.serving import Workers, serving
+from tests.support.serving import Workers
 
 
 @contextmanager
@@ -97,12 +96,11 @@ def test_stop_finishes_short_streams_and_ends_long_ones(workers: Workers, groq: 
 
 
 def test_sigint_ends_streams_without_a_drain_and_stores_their_rows(
-    chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
+    start_workers: StartWorkers, groq: SimulatedGroq
 ) -> None:
     """Ctrl-C at `make serve`: gunicorn sends its workers SIGQUIT."""
     groq.fail({"silence_s": 60, "after_tokens": 5})
-    env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "50", "INTER_TOKEN_TIMEOUT_S": "60"}
-    with serving(tmp_path, http, env, database_url=chats_database) as workers:
+    with start_workers({"DRAIN_TIMEOUT_S": "50", "INTER_TOKEN_TIMEOUT_S": "60"}) as workers:
         with streaming(workers, timeout_s=20) as (chat_id, pieces):  # less than the drain would take
             workers.program.signal(signal.SIGINT)
             assert b"server_draining" in b"".join(pieces)
@@ -147,13 +145,10 @@ def test_sighup_to_a_worker_is_ignored(workers: Workers, groq: SimulatedGroq) ->
     assert {port: workers.pid(port) for port in workers.ports} == before
 
 
-def test_worker_with_a_long_drain_is_not_killed(
-    chats_database: str, groq: SimulatedGroq, http: httpx2.Client, tmp_path: Path
-) -> None:
+def test_worker_with_a_long_drain_is_not_killed(start_workers: StartWorkers, groq: SimulatedGroq) -> None:
     """Gunicorn kills a worker without a heartbeat for 30 s; here, for 2 s. The drain is longer."""
     groq.fail({"silence_s": 5, "after_tokens": 5})
-    env = {**ENV, "GROQ_BASE_URL": groq.url, "DRAIN_TIMEOUT_S": "20", "GUNICORN_CMD_ARGS": "--timeout=2"}
-    with serving(tmp_path, http, env, database_url=chats_database, workers=1) as workers:
+    with start_workers({"DRAIN_TIMEOUT_S": "20", "GUNICORN_CMD_ARGS": "--timeout=2"}, workers=1) as workers:
         with streaming(workers) as (_, pieces):
             workers.kill(workers.metrics_base, signal.SIGTERM)
             assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
