@@ -79,7 +79,7 @@ TARGETS = (
             "tests/db/test_replay.py",
             "tests/db/test_outbox_file.py",
             "tests/db/test_outbox_folder.py",
-            "tests/db/test_outbox_database.py",
+            "tests/db/test_outbox_processes.py",
             "tests/db/test_replay_failures.py",
         ),
     ),
