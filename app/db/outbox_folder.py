@@ -91,7 +91,7 @@ class OutboxFolder:
         _sync(self.path)
 
     def rename_damaged(self) -> Path:
-        """Moves the database file aside. The journal first: left behind, it would be rolled back into the next file."""
+        """Renames the database file. The journal first: left behind, it would be rolled back into the next file."""
         path = self.path / f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}.db"
         with suppress(FileNotFoundError):
             self._journal.rename(path.with_name(f"{path.name}-journal"))
@@ -100,7 +100,7 @@ class OutboxFolder:
         return path
 
     def damaged_files(self) -> int:
-        """The number of files that were moved aside."""
+        """The number of files that were renamed."""
         return len(list(self.path.glob("damaged-*.db")))
 
     def free_bytes(self) -> int:

@@ -139,11 +139,14 @@ class GroqMetrics:
             Gauge(f"groq_ratelimit_{name}", text, ["model", "kind"], registry=registry)
             for name, text in _RATE_LIMIT_GAUGES
         ]
+        self._rate_limit_children: dict[tuple[str, str], list[Gauge]] = {}
 
     def set_rate_limit(self, model: str, kind: str, values: Sequence[float]) -> None:
-        """Sets the gauges of one limit, in their order. They have no values before Groq's answer."""
-        for gauge, value in zip(self._rate_limits, values, strict=True):
-            gauge.labels(model, kind).set(value)
+        """Sets the gauges of one limit, in the order of `_RATE_LIMIT_GAUGES`. They have no values before."""
+        if (key := (model, kind)) not in self._rate_limit_children:
+            self._rate_limit_children[key] = [gauge.labels(*key) for gauge in self._rate_limits]
+        for gauge, value in zip(self._rate_limit_children[key], values, strict=True):
+            gauge.set(value)
 
 
 class RowMetrics:
