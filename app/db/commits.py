@@ -62,9 +62,9 @@ class Commits:
         try:
             await asyncio.wait((inserting,), timeout=self._timeout_s)
         finally:
-            # Cancels once a second in the background until the insert has ended. It is not awaited, because a driver
-            # may need long to give up a connection that does not answer.
-            cancel_until_done(inserting)
+            if not inserting.done():
+                # In the background: a driver may need long to give up a connection that does not answer.
+                cancel_until_done(inserting)
         error = _error_of(inserting)
         took_s = time.monotonic() - began
         failure = None if error is None else getattr(error, "reason", CommitError.reason)
