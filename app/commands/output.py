@@ -1,9 +1,10 @@
-"""The output of the commands on stdout, which may be a full disk or a pipe whose reader has ended."""
+"""The output of the commands. stdout may be a full disk, or a pipe whose reader has ended."""
 
 import os
 import sys
+from collections.abc import Mapping
 
-from app.core.text import escaped
+from app.core.text import escaped, printable
 
 
 class OutputFailed(Exception):
@@ -13,6 +14,24 @@ class OutputFailed(Exception):
     def reader_ended(self) -> bool:
         """Whether stdout is a pipe without a reader, as in `make chats | head`."""
         return isinstance(self.__cause__, BrokenPipeError)
+
+
+def fail(sentence: str, *, code: int = 1) -> int:
+    """Print why a command cannot do what it is for, and return its exit code."""
+    sys.stderr.write(f"{sentence}\n")
+    return code
+
+
+def first_line(exc: BaseException) -> str:
+    """The first line of the driver's own message, where SQLAlchemy has wrapped it."""
+    cause = getattr(exc, "orig", None) or exc
+    cause = cause.__cause__ or cause
+    return printable(str(cause).partition("\n")[0]) or type(cause).__name__
+
+
+def table_row(cells: Mapping[str, str], widths: Mapping[str, int]) -> str:
+    """One line of a table, whose cells are cut and padded to the widths of their columns."""
+    return "  ".join(f"{printable(cells[name])[:width]:<{width}}" for name, width in widths.items()).rstrip()
 
 
 def show(text: str, *, end: str = "\n", flush: bool = False) -> None:

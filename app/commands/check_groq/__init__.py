@@ -4,13 +4,11 @@ requests.py sends them, checks.py compares the answers. docs/groq.md has the sou
 for.
 """
 
-import sys
-
 import httpx2
 
 from app.commands.check_groq.checks import CHECKS
 from app.commands.check_groq.requests import ask
-from app.commands.output import show
+from app.commands.output import fail, show
 from app.core.config import Settings
 from app.core.text import printable
 
@@ -20,13 +18,11 @@ _NAME_WIDTH = 20
 def check_groq(settings: Settings) -> int:
     """Return 0 if everything agrees, 1 if something differs or Groq does not answer, 2 without a key."""
     if settings.groq_api_key is None:
-        sys.stderr.write("GROQ_API_KEY: set it; this asks Groq itself, with six small requests\n")
-        return 2
+        return fail("GROQ_API_KEY: set it; this asks Groq itself, with six small requests", code=2)
     try:
         replies = ask(settings.groq_base_url, settings.groq_api_key.get_secret_value())
     except httpx2.HTTPError as exc:
-        sys.stderr.write(f"{settings.groq_base_url} does not answer: {exc!s:.200}\n")
-        return 1
+        return fail(f"{settings.groq_base_url} does not answer: {exc!s:.200}")
     differing = 0
     for check in CHECKS:
         found = check.run(replies)
