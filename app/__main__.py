@@ -6,10 +6,11 @@ import re
 import signal
 import sys
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from app.commands.output import OutputFailed, discard_output, flush_output
+from app.commands.output import OutputFailed, discard_output, fail, flush_output
 from app.core.outcomes import WITHOUT_ROW, Outcome
 
 if TYPE_CHECKING:
@@ -42,61 +43,29 @@ def _main() -> int:
     if settings is None or problems:
         # All problems at once. Without any other, `run` checks the outbox itself.
         problems += outbox_problems(settings) if settings and serves else []
-        sys.stderr.write("\n".join([*problems, ""]))
-        return 2
-    if sys.stdout is None:
-        if serves:
-            return _run(options, settings)
-        sys.stderr.write("stdout is closed; redirect it to a file, or to /dev/null\n")
-        return 1
+        return fail("\n".join(problems), code=2)
+    if sys.stdout is None and not serves:
+        return fail("stdout is closed; redirect it to a file, or to /dev/null")
     try:
-        code = _run(options, settings)
-        flush_output()
+        code = _run(settings, **vars(options))
+        if sys.stdout is not None:
+            flush_output()
     except OutputFailed as exc:
         discard_output()
-        if exc.reader_ended:
-            return 0
-        sys.stderr.write(f"cannot write to stdout: {exc}\n")
-        return 1
+        return 0 if exc.reader_ended else fail(f"cannot write to stdout: {exc}")
     return code
 
 
-def _run(options: argparse.Namespace, settings: "Settings") -> int:
-    """Each command imports what it needs: `chats` does not wait for the openai SDK."""
-    match options.command:
-        case "chats":
-            from app.commands.chats import chats  # noqa: PLC0415
+def _run(settings: "Settings", *, command: str | None, **arguments: Any) -> int:
+    """Each command is the function with its name in the module with its name.
 
-            code = chats(settings, options)
-        case "live":
-            from app.commands.live import live  # noqa: PLC0415
-
-            code = live(settings, once=options.once)
-        case "trace":
-            from app.commands.trace import trace  # noqa: PLC0415
-
-            code = trace(settings, options.id)
-        case "prune":
-            from app.commands.prune import prune  # noqa: PLC0415
-
-            code = prune(settings, options)
-        case "check-groq":
-            from app.commands.check_groq import check_groq  # noqa: PLC0415
-
-            code = check_groq(settings)
-        case "outbox":
-            from app.commands.outbox import outbox  # noqa: PLC0415
-
-            code = outbox(settings, options)
-        case "migrate":
-            from app.commands.migrate import migrate  # noqa: PLC0415
-
-            code = migrate(settings)
-        case _:
-            gc.disable()  # until the server runs: imports make objects that stay
-            from app.commands.run import run  # noqa: PLC0415
-
-            code = run(settings, reload=options.command == "run" and options.reload)
+    A module is imported when its command runs: `chats` does not wait for the openai SDK.
+    """
+    name = (command or "run").replace("-", "_")
+    if name == "run":
+        gc.disable()  # until the server runs: imports make objects that stay
+    function = getattr(import_module(f"app.commands.{name}"), name)
+    code: int = function(settings, **arguments)
     return code
 
 
@@ -110,12 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     which = prune.add_mutually_exclusive_group(required=True)
     which.add_argument("--older-than", type=_age, metavar="AGE", help="such as 36h, 90d or 12w")
     help_text = "a request's safety_identifier or user; also in the outbox"
-    which.add_argument("--end-user", type=_id, metavar="ID", help=help_text)
+    which.add_argument("--end-user", type=_text, default=argparse.SUPPRESS, metavar="ID", help=help_text)
     _add_chats(commands.add_parser("chats", help="show stored chats, newest first"))
     live = commands.add_parser("live", help="show the running chats of this machine's workers, every second")
     live.add_argument("--once", action="store_true", help="print them once")
     trace = commands.add_parser("trace", help="draw the last chat's trace")
-    trace.add_argument("id", nargs="?", help="of another chat, or of a trace")
+    trace.add_argument("wanted", nargs="?", metavar="id", help="of another chat, or of a trace")
     outbox = commands.add_parser("outbox", help="list the rows that wait for the database, and those that it rejected")
     action = outbox.add_mutually_exclusive_group()
     action.add_argument("--retry", action="store_true", help="let the service try rejected rows again")
@@ -129,34 +98,20 @@ def _parser() -> argparse.ArgumentParser:
 def _add_chats(chats: argparse.ArgumentParser) -> None:
     chats.add_argument("--json", action="store_true", help="one JSON object a line, with every column")
     chats.add_argument("--limit", type=_count, metavar="N", help="how many (default: 10; all for --end-user --json)")
-    chats.add_argument("--outcome", type=_outcome, help="such as upstream_error")
+    outcomes = sorted(map(str, set(Outcome) - WITHOUT_ROW))
+    chats.add_argument("--outcome", choices=outcomes, metavar="OUTCOME", help="such as upstream_error")
     chats.add_argument("--error-code", type=_text, metavar="CODE", help="the error that the client received")
     chats.add_argument("--since", type=_age, metavar="AGE", help="such as 30m, 36h, 90d or 12w")
     chats.add_argument("--model", type=_text, help="the model that answered")
     chats.add_argument("--client", type=_text, help="the name of an API key")
-    chats.add_argument("--end-user", type=_id, metavar="ID", help="a request's safety_identifier or user")
-
-
-def _outcome(text: str) -> Outcome:
-    outcomes = sorted(set(Outcome) - WITHOUT_ROW)
-    if text not in outcomes:
-        raise argparse.ArgumentTypeError(f"use one of {', '.join(outcomes)}")
-    return Outcome(text)
+    chats.add_argument("--end-user", type=_text, metavar="ID", help="a request's safety_identifier or user")
 
 
 def _text(text: str) -> str:
     """Refuses bytes that are not UTF-8, which Python has made surrogates of: a database cannot encode them."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as exc:
-        raise argparse.ArgumentTypeError("give a text in UTF-8") from exc
+    if not text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise argparse.ArgumentTypeError("give a text in UTF-8 that is not empty")
     return text
-
-
-def _id(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("give the id of an end user")
-    return _text(text)
 
 
 def _age(text: str) -> timedelta:

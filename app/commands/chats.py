@@ -1,18 +1,17 @@
 """`python -m app chats`: stored chats, newest first, for a person or, with `--json`, for a program."""
 
-import argparse
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.commands.output import show, show_json
+from app.commands.output import fail, first_line, show, show_json, table_row
 from app.core.chat_query import ChatQuery
 from app.core.config import Settings
 from app.core.text import printable, printable_json
@@ -25,27 +24,19 @@ _TEXT_WIDTH = 130
 _WIDTHS = {"id": 36, "created": 19, "model": 24, "outcome": 21, "tokens": 6, "ttft": 9, "total": 9, "cost": 10}
 
 
-def chats(settings: Settings, options: argparse.Namespace) -> int:
-    """Prints the chats that the options select. Returns the exit code."""
-    query = ChatQuery(
-        any_client=options.client is None,
-        client=options.client,
-        model=options.model,
-        outcome=options.outcome,
-        error_code=options.error_code,
-        end_user=options.end_user,
-        since=options.since and datetime.now(UTC) - options.since,
-        whole=options.json,
-    )
-    default = sys.maxsize if options.json and options.end_user else _DEFAULT_ROWS
+def chats(
+    settings: Settings, *, json: bool, limit: int | None, since: timedelta | None, client: str | None, **columns: Any
+) -> int:
+    """Prints the chats whose columns have these values, unless they are None. Returns the exit code."""
+    moment = None if since is None else datetime.now(UTC) - since
+    query = ChatQuery(any_client=client is None, client=client, since=moment, whole=json, **columns)
+    default = sys.maxsize if json and query.end_user else _DEFAULT_ROWS
     try:
         if settings.embedded_database and not settings.embedded_database.exists():
             raise FileNotFoundError("there is no such file")  # aiosqlite would print a traceback of its thread
-        asyncio.run(_print(settings, query, limit=options.limit or default))
+        asyncio.run(_print(settings, query, limit=limit or default))
     except (OSError, SQLAlchemyError) as exc:
-        cause = printable(str(getattr(exc, "orig", None) or exc).partition("\n")[0]) or type(exc).__name__
-        sys.stderr.write(f"cannot read chats from {settings.database_name}: {cause}; `make run` sets it up\n")
-        return 1
+        return fail(f"cannot read chats from {settings.database_name}: {first_line(exc)}; `make run` sets it up")
     return 0
 
 
@@ -54,7 +45,7 @@ async def _print(settings: Settings, query: ChatQuery, *, limit: int) -> None:
     async with aclosing(_rows(settings, query, limit=limit)) as rows:
         async for row in rows:
             if not query.whole and not printed:
-                show("  ".join(f"{name:<{width}}" for name, width in _WIDTHS.items()).rstrip())
+                show(table_row({name: name for name in _WIDTHS}, _WIDTHS))
             if query.whole:
                 show_json(_as_json(row))
             else:
@@ -94,8 +85,7 @@ def _as_text(row: Mapping[str, Any]) -> str:
         "total": f"{row['duration_ms']:.0f} ms",
         "cost": _or_dash(row["cost_usd"], "${:.6f}"),
     }
-    shown = {name: printable(cell) for name, cell in cells.items()}
-    lines = ["  ".join(f"{shown[name][:width]:<{width}}" for name, width in _WIDTHS.items()).rstrip()]
+    lines = [table_row(cells, _WIDTHS)]
     if row["has_content"]:
         lines += [f"  you   {_one_line(row['prompt'] or '')}", f"  groq  {_one_line(_answer(row))}"]
     else:

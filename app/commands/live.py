@@ -10,15 +10,14 @@ from urllib.request import ProxyHandler, build_opener
 
 import msgspec
 
-from app.commands.output import show
+from app.commands.output import show, table_row
 from app.core.config import Settings
-from app.core.text import printable
 from app.observability.metrics_server import CHATS_PATH
 
 _INTERVAL_S = 1
 _TIMEOUT_S = 2
 _CLEAR = "\x1b[H\x1b[J"
-_WIDTHS = {"worker": 6, "id": 36, "client": 16, "model": 24, "age": 8, "tokens": 6, "token/s": 7, "silence": 8}
+_WIDTHS = {"worker": 6, "id": 36, "client": 16, "model": 24, "age": 8, "tokens": 6, "token/s": 7, "silence": 8, "": 11}
 
 _fetch = build_opener(ProxyHandler({})).open
 
@@ -64,11 +63,8 @@ def _table(answers: list[_Worker]) -> str:
     if not answers:
         lines.append("no worker answers; METRICS_HOST, METRICS_PORT and WEB_CONCURRENCY must be those of the service")
     if chats:
-        lines.append("  ".join(f"{name:<{width}}" for name, width in _WIDTHS.items()).rstrip())
-    for chat in sorted(chats, key=lambda chat: -chat["age_ms"]):
-        cells = _cells(chat)
-        row = "  ".join(f"{printable(cells[name])[:width]:<{width}}" for name, width in _WIDTHS.items())
-        lines.append(f"{row}  {'client left' if chat['client_left_at'] else ''}".rstrip())
+        lines.append(table_row({name: name for name in _WIDTHS}, _WIDTHS))
+    lines += [table_row(_cells(chat), _WIDTHS) for chat in sorted(chats, key=lambda chat: -chat["age_ms"])]
     return "\n".join(lines)
 
 
@@ -83,4 +79,5 @@ def _cells(chat: dict[str, Any]) -> dict[str, str]:
         "tokens": str(chat["tokens"]),
         "token/s": f"{chat['tokens'] / seconds:.0f}" if seconds > 0 else "-",
         "silence": f"{chat['silence_ms'] / 1000:.1f} s",
+        "": "client left" if chat["client_left_at"] else "",
     }

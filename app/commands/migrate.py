@@ -1,15 +1,17 @@
-"""`python -m app migrate`: applies the migrations that the database lacks."""
+"""`python -m app migrate`: applies the migrations that the database lacks, with Alembic."""
 
-import sys
+from pathlib import Path
 
+from alembic import command
+from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.commands.output import show
+from app.commands.output import fail, first_line, show
 from app.core.config import Settings
-from app.core.text import printable
-from app.db.migrate import upgrade
+
+_PROJECT = Path(__file__).parents[2]
 
 
 def migrate(settings: Settings, *, quiet: bool = False) -> int:
@@ -17,17 +19,17 @@ def migrate(settings: Settings, *, quiet: bool = False) -> int:
     try:
         upgrade(settings)
     except (OSError, SQLAlchemyError, CommandError) as exc:
-        sys.stderr.write(f"the database {settings.database_name} cannot be used: {_first_line(exc)}{_hint(settings)}\n")
-        return 1
+        return fail(f"the database {settings.database_name} cannot be used: {first_line(exc)}{_hint(settings)}")
     if not quiet:
         show(f"the database {settings.database_name} is up to date")
     return 0
 
 
-def _first_line(exc: BaseException) -> str:
-    cause = getattr(exc, "orig", None) or exc
-    cause = cause.__cause__ or cause
-    return printable(str(cause).partition("\n")[0]) or type(cause).__name__
+def upgrade(settings: Settings) -> None:
+    """Upgrade to the newest revision. Runs its own event loop. Raises the driver's exceptions."""
+    config = Config(_PROJECT / "alembic.ini")
+    config.attributes["settings"] = settings
+    command.upgrade(config, "head")
 
 
 def _hint(settings: Settings) -> str:

@@ -3,15 +3,13 @@
 The service may run meanwhile. Prompts and answers are shown by `--export` alone.
 """
 
-import argparse
 import sqlite3
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
+from typing import Any
 
-from app.commands.output import show, show_json
+from app.commands.output import fail, show, show_json
 from app.core.config import Settings
 from app.core.text import printable, printable_json
 from app.db.engine import database_identity
@@ -22,29 +20,28 @@ _WAITING = "SELECT database, count(*), min(created_at) FROM chat_logs WHERE reje
 _REJECTED = "SELECT id, created_at, last_error FROM chat_logs WHERE rejected_at IS NOT NULL ORDER BY created_at"
 _RETRY = "UPDATE chat_logs SET rejected_at = NULL, attempts = 0 WHERE rejected_at IS NOT NULL"
 _CLAIM = "UPDATE chat_logs SET database = ? WHERE database != ?"
-_PAGE = "SELECT id, payload FROM chat_logs WHERE id > ? ORDER BY id LIMIT ?"
+_PAYLOADS = "SELECT id, payload FROM chat_logs WHERE id > ? ORDER BY id LIMIT 200"
 _BATCH_ROWS = 200
 
 
-def outbox(settings: Settings, options: argparse.Namespace) -> int:
+def outbox(settings: Settings, *, retry: bool, claim: bool, export: bool, source: Path | None) -> int:
     """Returns the exit code."""
     database = database_identity(settings)
     file = OutboxFile(settings.outbox_dir, database=database)
     try:
-        if options.retry:
+        if retry:
             show(f"rows to be tried again: {file.run(lambda rows: rows.execute(_RETRY).rowcount)}")
-        elif options.claim:
+        elif claim:
             count = file.run(lambda rows: rows.execute(_CLAIM, (database, database)).rowcount)
             show(f"rows that are for {printable(database)} now: {count}")
-        elif options.export:
+        elif export:
             _export(file)
-        elif options.source:
-            return _import(file, options.source)
+        elif source:
+            return _import(file, source)
         else:
             _list(file, settings.outbox_dir, database)
     except (OSError, sqlite3.Error) as exc:
-        sys.stderr.write(f"cannot use the outbox in {settings.outbox_dir}: {exc}\n")
-        return 1
+        return fail(f"cannot use the outbox in {settings.outbox_dir}: {exc}")
     finally:
         file.close()
     return 0
@@ -66,21 +63,22 @@ def _list(file: OutboxFile, folder: Path, database: str) -> None:
 
 
 def _export(file: OutboxFile) -> None:
-    for payload in _payloads(file):
-        # A damaged payload may not be UTF-8. A line end stands between the values of a row's JSON, never in them.
-        show_json(printable_json(payload.replace(b"\n", b" ").replace(b"\r", b" ").decode(errors="replace")))
+    for page in pages(file, _PAYLOADS):
+        for _, payload in page:
+            # A damaged payload may not be UTF-8. A line end stands between the values of a row's JSON, never in them.
+            show_json(printable_json(payload.replace(b"\n", b" ").replace(b"\r", b" ").decode(errors="replace")))
 
 
-def _payloads(file: OutboxFile) -> Iterator[bytes]:
-    """Reads a page at a time, so that the service does not wait for the lock."""
+def pages(file: OutboxFile, query: str) -> Iterator[list[tuple[str, Any]]]:
+    """Read a page at a time, so that the service does not wait for the lock. The query's first column is the id."""
+
+    def page(rows: sqlite3.Connection) -> list[tuple[str, Any]]:
+        return rows.execute(query, (last,)).fetchall()
+
     last = ""
-    while page := file.run(partial(_page, after=last)):
-        last = page[-1][0]
-        yield from (payload for _, payload in page)
-
-
-def _page(rows: sqlite3.Connection, after: str) -> list[tuple[str, bytes]]:
-    return rows.execute(_PAGE, (after, _BATCH_ROWS)).fetchall()
+    while found := file.run(page):
+        last = found[-1][0]
+        yield found
 
 
 def _import(file: OutboxFile, source: Path) -> int:

@@ -1,17 +1,16 @@
 """`python -m app prune`: deletes old chats, or those of an end user, while the service runs."""
 
-import argparse
 import asyncio
 import sqlite3
-import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.commands.output import show
+from app.commands.outbox import pages
+from app.commands.output import fail, first_line, show
 from app.core.config import Settings
 from app.core.text import printable, storable
 from app.db.engine import create_engine, database_identity
@@ -29,25 +28,19 @@ FROM chat_logs WHERE id > ? ORDER BY id LIMIT 200
 _DeleteBatch = Callable[[ChatLogRepository], Awaitable[int]]
 
 
-def prune(settings: Settings, options: argparse.Namespace) -> int:
+def prune(settings: Settings, *, older_than: timedelta | None, end_user: str = "") -> int:
     """Deletes in batches, with a pause after each as long as it took. It can be stopped and run again."""
     try:
-        if options.end_user is None:
-            moment = datetime.now(UTC) - options.older_than
-            deleted, which = asyncio.run(delete_before(settings, moment)), f"from before {moment:%Y-%m-%d %H:%M} UTC"
+        if older_than:
+            moment = datetime.now(UTC) - older_than
+            deleted = asyncio.run(_delete(settings, lambda rows: rows.delete_older(moment, limit=_BATCH_ROWS)))
+            which = f"from before {moment:%Y-%m-%d %H:%M} UTC"
         else:
-            deleted, which = _delete_of(settings, options.end_user), f"of {printable(options.end_user)}"
+            deleted, which = _delete_of(settings, end_user), f"of {printable(end_user)}"
     except (OSError, SQLAlchemyError, sqlite3.Error) as exc:
-        cause = printable(str(getattr(exc, "orig", None) or exc).partition("\n")[0]) or type(exc).__name__
-        sys.stderr.write(f"cannot delete chats from {settings.database_name}: {cause}\n")
-        return 1
+        return fail(f"cannot delete chats from {settings.database_name}: {first_line(exc)}")
     show(f"deleted {deleted:,} chats {which}")
     return 0
-
-
-async def delete_before(settings: Settings, moment: datetime) -> int:
-    """Returns the number of rows. Raises what the driver raises."""
-    return await _delete(settings, lambda rows: rows.delete_older(moment, limit=_BATCH_ROWS))
 
 
 def _delete_of(settings: Settings, end_user: str) -> int:
@@ -76,17 +69,12 @@ def _erase_from_outbox(file: OutboxFile, end_user: str) -> int:
         rows.execute("PRAGMA secure_delete=ON")
         rows.executemany("DELETE FROM chat_logs WHERE id = ?", ids)
 
-    last, deleted = "", 0
-    while page := file.run(partial(_end_users, after=last)):
-        last = page[-1][0]
+    deleted = 0
+    for page in pages(file, _END_USERS):
         ids = [(row_id,) for row_id, owner in page if owner == end_user]
         file.run(partial(erase, ids=ids))
         deleted += len(ids)
     return deleted
-
-
-def _end_users(rows: sqlite3.Connection, *, after: str) -> list[tuple[str, str | None]]:
-    return rows.execute(_END_USERS, (after,)).fetchall()
 
 
 async def _delete(settings: Settings, delete_batch: _DeleteBatch) -> int:

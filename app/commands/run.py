@@ -12,7 +12,7 @@ from uvicorn.supervisors.statreload import StatReload
 
 from app.commands.banner import banner
 from app.commands.migrate import migrate
-from app.commands.output import OutputFailed, show
+from app.commands.output import OutputFailed, fail, show
 from app.core.config import Settings
 from app.core.environment import read_settings
 from app.main import create_app
@@ -51,15 +51,14 @@ def _serve_in_child(sockets: list[socket.socket] | None) -> None:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> int:
-    settings = settings.model_copy(update=_for_one_machine(settings))
+    update: dict[str, Any] = {"web_concurrency": 1, "worker_slot": 0, "trace_file": settings.trace_file or TRACE_FILE}
+    settings = settings.model_copy(update=update)
     with ExitStack() as stack:
         if problems := outbox_problems(settings):
-            sys.stderr.write("\n".join([*problems, ""]))
-            return 1
+            return fail("\n".join(problems))
         logs.configure(settings)
-        code = migrate(settings, quiet=True)
-        if code:
-            return code
+        if migrate(settings, quiet=True) != 0:
+            return 1
         if settings.groq_api_key is None and settings.groq_simulator_url is None:
             from app.simulator.server import running_beside  # noqa: PLC0415 - only where it stands in for Groq
 
@@ -88,10 +87,6 @@ def _print_banner(settings: Settings, listener: socket.socket) -> None:
         show(banner(settings, listener), flush=True)
 
 
-def _for_one_machine(settings: Settings) -> dict[str, Any]:
-    return {"web_concurrency": 1, "worker_slot": 0, "trace_file": settings.trace_file or TRACE_FILE}
-
-
 def _listen(settings: Settings) -> socket.socket | None:
     """Take the ports before anything else, so that a port in use is reported first."""
     host, port = settings.host, settings.port
@@ -99,10 +94,10 @@ def _listen(settings: Settings) -> socket.socket | None:
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as exc:
-        sys.stderr.write(cannot_listen("PORT", host, port, reason(exc)) + "\n")
+        fail(cannot_listen("PORT", host, port, reason(exc)))
         return None
     if why := port_problem(settings.metrics_host, settings.metrics_port):
         listener.close()
-        sys.stderr.write(cannot_listen("METRICS_PORT", settings.metrics_host, settings.metrics_port, why) + "\n")
+        fail(cannot_listen("METRICS_PORT", settings.metrics_host, settings.metrics_port, why))
         return None
     return listener

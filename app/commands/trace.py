@@ -1,12 +1,10 @@
 """`python -m app trace`: draws the trace of the last chat, or of an id from a row, a log line or a response."""
 
-import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from app.commands.output import show
+from app.commands.output import fail, show
 from app.core.config import Settings
 from app.core.text import printable
 from app.observability.trace_file import TRACE_FILE, read_spans
@@ -26,31 +24,25 @@ _SHOWN = {
 }
 
 
-def trace(settings: Settings, wanted: str | None) -> int:
+def trace(settings: Settings, *, wanted: str | None) -> int:
     """`wanted` is an id of a trace or of a chat; without it, the last chat is shown."""
     path = settings.trace_file or TRACE_FILE
     try:
         spans = read_spans(path)
     except OSError as exc:
-        sys.stderr.write(f"cannot read traces from {path}: {exc.strerror}\n")
-        return 1
+        return fail(f"cannot read traces from {path}: {exc.strerror}")
     chats = [span for span in spans if "chat.id" in span["attributes"]]
     found = [span for span in chats if wanted is None or wanted in (span["attributes"]["chat.id"], _trace_id(span))]
     if not found:
-        sys.stderr.write(_not_found(path, wanted))
-        return 1
+        if wanted is not None:
+            return fail(f"{path} has no trace of {printable(wanted)}: it holds the last ones, of chats only")
+        return fail(f"no traces in {path}: `make run` keeps them while OTEL_EXPORTER_OTLP_ENDPOINT is not set")
     chat = found[-1]
     own = [span for span in spans if _trace_id(span) == _trace_id(chat)]
     commits = [span for span in spans if _span_id(chat) in {_hex(link["context"]["span_id"]) for link in span["links"]}]
     show(printable(f"trace {_trace_id(chat)}  chat {chat['attributes']['chat.id']}"), end="\n\n")
     show("\n".join(printable(line) for line in _picture([*own, *commits])))
     return 0
-
-
-def _not_found(path: Path, wanted: str | None) -> str:
-    if wanted is not None:
-        return f"{path} has no trace of {printable(wanted)}: it holds the last ones, of chats only\n"
-    return f"no traces in {path}: `make run` keeps them there while OTEL_EXPORTER_OTLP_ENDPOINT is not set\n"
 
 
 def _picture(spans: Sequence[_Span]) -> Iterable[str]:

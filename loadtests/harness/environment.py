@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx2
 
+from app.commands.migrate import upgrade
 from app.core.config import Settings
-from app.db.migrate import upgrade
 from loadtests.harness import outbox
 from tests.support import postgres as postgres_server
 from tests.support.postgres import Postgres

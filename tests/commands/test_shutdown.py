@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from app.commands.migrate import upgrade
 from app.core.config import Settings
-from app.db.migrate import upgrade
 from tests.commands.client import FREE_PORT, chat
 from tests.support.ports import free_port
 from tests.support.processes import program, run

@@ -47,7 +47,7 @@ def test_missing_trace_is_explained(tmp_path: Path) -> None:
 
 
 def test_unreadable_file_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert trace(Settings(_env_file=None, trace_file=tmp_path), None) == 1
+    assert trace(Settings(_env_file=None, trace_file=tmp_path), wanted=None) == 1
     assert capsys.readouterr().err == f"cannot read traces from {tmp_path}: Is a directory\n"
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.commands.migrate import upgrade
 from app.core.config import Settings
-from app.db.migrate import upgrade
 from tests.serving.outage import ENV as OUTAGE_ENV
 from tests.support import postgres as postgres_server
 from tests.support.database import execute

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from app.commands.migrate import upgrade
 from app.core.config import Settings
-from app.db.migrate import upgrade
 from tests.serving.unlisted_column import MARKER
 from tests.support.database import query
 from tests.support.ports import free_port

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from app.commands.migrate import upgrade
 from app.core.config import Settings
-from app.db.migrate import upgrade
 from tests.support import postgres as postgres_server
 from tests.support.database import execute
 from tests.support.postgres import Postgres

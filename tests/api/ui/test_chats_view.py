@@ -14,11 +14,11 @@ import pytest
 from msgspec import Raw, json
 from playwright.sync_api import Browser, Page, expect
 
+from app.commands.migrate import upgrade
 from app.core.config import Settings
 from app.core.outcomes import Outcome
 from app.core.record import ChatRecord
 from app.db.engine import create_engine
-from app.db.migrate import upgrade
 from app.db.repositories.chat_log import ChatLogRepository
 from tests.api.ui.axe import violations
 from tests.support.browser import opened
