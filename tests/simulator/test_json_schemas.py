@@ -46,7 +46,7 @@ def _array(length: int, items: Any) -> dict[str, Any]:
 def _doubled(keyword: str, levels: int) -> dict[str, Any]:
     """A schema that refers twice to the next level at every level."""
     twice = [[{"$ref": f"#/$defs/{level + 1}"}] * 2 for level in range(levels)]
-    return {"$ref": "#/$defs/0", "$defs": {str(level): {keyword: each} for level, each in enumerate(twice)}}
+    return {"$ref": "#/$defs/0", "$defs": {str(level): {keyword: each} for level, each in enumerate([*twice, []])}}
 
 
 TOO_LARGE, INVALID, INFINITE = "the JSON schema needs more than", "the JSON schema is invalid", "no finite value fits"
@@ -61,14 +61,17 @@ TOO_LARGE, INVALID, INFINITE = "the JSON schema needs more than", "the JSON sche
         (_array(200, {"type": "string", "minLength": 1000}), TOO_LARGE),
         (_array(200, {"const": "x" * 1000}), TOO_LARGE),
         (_array(200, {"required": ["x" * 1000], "properties": {}}), TOO_LARGE),
-        (_doubled("allOf", 40), TOO_LARGE),
+        (_doubled("allOf", 18), TOO_LARGE),
         (_recursive(), INFINITE),
         ({"allOf": [{"$ref": "#"}]}, INFINITE),
+        ({"$ref": "#"}, INFINITE),
+        ({"type": []}, INFINITE),
+        ({"type": "integer", "exclusiveMinimum": 0, "exclusiveMaximum": 1}, INFINITE),
+        ({"$ref": "#/$defs/missing"}, INVALID),
         ({"$ref": 5}, INVALID),
         ({"type": "integer", "minimum": "a"}, INVALID),
         ({"type": "integer", "minimum": 10**400}, INVALID),
         ({"type": 7, "enum": 5}, INVALID),
-        ({"type": []}, INVALID),
         ({"anyOf": {"type": "null"}}, INVALID),
     ],
 )
