@@ -60,7 +60,7 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
         if migrate(settings, quiet=True) != 0:
             return 1
         if settings.groq_api_key is None and settings.groq_simulator_url is None:
-            from app.simulator.server import running_beside  # noqa: PLC0415 - only where it stands in for Groq
+            from app.simulator.app import running_beside  # noqa: PLC0415 - only where it stands in for Groq
 
             speed = settings.groq_simulator_tokens_per_s or _DEMO_TOKENS_PER_S
             simulator = {

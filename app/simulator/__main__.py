@@ -7,9 +7,8 @@ import socket
 import sys
 from contextlib import suppress
 
-from app.simulator.app import create_simulator
+from app.simulator.app import API_PATH, create_simulator, server
 from app.simulator.limits import FREE_PLAN
-from app.simulator.server import API_PATH, server
 
 _MAX_PORT = 65_535
 

@@ -1,4 +1,4 @@
-"""The HTTP endpoints: Groq's, and those that control the simulator.
+"""The simulator: its HTTP endpoints, Groq's and those that control it, and the server that runs it.
 
 POST /openai/v1/chat/completions    streaming and not
 GET  /openai/v1/models              the list
@@ -10,10 +10,14 @@ GET  /seen                          counts of chats, lists of models and clients
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import uvicorn
 from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -22,8 +26,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app.simulator.answers import compose, count_tokens
+from app.simulator.errors import Refused
 from app.simulator.faults import Fault, FaultPlan, FaultScript
-from app.simulator.json_values import SchemaError
 from app.simulator.limits import Limits, PromptCache, RateLimit
 from app.simulator.models import MODELS
 from app.simulator.request import check_key, checked_body
@@ -35,8 +39,8 @@ from app.simulator.responses import (
     stream_events,
     whole_response,
 )
-from app.simulator.wire import ChunkWriter, Refused
 
+API_PATH = "/openai/v1"
 _DEFAULT_BUDGET_TOKENS = 256
 _LIMITS_BY_MODEL = TypeAdapter(dict[str, Limits])
 
@@ -54,8 +58,8 @@ class Simulator:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/openai/v1/chat/completions", self.chat_completions, methods=["POST"]),
-            Route("/openai/v1/models", self.models),
+            Route(f"{API_PATH}/chat/completions", self.chat_completions, methods=["POST"]),
+            Route(f"{API_PATH}/models", self.models),
             Route("/faults", self.faults, methods=["GET", "PUT", "DELETE"]),
             Route("/limits", self.limits, methods=["PUT"]),
             Route("/seen", self.seen),
@@ -63,13 +67,10 @@ class Simulator:
 
     async def chat_completions(self, request: Request) -> ASGIApp:
         self._count("requests")
-        headers = _headers()
-        try:
-            body = await checked_body(request)
-        except Refused as refused:
-            return refused.response(headers)
+        headers = _new_headers(request)
+        body = await checked_body(request)
         self._seen["last_request"] = {"headers": dict(request.headers), "body": body}
-        return WhileConnected(lambda: _or_refusal(self._answer(body, headers), headers), lambda: self._count("left"))
+        return WhileConnected(lambda: self._answer(body, headers), lambda: self._count("left"))
 
     async def _answer(self, body: dict[str, Any], headers: dict[str, str]) -> Response:
         model = MODELS[body["model"]]
@@ -88,47 +89,29 @@ class Simulator:
             return response
         if model.caches_prompts:
             self._cache.remember(body)
-        try:
-            answer = compose(body, model, fault, cached_tokens)
-        except SchemaError as exc:
-            raise Refused(400, str(exc)) from exc  # our words
-        if not body.get("stream"):
-            return await whole_response(body, answer, model, fault, headers)
-        writer = ChunkWriter(
-            model,
-            request_id=headers["x-request-id"],
-            include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
-            patch_every=fault.patch_every,
-            patch=fault.patch,
-        )
-        source = stream_events(writer, answer, model, fault, body.get("seed"))
-        return FaultyResponse(source, fault, headers, content_type="text/event-stream")
+        answer = compose(body, model, fault, cached_tokens)
+        if body.get("stream"):
+            source = stream_events(body, answer, model, fault, request_id=headers["x-request-id"])
+            return FaultyResponse(source, fault, headers, content_type="text/event-stream")
+        return await whole_response(body, answer, model, fault, headers)
 
     async def models(self, request: Request) -> ASGIApp:
-        try:
-            check_key(request)
-        except Refused as refused:
-            return refused.response(_headers())
+        headers = _new_headers(request)
+        check_key(request)
         self._count("model_lists")
         fault = self._faults.next(None, "models")
-        return WhileConnected(lambda: _list_models(fault), lambda: self._count("left"))
+        return WhileConnected(lambda: _list_models(fault, headers), lambda: self._count("left"))
 
     async def faults(self, request: Request) -> JSONResponse:
-        try:
-            if request.method == "PUT":
-                self._faults.load(FaultScript.model_validate_json(await request.body()))
-            elif request.method == "DELETE":
-                self._faults.load(FaultScript())
-                self._cache.forget()
-        except ValidationError as exc:
-            return _unprocessable(exc)
+        if request.method == "PUT":
+            self._faults.load(FaultScript.model_validate_json(await request.body()))
+        elif request.method == "DELETE":
+            self._faults.load(FaultScript())
+            self._cache.forget()
         return JSONResponse(self._faults.report())
 
     async def limits(self, request: Request) -> JSONResponse:
-        try:
-            limits = _LIMITS_BY_MODEL.validate_json(await request.body())
-        except ValidationError as exc:
-            return _unprocessable(exc)
+        limits = _LIMITS_BY_MODEL.validate_json(await request.body())
         if unknown := set(limits) - set(MODELS):
             return JSONResponse({"error": f"no such model: {', '.join(sorted(unknown))}"}, 422)
         self._limits = self._full_buckets(limits)
@@ -144,30 +127,29 @@ class Simulator:
         self._seen[what] += 1
 
 
-async def _or_refusal(response: Awaitable[Response], headers: dict[str, str]) -> Response:
-    try:
-        return await response
-    except Refused as refused:
-        return refused.response(headers)
-
-
-async def _list_models(fault: Fault) -> Response:
+async def _list_models(fault: Fault, headers: dict[str, str]) -> Response:
     await asyncio.sleep(fault.first_byte_delay_s)
-    headers = _headers()
     if response := scripted_response(fault, headers):
         return response
     body = json.dumps({"object": "list", "data": [model.entry() for model in MODELS.values()]})
     return body_response(body.encode(), fault, headers)
 
 
-def _headers() -> dict[str, str]:
-    return {
+def _new_headers(request: Request) -> dict[str, str]:
+    """The headers of the response, also of a refusal."""
+    request.state.headers = headers = {
         "x-request-id": f"req_{secrets.token_hex(13)}",
         "cache-control": "private, max-age=0, no-store, no-cache, must-revalidate",
     }
+    return headers
 
 
-def _unprocessable(exc: ValidationError) -> JSONResponse:
+def _refusal(request: Request, exc: Refused) -> JSONResponse:
+    retry = {} if exc.retry_after_s is None else {"retry-after": str(exc.retry_after_s)}
+    return JSONResponse(exc.body, exc.status, request.state.headers | retry)
+
+
+def _unprocessable(_: Request, exc: ValidationError) -> JSONResponse:
     problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in exc.errors(include_input=False)]
     return JSONResponse({"error": problems}, 422)
 
@@ -177,4 +159,25 @@ def create_simulator(limits: Limits | None = None, tokens_per_s: float | None = 
 
     Without limits, none is ever reached. `tokens_per_s` replaces the speed of all models.
     """
-    return Starlette(routes=Simulator(limits or Limits(), tokens_per_s).routes())
+    handlers: dict[Any, Any] = {Refused: _refusal, ValidationError: _unprocessable}
+    return Starlette(routes=Simulator(limits or Limits(), tokens_per_s).routes(), exception_handlers=handlers)
+
+
+def server(app: Starlette, *, log_level: str | None = None) -> uvicorn.Server:
+    """Return a server that does not wait for its streams when it is stopped, and keeps idle connections for 75 s."""
+    options: dict[str, Any] = {"timeout_graceful_shutdown": 1, "timeout_keep_alive": 75}
+    return uvicorn.Server(uvicorn.Config(app, log_config=None, log_level=log_level, access_log=False, **options))
+
+
+@contextmanager
+def running_beside(tokens_per_s: float) -> Iterator[str]:
+    """Run a simulator in a thread of this process, on a free port, and yield its base URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    simulator = server(create_simulator(tokens_per_s=tokens_per_s))
+    thread = threading.Thread(target=simulator.run, kwargs={"sockets": [listener]}, name="simulator", daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}{API_PATH}"
+    finally:
+        simulator.should_exit = True
+        thread.join(timeout=5)

@@ -7,6 +7,8 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from app.simulator.errors import Refused
+
 _DEPTHS = (5, 10, 20, 40)
 """How many levels a value may have. The first of these depths at which one fits is taken."""
 _MAX_SIZE, _SCHEMA_SIZE = 100_000, 10
@@ -29,10 +31,6 @@ Schema = Any
 """An object, or `true`, which everything fits, or `false`, which nothing fits."""
 
 
-class SchemaError(Exception):
-    """A schema is invalid, has no finite value, or needs a value that is too large. The message is for the client."""
-
-
 class _NoValue(Exception):
     """No value fits that has few enough levels."""
 
@@ -40,16 +38,17 @@ class _NoValue(Exception):
 def value_for(schema: Schema, rng: random.Random) -> Any:
     """Return a value for a schema as Groq takes it: types, properties, items, enums, references, unions, bounds.
 
-    Raises SchemaError.
+    Raises Refused, in words of ours, if the schema is invalid, has no finite value, or needs one that is too large.
     """
     try:
         for depth in _DEPTHS:
             with suppress(_NoValue):
                 return _Generator(schema, rng).value(schema, depth)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
-        raise SchemaError(f"the JSON schema is invalid: correct the value of a keyword ({exc})") from exc
-    raise SchemaError(
-        "no finite value fits the JSON schema: make a recursive property optional, or let it be null; correct bounds"
+        raise Refused(400, f"the JSON schema is invalid: correct the value of a keyword ({exc})") from exc
+    raise Refused(
+        400,
+        "no finite value fits the JSON schema: make a recursive property optional, or let it be null; correct bounds",
     )
 
 
@@ -145,9 +144,10 @@ class _Generator:
     def _take(self, size: int) -> None:
         self._size_left -= size
         if self._size_left < 0:
-            raise SchemaError(
+            raise Refused(
+                400,
                 f"the JSON schema needs more than {_MAX_SIZE} characters, or {_MAX_SIZE // _SCHEMA_SIZE} values: "
-                "lower `minItems` or `minLength`, or use fewer properties and shorter texts"
+                "lower `minItems` or `minLength`, or use fewer properties and shorter texts",
             )
 
 

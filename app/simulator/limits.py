@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.simulator.wire import Refused
+from app.simulator.errors import Refused
 
 _MINUTE_S, _DAY_S = 60, 86_400
 _CACHE_BLOCK_TOKENS = 128

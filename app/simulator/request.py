@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
 from app.simulator.answers import asks_for_json
+from app.simulator.errors import Refused
 from app.simulator.models import DECOMMISSIONED, MODELS, Model
-from app.simulator.wire import Refused
 
 _SDK = (
     "citation_options compound_custom disable_tool_validation documents exclude_domains frequency_penalty "

@@ -11,9 +11,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.simulator.answers import Answer, asks_for_json
+from app.simulator.errors import ERROR_BODIES, Refused, error_body
 from app.simulator.faults import Fault
 from app.simulator.models import Model
-from app.simulator.wire import DONE, ERROR_BODIES, ChunkWriter, Refused, completion, error_body, event, patched, to_json
+from app.simulator.wire import DONE, ChunkWriter, completion, event, patched, to_json
 
 _EARLY_STOP = "The model stopped early, and this is why."
 _GARBAGE = b'{"id": "chatcmpl-\x00\xff not json'
@@ -123,12 +124,12 @@ def scripted_response(fault: Fault, headers: dict[str, str]) -> Response | None:
 
 
 async def stream_events(
-    writer: ChunkWriter, answer: Answer, model: Model, fault: Fault, seed: int | None
+    request: dict[str, Any], answer: Answer, model: Model, fault: Fault, *, request_id: str
 ) -> AsyncGenerator[bytes, None]:
     """The events of one answer, each when it is due; those that are due at once come together."""
-    loop = asyncio.get_running_loop()
+    loop, writer = asyncio.get_running_loop(), ChunkWriter(request, model, fault, request_id)
     await asyncio.sleep(answer.usage["queue_time"] + answer.usage["prompt_time"])
-    yield writer.opening(seed)
+    yield writer.opening()
     pace = 1 / (fault.tokens_per_s or model.tokens_per_s)
     await asyncio.sleep(fault.first_token_delay_s + answer.hidden * pace)
     start, due = loop.time(), b""

@@ -1,4 +1,4 @@
-"""Groq's formats: events of a stream, the whole completion, errors."""
+"""Groq's formats: events of a stream, and the whole completion."""
 
 import json
 import random
@@ -7,80 +7,31 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
-from starlette.responses import JSONResponse
-
 from app.simulator.answers import Answer
+from app.simulator.faults import Fault
 from app.simulator.models import Model
 
 DONE = b"data: [DONE]\n\n"
 
 
-class Refused(Exception):
-    """An error response. `retry_after_s` is in whole seconds; the headers are those of any response."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        kind: str = "invalid_request_error",
-        retry_after_s: int | None = None,
-        **fields: Any,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = error_body(message, kind, **fields)
-        self.retry_after_s = retry_after_s
-
-    def response(self, headers: dict[str, str]) -> JSONResponse:
-        retry = {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
-        return JSONResponse(self.body, self.status, headers | retry)
-
-
-def error_body(message: str, kind: str = "invalid_request_error", **fields: Any) -> dict[str, Any]:
-    """Groq's error envelope: `code` and other fields are there only where Groq has them."""
-    return {"error": {"message": message, "type": kind} | fields}
-
-
-ERROR_BODIES: dict[int, dict[str, Any]] = {
-    401: error_body("Invalid API Key", code="invalid_api_key"),
-    403: error_body("Access denied. Please check your network settings."),
-    413: error_body("Request too large for model", "tokens", code="rate_limit_exceeded"),
-    422: error_body("Unprocessable entity"),
-    429: error_body("Rate limit reached for model. Please try again in 1s.", "tokens", code="rate_limit_exceeded"),
-    498: error_body("Flex tier capacity exceeded", "capacity_exceeded", code="capacity_exceeded"),
-    500: error_body("Internal Server Error", "internal_server_error"),
-    502: error_body("Bad Gateway", "internal_server_error"),
-    503: error_body(
-        "The model is currently over capacity. Please try again and back off exponentially.", "internal_server_error"
-    ),
-}
-"""The body that Groq sends with each status."""
-
-
 class ChunkWriter:
-    """Writes the events of one stream. `patch_every` is applied to every chunk, `patch` to the last ones."""
+    """Writes the events of one stream. A fault's `patch_every` changes every chunk, `patch` the last ones."""
 
-    def __init__(
-        self,
-        model: Model,
-        *,
-        request_id: str,
-        include_usage: bool,
-        patch_every: Mapping[str, Any],
-        patch: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, body: dict[str, Any], model: Model, fault: Fault, request_id: str) -> None:
         self._model = model
-        self._every = patch_every
-        self._last = {**patch_every, **patch}
+        self._seed = body.get("seed")
+        self._include_usage = (body.get("stream_options") or {}).get("include_usage")
+        self._every = fault.patch_every
+        self._last = fault.patch_every | fault.patch
         self._request_id = request_id
-        self._include_usage = include_usage
         self._id = f"chatcmpl-{uuid4()}"
 
-    def opening(self, seed: int | None) -> bytes:
+    def opening(self) -> bytes:
         """The first event: a role and an empty content, which is no token yet."""
         if self._model.compound:
             return b""
-        x_groq = {"id": self._request_id, "seed": random.getrandbits(31) if seed is None else seed}  # nosec B311
+        seed = random.getrandbits(31) if self._seed is None else self._seed  # nosec B311
+        x_groq = {"id": self._request_id, "seed": seed}
         return self._chunk({"role": "assistant", "content": ""}, x_groq=x_groq)
 
     def tokens(self, answer: Answer) -> Iterator[bytes]:

@@ -13,9 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.simulator.app import create_simulator
+from app.simulator.app import API_PATH, create_simulator, server
 from app.simulator.models import MODELS
-from app.simulator.server import API_PATH, server
 from loadtests.leak_test.endings import ENDINGS
 
 CLOSE_PATH = "/close-idle"

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from app.simulator.errors import Refused
 from app.simulator.limits import FREE_PLAN, Bucket, Limits, RateLimit, go_duration
-from app.simulator.wire import Refused
 from tests.simulator.test_wire import post
 from tests.support.service import SimulatedGroq
 
