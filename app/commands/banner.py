@@ -4,7 +4,6 @@ import os
 import shlex
 import socket
 import sys
-from ipaddress import ip_address
 
 from app import TITLE
 from app.core.config import Settings
@@ -12,21 +11,11 @@ from app.core.config import Settings
 _BOLD, _DIM, _YELLOW, _PLAIN = "\033[1m", "\033[2m", "\033[33m", "\033[0m"
 
 
-def _metrics(settings: Settings) -> str:
-    if settings.metrics_port:
-        return f"{_url(settings.metrics_host, settings.metrics_port)}/metrics"
-    return "at the port in the log"
-
-
 def _url(host: str, port: int) -> str:
     """A URL that a browser opens: where all addresses are listened on, the loopback address."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return f"http://{host}:{port}"
-    if address.is_unspecified:
-        address = ip_address("127.0.0.1" if address.version == 4 else "::1")
-    return f"http://{address}:{port}" if address.version == 4 else f"http://[{address}]:{port}"
+    if not host.strip("0.:"):  # only zeros
+        host = "::1" if ":" in host else "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _first_key() -> str | None:
@@ -49,6 +38,7 @@ def banner(settings: Settings, listener: socket.socket) -> str:
         if settings.groq_api_key is None
         else settings.groq_base_url
     )
+    metrics = f"{_url(settings.metrics_host, settings.metrics_port)}/metrics" if settings.metrics_port else None
     lines = [
         "",
         f"  {_BOLD}{TITLE}{_PLAIN}  {url}",
@@ -60,7 +50,7 @@ def banner(settings: Settings, listener: socket.socket) -> str:
         "",
         "  Then look at its row:   make chats",
         "  … and at its trace:     make trace",
-        f"  The worker's metrics:   {_metrics(settings)}",
+        f"  The worker's metrics:   {metrics or 'at the port in the log'}",
         *([f"  The API's description:  {url}/docs"] if settings.shows_docs else []),
         "  Stop:                   Ctrl-C",
         "",

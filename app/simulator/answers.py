@@ -46,7 +46,7 @@ def compose(body: dict[str, Any], model: Model, fault: Fault, cached_tokens: int
         answer = Answer(_words(json.dumps(_json_value(body, prompt, rng), ensure_ascii=False)))
     else:
         answer = _tool_answer(body, rng) or Answer(content)
-    if model.reasons and body.get("reasoning_effort") != "none" and fault.reasoning_words != 0:
+    if model.efforts and body.get("reasoning_effort") != "none" and fault.reasoning_words != 0:
         _reason(answer, _shown_as(body, model), _words(_REASONING, fault.reasoning_words))
     _cut_to(answer, body.get("max_completion_tokens") or body.get("max_tokens"))
     answer.usage = _usage(body, answer, model, rng, cached_tokens)

@@ -79,27 +79,20 @@ class RateLimit:
 
         Raises Refused: 413 for what can never fit, else 429 with the wait.
         """
+        amounts = {"requests": 1, "tokens": tokens}
+        name = f"model `{self._model}` in organization `org_simulated` service tier `on_demand`"
         for kind, unit, bucket in self._buckets:
-            if kind == "tokens" and tokens > bucket.limit:
-                raise self._refused(
-                    413,
-                    f"Request too large for model {{}} on {unit}: Limit {bucket.limit}, Requested {tokens}, "
-                    "please reduce your message size and try again.",
-                    kind,
-                )
+            if amounts[kind] > bucket.limit:
+                why = f"Limit {bucket.limit}, Requested {tokens}, please reduce your message size and try again."
+                raise Refused(413, f"Request too large for {name} on {unit}: {why}", kind, code="rate_limit_exceeded")
         for kind, unit, bucket in self._buckets:
-            amount = tokens if kind == "tokens" else 1
-            if wait_s := bucket.wait_s(amount):
+            if wait_s := bucket.wait_s(amounts[kind]):
                 used = math.ceil(bucket.limit - bucket.remaining())
-                raise self._refused(
-                    429,
-                    f"Rate limit reached for model {{}} on {unit}: Limit {bucket.limit}, Used {used}, "
-                    f"Requested {amount}. Please try again in {go_duration(wait_s)}.",
-                    kind,
-                    retry_after_s=math.ceil(wait_s),
-                )
+                why = f"Limit {bucket.limit}, Used {used}, Requested {amounts[kind]}."
+                message = f"Rate limit reached for {name} on {unit}: {why} Please try again in {go_duration(wait_s)}."
+                raise Refused(429, message, kind, math.ceil(wait_s), code="rate_limit_exceeded")
         for kind, _, bucket in self._buckets:
-            bucket.take(tokens - cached if kind == "tokens" else 1)
+            bucket.take(amounts[kind] - (cached if kind == "tokens" else 0))
 
     def headers(self) -> dict[str, str]:
         """`x-ratelimit-*`: requests are those of the day, tokens those of the minute; resets are Go durations."""
@@ -110,24 +103,16 @@ class RateLimit:
             headers[f"x-ratelimit-reset-{kind}"] = go_duration(bucket.reset_s())
         return headers
 
-    def _refused(self, status: int, message: str, kind: str, retry_after_s: int | None = None) -> Refused:
-        model = f"`{self._model}` in organization `org_simulated` service tier `on_demand`"
-        return Refused(status, message.format(model), kind, retry_after_s, code="rate_limit_exceeded")
-
 
 def go_duration(seconds: float) -> str:
     """As Go prints a duration: `547ms`, `7.66s`, `2m59.56s`, `1h0m3s`."""
     if seconds < 1:
-        return f"{_number(seconds * 1000)}ms"
+        return f"{round(seconds * 1000, 3):g}ms"
     hours, rest = divmod(seconds, 3600)
     minutes, rest = divmod(rest, 60)
     text = f"{hours:.0f}h" if hours else ""
     text += f"{minutes:.0f}m" if hours or minutes else ""
-    return f"{text}{_number(rest)}s"
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}".rstrip("0").rstrip(".")
+    return f"{text}{round(rest, 3):g}s"
 
 
 class PromptCache:

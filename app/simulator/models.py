@@ -30,10 +30,6 @@ class Model:
     """groq/compound: the id changes from chunk to chunk, there is no opening chunk, and the last id is `stub`."""
 
     @property
-    def reasons(self) -> bool:
-        return bool(self.efforts)
-
-    @property
     def caches_prompts(self) -> bool:
         """Whether Groq has a price for cached input."""
         price = LAST_KNOWN_PRICES.get(self.name)

@@ -186,7 +186,7 @@ def _check_reasoning(body: dict[str, Any], model: Model) -> None:
     if shown_as is not None and body.get("include_reasoning") is not None:
         raise Refused(400, "cannot specify both `include_reasoning` and `reasoning_format`")
     for name, value in (("reasoning_format", shown_as), ("reasoning_effort", effort)):
-        if value is not None and not model.reasons:
+        if value is not None and not model.efforts:
             raise _unsupported_by_model(name)
     if shown_as == "raw" and (body.get("tools") or asks_for_json(body)):
         raise Refused(400, "`reasoning_format` must be `parsed` or `hidden` with tools or JSON mode")  # our words
