@@ -1,6 +1,5 @@
 """`python -m app chats`."""
 
-import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,9 +16,7 @@ from app.commands.migrate import upgrade
 from app.core.config import Settings
 from app.core.outcomes import Outcome
 from app.core.record import ChatRecord
-from app.db.engine import create_engine
-from app.db.repositories.chat_log import ChatLogRepository
-from tests.commands.client import FREE_PORT, chat
+from tests.commands.client import FREE_PORT, chat, insert
 from tests.commands.conftest import RunInProcess
 from tests.support.bodies import as_objects
 from tests.support.processes import program, run
@@ -44,14 +41,6 @@ def hostile(column: str) -> ChatRecord:
     return record(**{column: texts.get(kind, HOSTILE)})
 
 
-async def insert(settings: Settings, rows: list[ChatRecord]) -> None:
-    engine = create_engine(settings)
-    try:
-        await ChatLogRepository(engine).insert(rows)
-    finally:
-        await engine.dispose()
-
-
 def test_every_text_column_is_tested() -> None:
     typed = {"id", "created_at", "client_left_at", "http_status", "attempts", "cost_usd"}
     fields = set(ChatRecord.__slots__) - typed - {"route", "traceparent", "details"}
@@ -63,7 +52,7 @@ def test_columns_cannot_control_the_terminal(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, database_url=f"sqlite:///{tmp_path}/data/chats.db")
     upgrade(settings)
     rows = [hostile(column) for column in COLUMNS]
-    asyncio.run(insert(settings, rows))
+    insert(settings, *rows)
     code, table = run(["app", "chats", "--limit", "100"], cwd=tmp_path)
     assert code == 0
     lines = [line for line in table.split("\n")[:-1] if not line.startswith("  error ")]
@@ -99,7 +88,7 @@ def test_answers_without_text_are_shown(database: Settings, tmp_path: Path) -> N
         record(**nothing | {"refusal": "No."}),
         record(**nothing | {"outcome": Outcome.UPSTREAM_REJECTED, "error_code": "tool_use_failed"}),
     ]
-    asyncio.run(insert(database, rows))
+    insert(database, *rows)
     env = {"DATABASE_URL": database.database_url.get_secret_value()}
     _, table = run(["app", "chats"], cwd=tmp_path, env=env)
     for line in ('  groq  → weather({"city": "Oslo"})', "  groq  (refused) No.", "  error tool_use_failed"):
@@ -124,7 +113,7 @@ def test_chats_are_selected_and_exported(database: Settings, tmp_path: Path) -> 
         record(id=ids[1], created_at=now, client="b", error_code=None),
         record(id=ids[2], created_at=now, client=None, model_name="small", end_user=None, **failed),
     ]
-    asyncio.run(insert(database, [*rows, *(record(end_user="somebody", client="c") for _ in range(250))]))
+    insert(database, *rows, *(record(end_user="somebody", client="c") for _ in range(250)))
 
     def select(*arguments: str) -> list[str]:
         env = {"DATABASE_URL": database.database_url.get_secret_value()}

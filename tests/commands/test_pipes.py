@@ -1,16 +1,16 @@
 """Commands that cannot write to stdout, as in `make chats | head` or on a full disk, and commands without a value."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import httpx2
 import pytest
 
 from tests.commands.client import FREE_PORT, chat
-from tests.support.ports import free_port
+from tests.support.ports import free_port, listens
 from tests.support.processes import PROJECT, program
 from tests.support.starting import environment
 from tests.support.waiting import wait_until
@@ -27,19 +27,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory, http: httpx2.Client) -> Pat
     return folder
 
 
+def run(
+    *command: str, folder: Path, stdout: int | IO[str] = subprocess.PIPE, **env: str
+) -> subprocess.CompletedProcess[str]:
+    arguments = [sys.executable, "-m", "app", *command]
+    return subprocess.run(
+        arguments, cwd=folder, env=environment(env), stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
+
+
 @pytest.mark.parametrize("command", [["chats"], ["chats", "--json"], ["trace"], ["outbox"]], ids=" ".join)
 def test_closed_pipe_is_no_error(folder: Path, command: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    ended = subprocess.run(
-        [sys.executable, "-m", "app", *command],
-        cwd=folder,
-        env=environment({}),  # with PYTHONUNBUFFERED, as in the image
-        stdout=writing,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    ended = run(*command, folder=folder, stdout=writing)  # with PYTHONUNBUFFERED, as in the image
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (0, "")
 
@@ -48,12 +49,8 @@ def test_closed_pipe_is_no_error(folder: Path, command: list[str]) -> None:
 @pytest.mark.parametrize("buffered", [False, True])
 @pytest.mark.parametrize("command", ["chats", "trace", "outbox", "live --once"])
 def test_full_disk_is_one_sentence(folder: Path, command: str, *, buffered: bool) -> None:
-    env = environment({"PYTHONUNBUFFERED": "" if buffered else "1"})
-    arguments = [sys.executable, "-m", "app", *command.split()]
     with FULL.open("w") as full:
-        ended = subprocess.run(
-            arguments, cwd=folder, env=env, stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
+        ended = run(*command.split(), folder=folder, stdout=full, PYTHONUNBUFFERED="" if buffered else "1")
     assert (ended.returncode, ended.stderr) == (1, "cannot write to stdout: No space left on device\n")
 
 
@@ -81,11 +78,6 @@ def without_stdout(command: str) -> list[str]:
     return ["sh", "-c", f'exec "$0" -m app {command} >&-', sys.executable]
 
 
-def listens(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
-
-
 def test_make_prune_without_an_age_says_what_to_give() -> None:
     command = ["make", "--old-file=.venv/run", f"BIN={Path(sys.executable).parent}", "prune"]
     ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
@@ -96,14 +88,7 @@ def test_make_prune_without_an_age_says_what_to_give() -> None:
 
 @pytest.mark.parametrize(("command", "instead"), [(["chats"], "?"), (["trace"], "?"), (["chats", "--json"], "\\u")])
 def test_terminal_without_unicode_gets_other_characters(folder: Path, command: list[str], instead: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "app", *command],
-        cwd=folder,
-        env=environment({"PYTHONIOENCODING": "ascii"}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = run(*command, folder=folder, PYTHONIOENCODING="ascii")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert instead in ended.stdout
 

@@ -1,6 +1,5 @@
 """`python -m app prune` deletes old chats."""
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -10,9 +9,8 @@ from uuid import UUID
 import pytest
 
 from app.core.config import Settings
-from app.core.record import ChatRecord
-from app.db.engine import create_engine, database_identity
-from app.db.repositories.chat_log import ChatLogRepository
+from app.db.engine import database_identity
+from tests.commands.client import insert
 from tests.commands.conftest import RunInProcess
 from tests.db.writers import fill_outbox, outbox_file
 from tests.support.database import query
@@ -24,18 +22,11 @@ MORE_THAN_A_BATCH = 2_500
 WAITING = 450  # more than two pages of the outbox
 
 
-def insert(database: Settings, *ages: timedelta) -> list[UUID]:
+def insert_aged(database: Settings, *ages: timedelta) -> list[UUID]:
     """Inserts rows of these ages and returns their ids."""
     moments = [datetime.now(UTC) - age for age in ages]
     ids = [UUID(int=(int(at.timestamp() * 1000) << 80) + (7 << 76) + number) for number, at in enumerate(moments)]
-
-    async def write() -> None:
-        engine = create_engine(database)
-        rows = [record(id=id_, created_at=at) for id_, at in zip(ids, moments, strict=True)]
-        await ChatLogRepository(engine).insert(rows)
-        await engine.dispose()
-
-    asyncio.run(write())
+    insert(database, *(record(id=id_, created_at=at) for id_, at in zip(ids, moments, strict=True)))
     return ids
 
 
@@ -45,7 +36,7 @@ def prune(database: Settings, folder: Path, *arguments: str) -> tuple[int, str]:
 
 def test_only_older_chats_are_deleted(database: Settings, tmp_path: Path) -> None:
     days = [91, 90.01, 89.99, 1, 0]
-    ids = insert(database, *(timedelta(days=each) for each in days))
+    ids = insert_aged(database, *(timedelta(days=each) for each in days))
     code, output = prune(database, tmp_path, "--older-than", "90d")
     assert code == 0, output
     assert "deleted 2 chats from before" in output
@@ -56,7 +47,7 @@ def test_only_older_chats_are_deleted(database: Settings, tmp_path: Path) -> Non
 
 
 def test_more_than_one_batch_is_deleted(database: Settings, tmp_path: Path) -> None:
-    insert(database, *[timedelta(hours=37)] * MORE_THAN_A_BATCH, timedelta(hours=35))
+    insert_aged(database, *[timedelta(hours=37)] * MORE_THAN_A_BATCH, timedelta(hours=35))
     _, output = prune(database, tmp_path, "--older-than", "36h")
     assert f"deleted {MORE_THAN_A_BATCH:,} chats" in output
     assert len(query(database.database_url.get_secret_value(), "SELECT id FROM chat_logs")) == 1
@@ -79,7 +70,7 @@ def test_missing_database_is_reported(tmp_path: Path) -> None:
 def test_end_user_s_chats_are_deleted_from_database_and_outbox(database: Settings, tmp_path: Path) -> None:
     url = database.database_url.get_secret_value()
     mine, theirs = ([record(end_user=user, prompt=f"of {user}") for _ in range(3)] for user in ("me\x1b", "you"))
-    asyncio.run(store(database, *mine, *theirs, record(end_user=None)))
+    insert(database, *mine, *theirs, record(end_user=None))
     folder = tmp_path / "data" / "outbox"
     if not database.embedded_database:
         of_mine = [record(end_user="me\x1b", prompt="a-word-of-mine") for _ in range(WAITING)]
@@ -111,7 +102,7 @@ def test_deletion_waits_until_no_row_moves_from_the_outbox(shared: SharedResourc
             pruning = threads.submit(prune, database, tmp_path, "--end-user", "me")
             with pytest.raises(TimeoutError):
                 pruning.result(timeout=3)
-            asyncio.run(store(database, moving))
+            insert(database, moving)
             file.delete([str(moving.id)])
             lock.close()
             assert pruning.result() == (0, "deleted 1 chats of me\n")
@@ -122,9 +113,3 @@ def test_one_selection_is_required(run_in_process: RunInProcess, arguments: tupl
     code, output = run_in_process("prune", *arguments)
     assert code == 2
     assert "--end-user" in output
-
-
-async def store(database: Settings, *rows: ChatRecord) -> None:
-    engine = create_engine(database)
-    await ChatLogRepository(engine).insert([row.storable() for row in rows])
-    await engine.dispose()

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from app.commands.migrate import upgrade
 from app.core.config import Settings
 from tests.commands.client import FREE_PORT, chat
-from tests.support.ports import free_port
+from tests.support.ports import free_port, listens
 from tests.support.processes import program, run
 from tests.support.service import PATH
 from tests.support.waiting import wait_until
@@ -83,11 +82,6 @@ def test_second_sigint_ends_streams_and_stores_their_rows(tmp_path: Path, http: 
         assert "Traceback" not in running.output
     _, output = run(["app", "chats", "--json"], cwd=tmp_path)
     assert [json.loads(line)["id"] for line in output.splitlines()] == [chat_id]
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_uvicorn_alone_writes_the_last_log_line(tmp_path: Path, http: httpx2.Client) -> None:

@@ -35,6 +35,12 @@ def free_port() -> int:
     return free_ports(1)
 
 
+def listens(port: int) -> bool:
+    """Whether a server accepts connections at the port of this machine."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 def _reserve(port: int) -> None:
     """Raises OSError if another process of this user has reserved it.
 
