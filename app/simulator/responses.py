@@ -175,7 +175,7 @@ async def whole_response(
     if asks_for_json(request) and answer.finish_reason == "length":
         message = "Failed to generate JSON. Please adjust your prompt. See 'failed_generation' for more details."
         raise Refused(400, message, code="json_validate_failed", failed_generation="".join(answer.content))
-    ending = fault.ending if fault.after_tokens < tokens else None
+    ending, silence_s = (fault.ending, fault.silence_s) if fault.after_tokens < tokens else (None, 0)
     if ending == "error_event":
         error = fault.error or _TOOL_USE_FAILED
         return body_response(json.dumps({"error": error}).encode(), fault, headers, error.get("status_code", 400))
@@ -191,8 +191,7 @@ async def whole_response(
     elif ending == "garbage":
         body, cut = _GARBAGE, 0
     announced = length if ending == "truncate" else len(body)
-    pause_s = fault.silence_s if fault.after_tokens < tokens else 0
-    return FaultyResponse(_pieces(body, cut, pause_s), fault, headers, length=announced)
+    return FaultyResponse(_pieces(body, cut, silence_s), fault, headers, length=announced)
 
 
 async def _pieces(body: bytes, pause_at: int, pause_s: float) -> AsyncGenerator[bytes, None]:

@@ -4,6 +4,7 @@ import json
 import random
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -113,15 +114,10 @@ def patched(content: dict[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
     for path, value in patch.items():
         *parents, name = path.split(".")
         place: Any = content
-        for parent in parents:
-            if isinstance(place, list):
-                place = place[int(parent)] if parent.isdecimal() and int(parent) < len(place) else None
-            else:
-                place = place.setdefault(parent, {}) if isinstance(place, dict) else None
-        if isinstance(place, dict):
-            place[name] = value
-        elif isinstance(place, list) and name.isdecimal() and int(name) < len(place):
-            place[int(name)] = value
+        with suppress(AttributeError, LookupError, TypeError, ValueError):  # what the path leads to is not there
+            for parent in parents:
+                place = place[int(parent)] if isinstance(place, list) else place.setdefault(parent, {})
+            place[int(name) if isinstance(place, list) else name] = value
     return content
 
 
