@@ -50,7 +50,7 @@ class Simulator:
 
     def __init__(self, limits: Limits, tokens_per_s: float | None) -> None:
         self._tokens_per_s = tokens_per_s
-        self._faults = FaultPlan()
+        self._faults = FaultPlan(FaultScript())
         self._default_limits = limits
         self._limits = self._full_buckets({})
         self._cache = PromptCache()
@@ -104,10 +104,9 @@ class Simulator:
 
     async def faults(self, request: Request) -> JSONResponse:
         if request.method == "PUT":
-            self._faults.load(FaultScript.model_validate_json(await request.body()))
+            self._faults = FaultPlan(FaultScript.model_validate_json(await request.body()))
         elif request.method == "DELETE":
-            self._faults.load(FaultScript())
-            self._cache.forget()
+            self._faults, self._cache = FaultPlan(FaultScript()), PromptCache()
         return JSONResponse(self._faults.report())
 
     async def limits(self, request: Request) -> JSONResponse:

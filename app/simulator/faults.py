@@ -92,13 +92,9 @@ class FaultScript(BaseModel):
 
 
 class FaultPlan:
-    """Applies the faults of a script to requests."""
+    """Applies the faults of a script to requests. The same script applies the same faults to the same requests."""
 
-    def __init__(self) -> None:
-        self.load(FaultScript())
-
-    def load(self, script: FaultScript) -> None:
-        """Start a script. The same script applies the same faults to the same requests."""
+    def __init__(self, script: FaultScript) -> None:
         self._script = script
         self._applied = [0] * len(script.faults)
         self._rng = random.Random(script.seed)  # nosec B311

@@ -48,10 +48,6 @@ class Bucket:
         self._at = now
         return self._level
 
-    def reset_s(self) -> float:
-        """When the bucket will be full again."""
-        return self.wait_s(self.limit)
-
     def wait_s(self, amount: float) -> float:
         """How long until `amount` fits; 0 if it fits now."""
         return max(0.0, amount - self.remaining()) * self._window_s / self.limit
@@ -100,7 +96,7 @@ class RateLimit:
         for kind, bucket in (("requests", self._requests), ("tokens", self._tokens)):
             headers[f"x-ratelimit-limit-{kind}"] = str(bucket.limit)
             headers[f"x-ratelimit-remaining-{kind}"] = str(max(0, math.floor(bucket.remaining())))
-            headers[f"x-ratelimit-reset-{kind}"] = go_duration(bucket.reset_s())
+            headers[f"x-ratelimit-reset-{kind}"] = go_duration(bucket.wait_s(bucket.limit))
         return headers
 
 
@@ -136,9 +132,6 @@ class PromptCache:
             self._prefixes.move_to_end(digest)
         while len(self._prefixes) > _MAX_PREFIXES:
             self._prefixes.popitem(last=False)
-
-    def forget(self) -> None:
-        self._prefixes.clear()
 
 
 def _prefixes(body: dict[str, Any]) -> Iterator[tuple[bytes, int]]:

@@ -18,8 +18,7 @@ def test_a_fault_strikes_as_often_as_it_is_told_to(groq: SimulatedGroq) -> None:
 
 def test_chances_repeat_with_their_seed() -> None:
     def applied(seed: int) -> list[bool]:
-        plan = FaultPlan()
-        plan.load(FaultScript(seed=seed, faults=[Fault(status=500, probability=0.3)]))
+        plan = FaultPlan(FaultScript(seed=seed, faults=[Fault(status=500, probability=0.3)]))
         return [plan.next("m").status == 500 for _ in range(200)]
 
     assert applied(1) == applied(1)
@@ -28,8 +27,7 @@ def test_chances_repeat_with_their_seed() -> None:
 
 
 def test_a_fault_may_concern_one_model_alone() -> None:
-    plan = FaultPlan()
-    plan.load(FaultScript(faults=[Fault(status=500, model="a")]))
+    plan = FaultPlan(FaultScript(faults=[Fault(status=500, model="a")]))
     assert plan.next("b") == Fault()
     assert plan.next("a").status == 500
 

@@ -27,7 +27,7 @@ def test_a_bucket_refills_continuously() -> None:
     clock = Clock()
     bucket = Bucket(6000, 60, clock)
     bucket.take(766)
-    assert bucket.reset_s() == pytest.approx(7.66)
+    assert bucket.wait_s(6000) == pytest.approx(7.66)
     clock.now = 2
     assert bucket.remaining() == pytest.approx(6000 - 766 + 200)
     assert bucket.wait_s(6000) == pytest.approx(5.66)
@@ -38,7 +38,7 @@ def test_a_bucket_refills_continuously() -> None:
 def test_a_request_a_day_comes_back_after_its_share_of_the_day() -> None:
     bucket = Bucket(14_400, 86_400, Clock())
     bucket.take(30)
-    assert go_duration(bucket.reset_s()) == "3m0s"
+    assert go_duration(bucket.wait_s(14_400)) == "3m0s"
 
 
 def test_the_wait_is_what_is_missing_times_the_share() -> None:
