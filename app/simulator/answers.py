@@ -114,17 +114,16 @@ def _tool_answer(body: dict[str, Any], rng: random.Random) -> Answer | None:
     if isinstance(choice, dict):
         tools = [tool for tool in tools if tool["name"] == choice["function"]["name"]]
     calls = tools[:2] if body.get("parallel_tool_calls", True) else tools[:1]
-
-    def arguments(tool: dict[str, Any]) -> Any:
-        return value_for({"type": "object"} | (tool.get("parameters") or {}), rng)
-
     return Answer(
         finish_reason="tool_calls",
         tool_calls=[
             {
                 "id": f"call_{rng.getrandbits(64):016x}",
                 "type": "function",
-                "function": {"name": tool["name"], "arguments": json.dumps(arguments(tool))},
+                "function": {
+                    "name": tool["name"],
+                    "arguments": json.dumps(value_for({"type": "object"} | (tool.get("parameters") or {}), rng)),
+                },
                 "index": index,
             }
             for index, tool in enumerate(calls)

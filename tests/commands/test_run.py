@@ -74,17 +74,6 @@ def test_simulator_is_reached_without_the_proxy_of_the_environment(tmp_path: Pat
         assert chat(http, running.url()).done
 
 
-def test_simulator_runs_alone(tmp_path: Path, http: httpx2.Client) -> None:
-    with program(["app.simulator", "--port", "0", "--free-tier"], cwd=tmp_path) as running:
-        url = running.url()
-        key = {"authorization": "Bearer x"}
-        assert len(http.get(f"{url}/models", headers=key).json()["data"]) > 3
-        body = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}]}
-        response = http.post(f"{url}/chat/completions", json=body, headers=key)
-        assert response.headers["x-ratelimit-limit-tokens"] == "8000"
-        assert running.stop() == 0
-
-
 def test_metrics_port_in_use_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

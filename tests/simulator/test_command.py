@@ -31,9 +31,13 @@ def test_options_that_cannot_be_used_are_explained(
     assert capsys.readouterr().err == sentence
 
 
-def test_the_speed_of_all_models_can_be_set(tmp_path: Path, http: httpx2.Client) -> None:
-    with program(["app.simulator", "--port", "0", "--tokens-per-s", "500"], cwd=tmp_path) as running:
+def test_the_limits_and_the_speed_of_all_models_can_be_set(tmp_path: Path, http: httpx2.Client) -> None:
+    options = ["--port", "0", "--free-tier", "--tokens-per-s", "500"]
+    with program(["app.simulator", *options], cwd=tmp_path) as running:
         groq = SimulatedGroq(running.url(), http)
         for model in ("openai/gpt-oss-20b", "openai/gpt-oss-120b"):
-            usage = post(groq, model=model).json()["usage"]
+            response = post(groq, model=model)
+            assert response.headers["x-ratelimit-limit-tokens"] == "8000"
+            usage = response.json()["usage"]
             assert usage["completion_time"] == pytest.approx(usage["completion_tokens"] / 500)
+        assert running.stop() == 0

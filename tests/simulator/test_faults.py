@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from app.simulator.faults import Fault, FaultPlan, FaultScript
-from tests.simulator.test_wire import AUTH, post
+from tests.simulator.test_wire import AUTH, HI, post
 from tests.support.service import SimulatedGroq
 
 
@@ -86,9 +86,6 @@ def test_a_truncated_stream_breaks_the_connection_within_an_event(groq: Simulate
         post(groq, stream=True)
 
 
-ASKED = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}]}
-
-
 @pytest.mark.parametrize(
     ("fault", "stream"),
     [
@@ -106,7 +103,7 @@ def test_a_client_that_leaves_is_counted_whatever_it_waits_for(
     groq.fail(fault)
     before = groq.seen()
     with pytest.raises(httpx2.ReadTimeout):
-        groq.http.post(f"{groq.url}/chat/completions", json=ASKED | {"stream": stream}, headers=AUTH, timeout=0.3)
+        groq.http.post(f"{groq.url}/chat/completions", json=HI | {"stream": stream}, headers=AUTH, timeout=0.3)
     groq.wait_until_left(before["left"] + 1)
     assert groq.seen()["requests"] == before["requests"] + 1
 

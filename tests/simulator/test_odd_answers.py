@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.simulator.wire import patched
-from tests.simulator.test_wire import AUTH, deltas, post, read, stream
+from tests.simulator.test_wire import AUTH, HI, deltas, post, read, stream
 from tests.support.service import SimulatedGroq
 
 DONE = b"data: [DONE]\n\n"
@@ -50,8 +50,7 @@ def test_any_body_with_any_type(groq: SimulatedGroq, body: str, status: int | No
 @pytest.mark.parametrize("streams", [True, False])
 def test_anything_may_be_compressed(groq: SimulatedGroq, fault: dict[str, Any], *, streams: bool) -> None:
     groq.fail(fault | {"gzip": True, "bytes_per_write": 7})
-    body = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}], "stream": streams}
-    plain = AUTH | {"accept-encoding": "identity"}
+    body, plain = HI | {"stream": streams}, AUTH | {"accept-encoding": "identity"}
     with groq.http.stream("POST", f"{groq.url}/chat/completions", json=body, headers=plain) as response:
         raw = b"".join(response.iter_raw())
     assert response.headers["content-encoding"] == "gzip"

@@ -9,6 +9,7 @@ import pytest
 from tests.support.service import SimulatedGroq
 
 AUTH = {"authorization": "Bearer any"}
+HI = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}]}
 WEATHER = {
     "type": "function",
     "function": {"name": "weather", "parameters": {"properties": {"city": {"type": "string"}}}},
@@ -17,8 +18,7 @@ CLOCK = {"type": "function", "function": {"name": "clock", "parameters": {}}}
 
 
 def post(groq: SimulatedGroq, headers: dict[str, str] | None = None, **body: Any) -> httpx2.Response:
-    asked = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}]} | body
-    return groq.http.post(f"{groq.url}/chat/completions", json=asked, headers=headers or AUTH)
+    return groq.http.post(f"{groq.url}/chat/completions", json=HI | body, headers=headers or AUTH)
 
 
 def stream(groq: SimulatedGroq, **body: Any) -> list[dict[str, Any]]:
@@ -31,10 +31,9 @@ def stream(groq: SimulatedGroq, **body: Any) -> list[dict[str, Any]]:
 
 def read(groq: SimulatedGroq, *, until: bytes | None = None, **body: Any) -> tuple[bytes, bool]:
     """What comes until the words are there, or the connection breaks or says nothing: and whether it ended well."""
-    asked = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}]} | body
-    received = b""
+    received, url = b"", f"{groq.url}/chat/completions"
     try:
-        with groq.http.stream("POST", f"{groq.url}/chat/completions", json=asked, headers=AUTH, timeout=3) as response:
+        with groq.http.stream("POST", url, json=HI | body, headers=AUTH, timeout=3) as response:
             for piece in response.iter_raw():
                 received += piece
                 if until and until in received:
