@@ -25,8 +25,6 @@ SELECT id, CASE WHEN json_valid(CAST(payload AS TEXT)) THEN json_extract(CAST(pa
 FROM chat_logs WHERE id > ? ORDER BY id LIMIT 200
 """
 
-_DeleteBatch = Callable[[ChatLogRepository], Awaitable[int]]
-
 
 def prune(settings: Settings, *, older_than: timedelta | None, end_user: str = "") -> int:
     """Deletes in batches, with a pause after each as long as it took. It can be stopped and run again."""
@@ -77,7 +75,7 @@ def _erase_from_outbox(file: OutboxFile, end_user: str) -> int:
     return deleted
 
 
-async def _delete(settings: Settings, delete_batch: _DeleteBatch) -> int:
+async def _delete(settings: Settings, delete_batch: Callable[[ChatLogRepository], Awaitable[int]]) -> int:
     if settings.embedded_database and not settings.embedded_database.exists():
         raise FileNotFoundError("there is no such file")
     engine, deleted = create_engine(settings), 0

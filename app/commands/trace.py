@@ -39,7 +39,7 @@ def trace(settings: Settings, *, wanted: str | None) -> int:
         return fail(f"no traces in {path}: `make run` keeps them while OTEL_EXPORTER_OTLP_ENDPOINT is not set")
     chat = found[-1]
     own = [span for span in spans if _trace_id(span) == _trace_id(chat)]
-    commits = [span for span in spans if _span_id(chat) in {_hex(link["context"]["span_id"]) for link in span["links"]}]
+    commits = [span for span in spans if _span_id(chat) in {link["context"]["span_id"] for link in span["links"]}]
     show(printable(f"trace {_trace_id(chat)}  chat {chat['attributes']['chat.id']}"), end="\n\n")
     show("\n".join(printable(line) for line in _picture([*own, *commits])))
     return 0
@@ -75,7 +75,7 @@ def _tree(spans: Sequence[_Span]) -> Iterable[tuple[int, _Span]]:
 
 def _parent(span: _Span, known: set[str]) -> str | None:
     """Return None if the parent is a span of the client, which is not in the file."""
-    parent = _hex(span["parent_id"]) if span["parent_id"] else None
+    parent: str | None = span["parent_id"]
     return parent if parent in known else None
 
 
@@ -96,12 +96,8 @@ def _time(text: str) -> float:
 
 
 def _trace_id(span: _Span) -> str:
-    return _hex(span["context"]["trace_id"])
+    return str(span["context"]["trace_id"]).removeprefix("0x")
 
 
 def _span_id(span: _Span) -> str:
-    return _hex(span["context"]["span_id"])
-
-
-def _hex(text: str) -> str:
-    return text.removeprefix("0x")
+    return str(span["context"]["span_id"])
