@@ -3,6 +3,8 @@
 import json
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -12,7 +14,7 @@ from app.commands.migrate import upgrade
 from app.core.config import Settings
 from tests.commands.client import FREE_PORT, chat
 from tests.support.ports import free_port, listens
-from tests.support.processes import program, run
+from tests.support.processes import Program, program, run
 from tests.support.service import PATH
 from tests.support.waiting import wait_until
 
@@ -45,43 +47,37 @@ def test_sigint_during_the_start_prints_nothing(tmp_path: Path, module: str) -> 
     assert (code, output) == (130, "")
 
 
-def test_stream_beyond_the_drain_timeout_has_its_row(tmp_path: Path, http: httpx2.Client) -> None:
-    """The row is stored before the database is closed."""
-    with program(["app.simulator", "--port", "0"], cwd=tmp_path) as groq:
-        http.put(groq.url().removesuffix("/openai/v1") + "/faults", json={"faults": [{"tokens_per_s": 5}]})
-        env = {"DRAIN_TIMEOUT_S": "1", "GROQ_SIMULATOR_URL": groq.url(), **FREE_PORT}
-        with program(["app"], cwd=tmp_path, env=env) as running:
+@contextmanager
+def slow_chat(folder: Path, http: httpx2.Client, **env: str) -> Iterator[Program]:
+    """A service that answers a chat, for a minute. At the end it has stopped, and the chat has its row."""
+    with program(["app.simulator", "--port", "0", "--tokens-per-s", "1"], cwd=folder) as groq:
+        with program(["app"], cwd=folder, env={"GROQ_SIMULATOR_URL": groq.url(), **FREE_PORT, **env}) as running:
             body = {"messages": [{"role": "user", "content": "Hello"}]}
             with http.stream("POST", running.url() + PATH, json=body) as response:
                 pieces = response.iter_raw()  # a reference: a collected iterator closes the connection
                 next(pieces)
-                running.signal(signal.SIGINT)
-                assert running.wait() == 0
-                chat_id = response.headers["x-request-id"]
+                yield running
         assert "Traceback" not in running.output
-    _, output = run(["app", "chats", "--json"], cwd=tmp_path)
-    assert [json.loads(line)["id"] for line in output.splitlines()] == [chat_id]
+    _, output = run(["app", "chats", "--json"], cwd=folder)
+    assert [json.loads(line)["id"] for line in output.splitlines()] == [response.headers["x-request-id"]]
+
+
+def test_stream_beyond_the_drain_timeout_has_its_row(tmp_path: Path, http: httpx2.Client) -> None:
+    """The row is stored before the database is closed."""
+    with slow_chat(tmp_path, http, DRAIN_TIMEOUT_S="1") as running:
+        running.signal(signal.SIGINT)
+        assert running.wait() == 0
 
 
 def test_second_sigint_ends_streams_and_stores_their_rows(tmp_path: Path, http: httpx2.Client) -> None:
-    with program(["app.simulator", "--port", "0"], cwd=tmp_path) as groq:
-        http.put(groq.url().removesuffix("/openai/v1") + "/faults", json={"faults": [{"tokens_per_s": 1}]})
-        with program(["app"], cwd=tmp_path, env={"GROQ_SIMULATOR_URL": groq.url(), **FREE_PORT}) as running:
-            body = {"messages": [{"role": "user", "content": "Hello"}]}
-            port = int(running.url().rpartition(":")[2])
-            with http.stream("POST", running.url() + PATH, json=body) as response:
-                pieces = response.iter_raw()  # a reference: a collected iterator closes the connection
-                next(pieces)
-                running.signal(signal.SIGINT)
-                wait_until(lambda: not listens(port), "the service still listens")
-                started = time.monotonic()
-                running.signal(signal.SIGINT)
-                assert running.wait() in (0, 130, -signal.SIGINT)
-                assert time.monotonic() - started < 15  # the answer would take a minute, and the grace period 25 s
-                chat_id = response.headers["x-request-id"]
-        assert "Traceback" not in running.output
-    _, output = run(["app", "chats", "--json"], cwd=tmp_path)
-    assert [json.loads(line)["id"] for line in output.splitlines()] == [chat_id]
+    with slow_chat(tmp_path, http) as running:
+        port = int(running.url().rpartition(":")[2])
+        running.signal(signal.SIGINT)
+        wait_until(lambda: not listens(port), "the service still listens")
+        started = time.monotonic()
+        running.signal(signal.SIGINT)
+        assert running.wait() in (0, 130, -signal.SIGINT)
+        assert time.monotonic() - started < 15  # the answer would take a minute, and the grace period 25 s
 
 
 def test_uvicorn_alone_writes_the_last_log_line(tmp_path: Path, http: httpx2.Client) -> None:
