@@ -2,8 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -41,32 +40,24 @@ def chats(
 
 
 async def _print(settings: Settings, query: ChatQuery, *, limit: int) -> None:
-    printed = 0
-    async with aclosing(_rows(settings, query, limit=limit)) as rows:
-        async for row in rows:
-            if not query.whole and not printed:
-                show(table_row({name: name for name in _WIDTHS}, _WIDTHS))
-            if query.whole:
-                show_json(_as_json(row))
-            else:
-                show(_as_text(row))
-            printed += 1
-    if not printed and not query.whole:
-        show("no such chats")
-
-
-async def _rows(settings: Settings, query: ChatQuery, *, limit: int) -> AsyncGenerator[Mapping[str, Any]]:
     """Reads a page at a time, so that an export fits into memory."""
     engine = create_engine(settings)
     try:
-        repository, has_more = ChatLogRepository(engine), True
-        while limit and has_more:
-            rows, has_more = await repository.page(replace(query, limit=min(limit, _PAGE_ROWS)))
+        repository, printed, has_more = ChatLogRepository(engine), 0, True
+        while has_more and printed < limit:
+            rows, has_more = await repository.page(replace(query, limit=min(limit - printed, _PAGE_ROWS)))
+            if rows and not query.whole and not printed:
+                show(table_row({name: name for name in _WIDTHS}, _WIDTHS))
             for row in rows:
-                yield row
-                query, limit = replace(query, after=row["id"]), limit - 1
+                if query.whole:
+                    show_json(_as_json(row))
+                else:
+                    show(_as_text(row))
+                query, printed = replace(query, after=row["id"]), printed + 1
     finally:
         await engine.dispose()
+    if not printed and not query.whole:
+        show("no such chats")
 
 
 def _as_json(row: Mapping[str, Any]) -> str:
