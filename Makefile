@@ -77,7 +77,7 @@ leak-test: .venv/dev ## End chats with every outcome and check for leaks; CHATS=
 	@$(BIN)/python -m loadtests.leak_test $(if $(CHATS),--chats $(CHATS)) $(if $(SEED),--seed $(SEED))
 
 bench: .venv/dev ## Compare the cost with nginx and without signals, into docs/performance.md, or with BASE=HEAD~1; ONLY=cost,ttft QUICK=1
-	@$(BIN)/python -m loadtests.bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	@$(BIN)/python -m loadtests.bench $(addprefix --only ,$(subst $(COMMA), ,$(ONLY))) $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(BASE),--base "$(BASE)") $(if $(BASE_PYTHON),--base-python "$(BASE_PYTHON)") \
 		$(if $(TENSORZERO),--tensorzero "$(TENSORZERO)")
 

@@ -8,13 +8,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from loadtests.bench.checkout import CannotCheckOut, worktree
+from loadtests.bench.checkout import CannotCheckOut
 from loadtests.bench.compare import compare
 from loadtests.bench.sections import QUICK, SECTIONS, Plan, Section
 from loadtests.bench.stage import foreign_cpu_s, machine, stage
@@ -24,9 +23,7 @@ REPORT = PROJECT / "docs" / "performance.md"
 _BEGIN, _END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
 _PACKAGES = ["fastapi", "starlette", "uvicorn", "uvloop", "aiohttp", "openai", "opentelemetry-sdk"]
 _BASE = Plan(rounds=4, run_s=4)
-_NO_TENSORZERO = (
-    "TensorZero is not measured. TENSORZERO=/path/to/gateway names its program; docs/performance.md says how to get it."
-)
+_NO_TENSORZERO = "TensorZero is not measured: docs/performance.md says how to get its program, for TENSORZERO=..."
 
 
 def main() -> int:
@@ -39,8 +36,7 @@ def main() -> int:
         print(_NO_TENSORZERO, flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends what it has started first
     try:
-        with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
-            sections, problems = _measured(Path(folder), options, plan)
+        sections, problems = _measured(options, plan)
     except KeyboardInterrupt:
         return 130
     except CannotCheckOut as exc:
@@ -55,7 +51,7 @@ def main() -> int:
     if problems:
         print("\n".join(problems))
         return 1
-    if options.only == list(SECTIONS) and not (options.quick or options.base):
+    if not (options.only or options.quick or options.base):
         _write(text, took_s / 60)
     return 0
 
@@ -64,31 +60,27 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests.bench", description="Measures the cost of tokens and chats."
     )
-    parser.add_argument(
-        "--only",
-        type=_names,
-        default=list(SECTIONS),
-        help=f"sections to run, separated by commas (default: {','.join(SECTIONS)})",
-    )
+    parser.add_argument("--only", action="append", choices=SECTIONS, help="section to run, not all; may be repeated")
     parser.add_argument("--quick", action="store_true", help="run fewer rounds; the results are less exact")
-    parser.add_argument(
-        "--rounds", type=_count, help=f"of the cost, or of a comparison (default: {Plan.rounds}, or {_BASE.rounds})"
-    )
+    rounds = f"of the cost, or of a comparison (default: {Plan.rounds}, or {_BASE.rounds})"
+    parser.add_argument("--rounds", type=int, help=rounds)
     parser.add_argument("--base", metavar="REVISION", help="compare with this commit, tag or branch instead")
     parser.add_argument("--base-python", default=sys.executable, help="the interpreter of its environment")
     parser.add_argument("--tensorzero", type=_program, metavar="PROGRAM", help="measure TensorZero's gateway, too")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.rounds is not None and options.rounds < 1:
+        parser.error(f"{options.rounds} is no number of rounds")
+    return options
 
 
-def _measured(folder: Path, options: argparse.Namespace, plan: Plan) -> tuple[Sequence[Section], Sequence[str]]:
-    folder.chmod(0o755)  # root runs PostgreSQL as another user
-    with ExitStack() as stack:
-        base = options.base and stack.enter_context(worktree(options.base, folder, options.base_python))
-        real = stack.enter_context(stage(folder, base=base, tensorzero=options.tensorzero))
-        sections = (
-            [compare(real, plan, options.base)] if base else [SECTIONS[each](real, plan) for each in options.only]
-        )
-        return sections, real.problems
+def _measured(options: argparse.Namespace, plan: Plan) -> tuple[Sequence[Section], Sequence[str]]:
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)  # root runs PostgreSQL as another user
+        base, python = options.base, options.base_python
+        with stage(Path(folder), base=base, base_python=python, tensorzero=options.tensorzero) as real:
+            if base:
+                return [compare(real, plan, base)], real.problems
+            return [SECTIONS[each](real, plan) for each in options.only or SECTIONS], real.problems
 
 
 def _write(text: str, minutes: float) -> None:
@@ -98,19 +90,6 @@ def _write(text: str, minutes: float) -> None:
     _, end, after = rest.partition(_END)
     REPORT.write_text(f"{before}{_BEGIN}\n{facts}\n- {machine()}\n\n{text}\n{end}{after}")
     print(f"Written to {REPORT}.")
-
-
-def _names(text: str) -> list[str]:
-    names = text.split(",")
-    if unknown := set(names) - set(SECTIONS):
-        raise argparse.ArgumentTypeError(f"no {', '.join(sorted(unknown))} among {', '.join(SECTIONS)}")
-    return names
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of rounds")
-    return int(text)
 
 
 def _program(text: str) -> str:

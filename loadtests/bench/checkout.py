@@ -29,11 +29,6 @@ class Checkout:
         """`Python 3.13.5`."""
         return subprocess.check_output([self.python, "-V"], text=True).strip()
 
-    def outbox(self, folder: Path) -> dict[str, str]:
-        """Its settings, which had another name before 0.1.0."""
-        name = "OUTBOX" if "OUTBOX_DIR" in (self.root / "docs" / "settings.md").read_text() else "SPOOL"
-        return {f"{name}_DIR": str(folder), f"{name}_MAX_BYTES": str(2**34)}
-
 
 @contextmanager
 def worktree(revision: str, folder: Path, python: str, *, project: Path = PROJECT) -> Iterator[Path]:

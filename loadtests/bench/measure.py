@@ -33,10 +33,14 @@ class Run:
         return self.cpu_s / max(1, len(self.good)) * 1e3
 
 
-def percentile_ms(runs: Sequence[Run], what: str, percent: float) -> float:
-    """The nearest there is, of one of the times of all chats of these runs; NaN of none."""
-    values = sorted(getattr(chat, what) for run in runs for chat in run.good)
-    return values[round(percent / 100 * (len(values) - 1))] * 1000 if values else float("nan")
+Runs = Mapping[str, Mapping[str, Sequence[Run]]]
+"""By load, server and round."""
+
+
+def percentiles_ms(runs: Sequence[Run], what: str, *percents: int) -> list[float]:
+    """The nearest there are, of one of the times of all chats of these runs; NaN of none."""
+    values = sorted(getattr(chat, what) for run in runs for chat in run.good) or [float("nan")]
+    return [values[round(percent / 100 * (len(values) - 1))] * 1000 for percent in percents]
 
 
 def measure(stage: Stage, server: Server, load: Load) -> Run:
@@ -56,22 +60,22 @@ def measure(stage: Stage, server: Server, load: Load) -> Run:
     return Run(chats, spent_s, (spent_s / took_s, upstream_s / took_s, clients_s / took_s))
 
 
-def in_turn(stage: Stage, names: Sequence[str], load: Load, *, rounds: int, what: str) -> Mapping[str, Sequence[Run]]:
-    """Starts those servers that are installed, and measures them. A first, short round does not count."""
-    with started(stage, *names) as servers:
-        rounds_of(stage, servers, replace(load, seconds=_WARM_UP_S), rounds=1, what=f"{what}, warm-up")
-        return rounds_of(stage, servers, load, rounds=rounds, what=what)
+def measured(stage: Stage, loads: Mapping[str, tuple[Load, Sequence[str]]], *, rounds: int) -> Runs:
+    """Each load on those of its servers that are installed; a first, short round does not count.
 
-
-def rounds_of(
-    stage: Stage, servers: Sequence[Server], load: Load, *, rounds: int, what: str
-) -> Mapping[str, Sequence[Run]]:
-    """Rounds over all servers, so that what else the machine does strikes them alike; every other one in reverse."""
-    runs: dict[str, list[Run]] = {server.name: [] for server in servers}
-    for turn in range(rounds):
-        for server in servers[:: -1 if turn % 2 else 1]:
-            print(f"{what}: {server.name}, round {turn + 1} of {rounds} ...", flush=True)
-            runs[server.name].append(measure(stage, server, load))
+    All servers run from the first round to the last. A round is over all of them, so that what else the machine does
+    strikes them alike; every other one in reverse.
+    """
+    runs: dict[str, dict[str, list[Run]]] = {}
+    with started(stage, *dict.fromkeys(name for _, names in loads.values() for name in names)) as servers:
+        for what, (load, names) in loads.items():
+            loaded = [server for server in servers if server.name in names]
+            runs[what] = {server.name: [] for server in loaded}
+            for turn in range(rounds + 1):
+                for server in loaded[:: 1 if turn % 2 else -1]:
+                    print(f"{what}: {server.name}, round {turn} of {rounds} ...", flush=True)
+                    run = measure(stage, server, load if turn else replace(load, seconds=_WARM_UP_S))
+                    runs[what][server.name] += [run] if turn else []
     return runs
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from threading import Timer
 
 from loadtests.bench.clients import Load
-from loadtests.bench.measure import Run, in_turn, measure, percentile_ms
+from loadtests.bench.measure import measure, measured, percentiles_ms
 from loadtests.bench.servers import ALL_OFF, ALL_ON, DIRECT, NGINX, TENSORZERO, started
 from loadtests.bench.stage import Stage, rss_bytes, tree
 
@@ -55,10 +55,11 @@ QUICK = Plan(rounds=1, run_s=2, receipt_s=4, open_streams=500, starts=1)
 
 
 def cost(stage: Stage, plan: Plan) -> Section:
-    load, names = Load(tokens=200, clients=50, seconds=plan.run_s), [NGINX, TENSORZERO, ALL_OFF, ALL_ON]
-    tokens = in_turn(stage, names, load, rounds=plan.rounds, what="cost of a token")
+    names = [NGINX, TENSORZERO, ALL_OFF, ALL_ON]
+    load = Load(tokens=200, clients=50, seconds=plan.run_s)
     one_token = Load(tokens=1, clients=20, first_ms=20, seconds=plan.run_s)
-    chats = in_turn(stage, names, one_token, rounds=plan.rounds, what="cost of a chat")
+    loads = {"cost of a token": (load, names), "cost of a chat": (one_token, names)}
+    tokens, chats = measured(stage, loads, rounds=plan.rounds).values()
     us = {name: [run.ms_per_chat * 1000 / load.tokens for run in runs] for name, runs in tokens.items()}
     nginx = statistics.median(us.get(NGINX, [float("nan")]))
 
@@ -85,12 +86,14 @@ def cost(stage: Stage, plan: Plan) -> Section:
 
 def ttft(stage: Stage, plan: Plan) -> Section:
     names = [DIRECT, NGINX, TENSORZERO, ALL_OFF, ALL_ON]
-    one = in_turn(stage, names, Load(tokens=20, seconds=plan.run_s), rounds=2, what="ttft, 1 stream")
-    load = Load(tokens=200, clients=50, seconds=plan.run_s)
-    many = in_turn(stage, names, load, rounds=2, what="ttft, 50 streams")
+    loads = {
+        "ttft, 1 stream": (Load(tokens=20, seconds=plan.run_s), names),
+        "ttft, 50 streams": (Load(tokens=200, clients=50, seconds=plan.run_s), names),
+    }
+    one, many = measured(stage, loads, rounds=2).values()
 
     def times(name: str) -> list[float]:
-        return [*_ms(one[name], "added_s", 50), *_ms(many[name], "added_s", 50, 99)]
+        return [*percentiles_ms(one[name], "added_s", 50), *percentiles_ms(many[name], "added_s", 50, 99)]
 
     direct = times(DIRECT)
     added = {name: [f"{a - b:+.2f}" for a, b in zip(times(name), direct, strict=True)] for name in one}
@@ -105,13 +108,14 @@ def ttft(stage: Stage, plan: Plan) -> Section:
 
 def receipt(stage: Stage, plan: Plan) -> Section:
     load = Load(tokens=50, arrivals_per_s=50, seconds=plan.receipt_s)
-    runs = in_turn(stage, [NGINX, TENSORZERO, ALL_OFF, ALL_ON], load, rounds=1, what="receipt")
+    loads = {"receipt": (load, [NGINX, TENSORZERO, ALL_OFF, ALL_ON])}
+    [runs] = measured(stage, loads, rounds=1).values()
     return Section(
         "Receipt",
         "From the upstream's end to `[DONE]` at the client, in ms. “all on” includes the commit of the row. Chats "
         "arrive independently of each other, 50 a second on average.",
         ["", "p50", "p99"],
-        [[name, *map(number, _ms(each, "receipt_s", 50, 99))] for name, each in runs.items()],
+        [[name, *map(number, percentiles_ms(each, "receipt_s", 50, 99))] for name, each in runs.items()],
     )
 
 
@@ -125,7 +129,7 @@ def memory(stage: Stage, plan: Plan) -> Section:
         print(f"memory: {streams} open streams for {load.chat_s:.0f} s ...", flush=True)
         Timer(_RAMP_S + _HELD_S / 2, lambda: rss.append(rss_bytes(processes))).start()
         run = measure(stage, server, load)
-    [whole_ms] = _ms([run], "whole_s", 50)
+    [whole_ms] = percentiles_ms([run], "whole_s", 50)
     each_kb = (rss[1] - rss[0]) / streams / 1000
     return Section(
         f"{streams:,} open streams",
@@ -157,14 +161,6 @@ def start(stage: Stage, plan: Plan) -> Section:
     )
 
 
-def _ms(runs: Sequence[Run], what: str, *percents: int) -> list[float]:
-    return [percentile_ms(runs, what, percent) for percent in percents]
-
-
 SECTIONS: dict[str, Callable[[Stage, Plan], Section]] = {
-    "cost": cost,
-    "ttft": ttft,
-    "receipt": receipt,
-    "memory": memory,
-    "start": start,
+    each.__name__: each for each in (cost, ttft, receipt, memory, start)
 }

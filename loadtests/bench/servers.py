@@ -2,17 +2,17 @@
 
 import os
 import shutil
-import socket
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
+
 from loadtests.bench.clients import MODEL
-from loadtests.bench.stage import SERVER_CORES, Stage, pinned
+from loadtests.bench.stage import END_CORES, SERVER_CORES, Stage, pin
 from tests.support.ports import free_port, free_ports
 from tests.support.service import PATH
 from tests.support.waiting import wait_until
@@ -20,8 +20,6 @@ from tests.support.waiting import wait_until
 DIRECT, NGINX, TENSORZERO, ALL_OFF, ALL_ON = "direct", "nginx", "TensorZero", "all off", "all on"
 BASE_OFF, BASE_ON = "base, all off", "base, all on"
 _COMPLETIONS = "/openai/v1/chat/completions"
-_BARE = "loadtests.bench.bare:create_app()"
-_STOP_S = 60
 _NGINX = """
 {user} daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 8192; }}
@@ -68,10 +66,13 @@ class Server:
 @contextmanager
 def started(stage: Stage, *names: str) -> Iterator[list[Server]]:
     """Those of them that are installed, ready to answer."""
+    programs = {NGINX: nginx(), TENSORZERO: stage.tensorzero}
     with ExitStack() as stack:
-        with pinned(SERVER_CORES):
-            servers = [stack.enter_context(_SERVERS[name](stage)) for name in names if _installed(stage, name)]
-        yield servers
+        yield [
+            stack.enter_context(_STARTS.get(name, _service)(stage, name, free_port()))
+            for name in names
+            if programs.get(name, name)
+        ]
 
 
 def nginx() -> str | None:
@@ -80,43 +81,38 @@ def nginx() -> str | None:
     return shutil.which("nginx", path=os.pathsep.join(filter(None, folders)))
 
 
-def _installed(stage: Stage, name: str) -> bool:
-    return {NGINX: nginx(), TENSORZERO: stage.tensorzero}.get(name, name) is not None
-
-
-def _direct(stage: Stage) -> AbstractContextManager[Server]:
-    return nullcontext(Server(DIRECT, urlsplit(stage.real.groq.url).port or 0, _COMPLETIONS))
+def _direct(stage: Stage, name: str, _: int) -> AbstractContextManager[Server]:
+    return nullcontext(Server(name, urlsplit(stage.real.groq.url).port or 0, _COMPLETIONS))
 
 
 @contextmanager
-def _nginx(stage: Stage) -> Iterator[Server]:
-    folder, port = stage.real.folder / "nginx", free_port()
-    folder.mkdir(exist_ok=True)
+def _nginx(stage: Stage, name: str, port: int) -> Iterator[Server]:
+    folder, upstream = _folder(stage, name), urlsplit(stage.real.groq.url).netloc
+    config = folder / "nginx.conf"
     user = "user root;" if os.geteuid() == 0 else ""  # the folder may be root's alone
-    config, upstream = folder / "nginx.conf", urlsplit(stage.real.groq.url).netloc
     config.write_text(_NGINX.format(folder=folder, upstream=upstream, port=port, user=user))
-    with _running(stage, [nginx() or "nginx", "-p", folder, "-c", config], {}, port) as pid:
-        yield Server(NGINX, port, _COMPLETIONS, pid)
+    with _running(stage, [nginx() or name, "-p", folder, "-c", config], folder, f"{port}/spans") as pid:
+        yield Server(name, port, _COMPLETIONS, pid)
 
 
 @contextmanager
-def _tensorzero(stage: Stage) -> Iterator[Server]:
+def _tensorzero(stage: Stage, name: str, port: int) -> Iterator[Server]:
     """The gateway's shipped build, as a proxy: without storage, traces and statistics about its use."""
-    config, port = stage.real.folder / "tensorzero.toml", free_port()
+    folder = _folder(stage, name)
+    config = folder / "tensorzero.toml"
     config.write_text(_TENSORZERO.format(port=port, upstream=stage.real.groq.url, model=MODEL))
-    command: list[str | Path] = [stage.tensorzero or "gateway", "--config-file", config]
-    with _running(stage, command, {}, port, healthy="/health") as pid:
-        yield Server(TENSORZERO, port, _COMPLETIONS, pid, "tensorzero::model_name::bench")
+    with _running(stage, [stage.tensorzero or name, "--config-file", config], folder, f"{port}/health") as pid:
+        yield Server(name, port, _COMPLETIONS, pid, "tensorzero::model_name::bench")
 
 
 @contextmanager
-def _service(stage: Stage, name: str) -> Iterator[Server]:
+def _service(stage: Stage, name: str, port: int) -> Iterator[Server]:
     """By `make serve`'s command, with the defaults but for what the environment and larger loads need."""
     code, signals = stage.base if name in (BASE_OFF, BASE_ON) else stage.current, name in (ALL_ON, BASE_ON)
     assert code, "no other revision was checked out"
-    port = free_port()
+    folder = _folder(stage, name)  # its outbox is there: the setting for that had another name before 0.1.0
     env = {
-        "HOME": str(stage.real.folder),
+        "HOME": str(folder),
         "PYTHONPATH": str(code.root),
         "PORT": str(port),
         "METRICS_PORT": str(free_ports(2)),
@@ -124,51 +120,56 @@ def _service(stage: Stage, name: str) -> Iterator[Server]:
         "GROQ_BASE_URL": stage.real.groq.url,
         "GROQ_API_KEY": "any",
         "DATABASE_URL": code.database_url,
-        **code.outbox(stage.real.folder / f"outbox, {name}"),
-        **stage.settings(signals=signals),
+        "LOG_FORMAT": "json",
+        "MAX_ACTIVE_STREAMS": "4096",
     }
-    config = code.root / "deploy" / "gunicorn.conf.py"
-    command: list[str | Path] = [code.python, "-m", "gunicorn", "--config", config, *([] if signals else [_BARE])]
-    with _running(stage, command, env, port, healthy="/readyz") as pid:
+    if signals:
+        env |= {
+            "OTEL_TRACES_SAMPLER": "always_on",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": stage.real.groq.root,
+            "OTEL_BSP_SCHEDULE_DELAY": "2000",
+        }
+    command: list[str | Path] = [code.python, "-m", "gunicorn", "--config", code.root / "deploy" / "gunicorn.conf.py"]
+    command += [] if signals else ["loadtests.bench.bare:create_app()"]
+    with _running(stage, command, folder, f"{port}/readyz", env) as pid:
         yield Server(name, port, PATH, pid, database_url=code.database_url if signals else None)
+
+
+def _folder(stage: Stage, name: str) -> Path:
+    folder = stage.real.folder / name
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @contextmanager
 def _running(
-    stage: Stage, command: Sequence[str | Path], env: Mapping[str, str], port: int, *, healthy: str | None = None
+    stage: Stage, command: Sequence[str | Path], folder: Path, healthy: str, env: Mapping[str, str] | None = None
 ) -> Iterator[int]:
-    """The pid of a program that listens, and whose path `healthy` answers with 200. Its output is in a file."""
-    output = stage.real.folder / f"{port}.log"
+    """The pid of a program that answers `healthy`, a port and a path, with 200. Its output is in a file."""
+    output = folder / "output.log"
 
     def ready() -> bool:
         if process.poll() is not None:
             raise RuntimeError(f"{command[0]} ended with exit code {process.returncode}:\n{output.read_text()[-2000:]}")
-        return _listens(port) and (healthy is None or stage.real.http.get(f"{url}{healthy}").status_code == 200)
+        with suppress(httpx2.TransportError):
+            return stage.real.http.get(f"http://127.0.0.1:{healthy}").status_code == 200
+        return False
 
-    url = f"http://127.0.0.1:{port}"
     with output.open("w") as file:
+        pin(SERVER_CORES)
         process = subprocess.Popen(
-            command, cwd=stage.real.folder, env={"PATH": os.defpath, **env}, stdout=file, stderr=file
+            command, cwd=folder, env={"PATH": os.defpath, **(env or {})}, stdout=file, stderr=file
         )
+        pin(END_CORES)
     try:
         wait_until(ready, f"{command[0]} is not ready")
         yield process.pid
     finally:
         process.terminate()
         try:
-            process.wait(_STOP_S)
+            process.wait(60)
         finally:
             process.kill()
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-_SERVERS: dict[str, Callable[[Stage], AbstractContextManager[Server]]] = {
-    DIRECT: _direct,
-    NGINX: _nginx,
-    TENSORZERO: _tensorzero,
-    **{name: partial(_service, name=name) for name in (ALL_OFF, ALL_ON, BASE_OFF, BASE_ON)},
-}
+_STARTS = {DIRECT: _direct, NGINX: _nginx, TENSORZERO: _tensorzero}

@@ -5,17 +5,16 @@ import platform
 import resource
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
-from loadtests.bench.checkout import Checkout, migrated
+from loadtests.bench.checkout import Checkout, migrated, worktree
 from loadtests.harness.environment import Environment, environment
 from tests.support.processes import PROJECT
 
-_UPSTREAM = ("loadtests.bench.upstream",)
 _FILES = 16_384
 _PINS = hasattr(os, "sched_setaffinity")
 _CORES = sorted(os.sched_getaffinity(0)) if _PINS else [0]
@@ -25,54 +24,39 @@ SERVER_CORES, END_CORES = _CORES[:1], _CORES[1:] or _CORES
 
 @dataclass(frozen=True)
 class Stage:
-    """`base`: another revision; `tensorzero`: a program; `problems`: why the figures are worthless."""
+    """`current` has the files of this project as they are; `problems`: why the figures are worthless."""
 
     real: Environment
+    current: Checkout
     base: Checkout | None = None
     tensorzero: str | None = None
     problems: list[str] = field(default_factory=list)
 
-    @property
-    def current(self) -> Checkout:
-        """The files of this project as they are."""
-        return Checkout(PROJECT, sys.executable, self.real.postgres.url())
-
-    def settings(self, *, signals: bool) -> dict[str, str]:
-        """The service's defaults, but for limits that the larger loads would meet, and a shorter wait for spans."""
-        service = {"MAX_ACTIVE_STREAMS": "4096", "LOG_FORMAT": "json"}
-        traces = {
-            "OTEL_TRACES_SAMPLER": "always_on",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": self.real.groq.root,
-            "OTEL_BSP_SCHEDULE_DELAY": "2000",
-        }
-        return service | (traces if signals else {})
-
 
 @contextmanager
-def stage(folder: Path, *, base: Path | None = None, tensorzero: str | None = None) -> Iterator[Stage]:
-    """In a folder that other users can enter: root runs PostgreSQL as one of them. `base` has another revision."""
+def stage(
+    folder: Path, *, base: str | None = None, base_python: str = sys.executable, tensorzero: str | None = None
+) -> Iterator[Stage]:
+    """In a folder that other users can enter: root runs PostgreSQL as one of them.
+
+    `base` is another revision, `tensorzero` a program. Raises CannotCheckOut.
+    """
     before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # a socket for every stream, here and in the servers
     allowed = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(before, allowed), hard))
-    with pinned(END_CORES), environment(folder, simulator=_UPSTREAM, keep_alive=False) as real:
-        yield Stage(real, migrated(base, real.postgres) if base else None, tensorzero)
+    with ExitStack() as stack:
+        root = stack.enter_context(worktree(base, folder, base_python)) if base else None
+        stack.callback(pin, _CORES)
+        pin(END_CORES)
+        real = stack.enter_context(environment(folder, simulator=("loadtests.bench.upstream",), keep_alive=False))
+        current = Checkout(PROJECT, sys.executable, real.postgres.url())
+        yield Stage(real, current, migrated(root, real.postgres) if root else None, tensorzero)
 
 
-@contextmanager
-def pinned(cores: Sequence[int]) -> Iterator[None]:
-    """Runs this process, with all of its threads, and what it starts meanwhile, on these cores."""
-    before = sorted(os.sched_getaffinity(0)) if _PINS else []
-    _pin(cores)
-    try:
-        yield
-    finally:
-        _pin(before)
-
-
-def _pin(cores: Sequence[int]) -> None:
-    for thread in psutil.Process().threads() if _PINS else []:
-        with suppress(ProcessLookupError):  # it has just ended
-            os.sched_setaffinity(thread.id, cores)
+def pin(cores: Sequence[int]) -> None:
+    """Runs this thread, and the threads and processes that it starts from now on, on these cores."""
+    if _PINS:
+        os.sched_setaffinity(0, cores)
 
 
 def tree(pid: int | None) -> list[psutil.Process]:
