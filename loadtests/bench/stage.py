@@ -48,7 +48,7 @@ def stage(
         root = stack.enter_context(worktree(base, folder, base_python)) if base else None
         stack.callback(pin, _CORES)
         pin(END_CORES)
-        real = stack.enter_context(environment(folder, simulator=("loadtests.bench.upstream",), keep_alive=False))
+        real = stack.enter_context(environment(folder, simulator=["loadtests.bench.upstream"]))
         current = Checkout(PROJECT, sys.executable, real.postgres.url())
         yield Stage(real, current, migrated(root, real.postgres) if root else None, tensorzero)
 

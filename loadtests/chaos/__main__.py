@@ -16,7 +16,6 @@ from loadtests.chaos.faults import DatabaseFaults, GroqFaults, WorkerFaults
 from loadtests.chaos.history import SERVICE, History, Kind, Plan
 from loadtests.chaos.idle_bytes import sending_idle_bytes
 from loadtests.chaos.verdict import Evidence, judge, progress, report
-from loadtests.harness import outbox
 from loadtests.harness.command import command
 from loadtests.harness.environment import Environment, environment
 from loadtests.harness.rows import read_rows
@@ -42,7 +41,7 @@ def run(plan: Plan, folder: Path) -> Evidence:
             ]
             asyncio.run(_everything(plan, workers.url, history, faults))
             exit_codes = [workers.program.stop(signal.SIGTERM)]
-        left_in_outbox = outbox.waiting(folder)
+        left_in_outbox = real.outbox_rows()
         if left_in_outbox:
             exit_codes.append(_replay(real, settings, plan.timeout_s))
         return Evidence(
@@ -50,7 +49,7 @@ def run(plan: Plan, folder: Path) -> Evidence:
             rows=read_rows(real.postgres.url()),
             exit_codes=exit_codes,
             left_in_outbox=left_in_outbox,
-            never_replayed=outbox.waiting(folder),
+            never_replayed=real.outbox_rows(),
             idle_bytes=relay.sent,
             crossed=relay.crossed,
         )
@@ -84,7 +83,7 @@ def _replay(real: Environment, settings: dict[str, str], timeout_s: float) -> in
     """Starts the service once more, until its outbox is empty; returns its exit code."""
     with real.service(settings, workers=_WORKERS) as workers:
         with suppress(AssertionError):
-            wait_until(lambda: not outbox.waiting(real.folder), "the outbox is not empty", timeout_s)
+            wait_until(lambda: not real.outbox_rows(), "the outbox is not empty", timeout_s)
         return workers.program.stop(signal.SIGTERM)
 
 

@@ -3,9 +3,11 @@
 import asyncio
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import aiohttp
@@ -14,26 +16,32 @@ import psutil
 from loadtests.harness.command import command
 from loadtests.harness.environment import Environment, environment
 from loadtests.harness.rows import read_rows
-from loadtests.leak_test.app import APP
 from loadtests.leak_test.clients import leave, read
 from loadtests.leak_test.endings import BLOCKED, ENDINGS, READING, SERVICE, WAITING, Behaviour, Ending, Plan, choose
-from loadtests.leak_test.groq import CLOSE_PATH
-from loadtests.leak_test.verdict import Evidence, Holds, Worker, judge, more, report
-from tests.support.otlp import collecting
+from loadtests.leak_test.programs import APP, CLOSE_IDLE, INSIDE
+from loadtests.leak_test.verdict import Evidence, Holds, judge, more, report
+from tests.support.otlp import ReceivedSpan, collecting
+from tests.support.scrape import scrape, total
+from tests.support.serving import Workers
 from tests.support.waiting import wait_until
 
-_SIMULATOR = ("loadtests.leak_test.groq",)
+_GAUGES = {
+    "active streams": ("chat_active_streams", {}),
+    "bytes of requests": ("chat_request_body_bytes", {}),
+    "connections in use": ("db_pool_connections", {"state": "in_use"}),
+    "rows in the outbox": ("chat_log_outbox_rows", {}),
+}
 _CLOSING_POLL_S = 0.005
 _CHAT_S = 30
 
 
 def run(plan: Plan, folder: Path) -> Evidence:
     """One run. `folder` is empty, and others can enter it."""
-    with environment(folder, simulator=_SIMULATOR, keep_alive=False) as real, collecting() as collector:
+    with environment(folder, simulator=["loadtests.leak_test.programs"]) as real, collecting() as collector:
         real.groq.fail(*(ending.script for ending in ENDINGS))
         settings = SERVICE | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
         with real.service(settings, workers=1, app=APP) as service:
-            test = _Test(plan, real, Worker(service), service.url, {})
+            test = _Test(plan, real, service, {})
             began, holds, closings = time.monotonic(), list[Holds](), dict[str, list[float]]()
             for stretch in plan.stretches:
                 asyncio.run(test.ask(stretch))
@@ -42,29 +50,29 @@ def run(plan: Plan, folder: Path) -> Evidence:
                 print(f"{time.monotonic() - began:4.0f} s  {stretch.stop:6} chats: {held}", flush=True)
                 closings = closings or asyncio.run(test.time_closings())
             rows = read_rows(real.postgres.url())
-
-            def traced() -> list[str]:
-                return [span.attributes["chat.id"] for span in list(collector.spans) if "chat.id" in span.attributes]
-
-            _wait(lambda: len(traced()) >= len(rows), plan.timeout_s)
+            with suppress(AssertionError):  # then the verdict says how many there are
+                collector.wait_for(_of_a_chat, len(rows), plan.timeout_s)
             return Evidence(
                 requested=test.requested,
                 holds=holds,
                 rows=rows,
-                counted=test.worker.counted(),
-                gauges=test.worker.gauges(),
+                counted=test.counted(),
+                gauges=test.gauges(),
                 upstream=test.upstream(),
-                spans=traced(),
+                spans=[span.attributes["chat.id"] for span in collector.spans if _of_a_chat(span)],
                 closings=closings,
             )
+
+
+def _of_a_chat(span: ReceivedSpan) -> bool:
+    return "chat.id" in span.attributes
 
 
 @dataclass
 class _Test:
     plan: Plan
     real: Environment
-    worker: Worker
-    url: str
+    service: Workers
     requested: dict[str, Ending]
 
     async def ask(self, numbers: range) -> None:
@@ -82,27 +90,56 @@ class _Test:
                 self.requested[name] = ending
                 async with asyncio.timeout(_CHAT_S):
                     if ending.behaviour is Behaviour.READS:
-                        await read(session, self.url, ending, name)
+                        await read(session, self.service.url, ending, name)
                     else:
-                        await leave(self.url, ending, name, self.plan.seed)
+                        await leave(self.service.url, ending, name, self.plan.seed)
+
+    def holds_when_idle(self, first: Holds | None) -> Holds:
+        """Once no chat runs, Groq's idle connections have closed, and no more is held than at `first`."""
+        self._wait(lambda: not any(self.gauges().values()))
+        self.real.http.post(self.real.groq.root + CLOSE_IDLE).raise_for_status()
+        self._wait(lambda: not self.upstream())
+        found = [self._holds()]
+
+        def settled() -> bool:
+            found.append(self._holds())
+            return not more(found[-1], first or found[-2]) and not more(found[-2], found[-1])
+
+        self._wait(settled)
+        return found[-1]
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        """Until it is true, or the time has passed: then the verdict says what is wrong."""
+        with suppress(AssertionError):
+            wait_until(condition, "", self.plan.timeout_s)
+
+    @cached_property
+    def _worker(self) -> psutil.Process:
+        return psutil.Process(self.service.pid(self.service.metrics_base))
+
+    def _holds(self) -> Holds:
+        """Descriptors are counted before the request that takes one of them."""
+        memory, threads = self._worker.memory_info(), self._worker.num_threads()
+        fds, sockets = self._worker.num_fds(), len(self._worker.net_connections("all"))
+        response = self.real.http.get(self.service.url + INSIDE).raise_for_status()
+        return {"MB": memory.rss / 1e6, "fds": fds, "sockets": sockets, "threads": threads, **response.json()}
+
+    def gauges(self) -> dict[str, float]:
+        """Those that are 0 while no chat runs."""
+        samples = scrape(self.real.http, self.service.metrics_base)
+        return {what: total(samples, name, **labels) for what, (name, labels) in _GAUGES.items()}
+
+    def counted(self) -> Counter[str]:
+        """Requests by outcome, as the metrics have them."""
+        counts = Counter[str]()
+        for sample in scrape(self.real.http, self.service.metrics_base):
+            if sample.name == "chat_requests_total" and sample.value:
+                counts[sample.labels["outcome"]] += int(sample.value)
+        return counts
 
     def upstream(self) -> int:
         """Connections that Groq still holds; only the service keeps any."""
         return sum(bool(each.raddr) for each in psutil.Process(self.real.groq_pid).net_connections("tcp"))
-
-    def holds_when_idle(self, first: Holds | None) -> Holds:
-        """Once no chat runs, Groq's idle connections have closed, and no more is held than at `first`."""
-        _wait(lambda: not any(self.worker.gauges().values()), self.plan.timeout_s)
-        self.real.groq.http.post(self.real.groq.root + CLOSE_PATH).raise_for_status()
-        _wait(lambda: not self.upstream(), self.plan.timeout_s)
-        found = [self.worker.holds()]
-
-        def settled() -> bool:
-            found.append(self.worker.holds())
-            return not more(found[-1], first or found[-2]) and not more(found[-2], found[-1])
-
-        _wait(settled, self.plan.timeout_s)
-        return found[-1]
 
     async def time_closings(self) -> dict[str, list[float]]:
         """Seconds from a client's `close()` until the simulator sees its connection closed, one chat at a time."""
@@ -111,18 +148,12 @@ class _Test:
             for number in range(self.plan.closings):
                 name, before = f"{ending.model}-{number}", self.real.groq.seen()["left"]
                 self.requested[name] = ending
-                left_at = await leave(self.url, ending, name, self.plan.seed)
+                left_at = await leave(self.service.url, ending, name, self.plan.seed)
                 async with asyncio.timeout(self.plan.timeout_s):
                     while self.real.groq.seen()["left"] <= before:  # noqa: ASYNC110 - it announces nothing
                         await asyncio.sleep(_CLOSING_POLL_S)
                 closings.setdefault(ending.name, []).append(time.monotonic() - left_at)
         return closings
-
-
-def _wait(condition: Callable[[], bool], timeout_s: float) -> None:
-    """Until it is true, or the time has passed: then the verdict says what is wrong."""
-    with suppress(AssertionError):
-        wait_until(condition, "", timeout_s)
 
 
 def _main(options: dict[str, int], folder: Path) -> tuple[str, bool]:

@@ -1,19 +1,13 @@
-"""What the worker holds, what is left behind, what does not add up, and the report."""
+"""What is left behind, what does not add up, and the report."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-import psutil
-
 from app.core.outcomes import REFUSALS, Outcome
-from loadtests.harness.outbox import ROWS_METRIC
 from loadtests.harness.rows import Row, answers_another
-from loadtests.leak_test.app import PATH
 from loadtests.leak_test.endings import Ending
-from tests.support.scrape import scrape, total
-from tests.support.serving import Workers
 
 HELD = ("tasks", "fds", "sockets", "coroutines", "generators", "chats", "streams")
 """Of these there may be no more at the end than at the start; threads come with a pool, and stay."""
@@ -21,43 +15,8 @@ HELD = ("tasks", "fds", "sockets", "coroutines", "generators", "chats", "streams
 GROWTH = 0.1
 """What memory may grow by between the half and the end."""
 
-
-_GAUGES = {
-    "active streams": ("chat_active_streams", {}),
-    "bytes of requests": ("chat_request_body_bytes", {}),
-    "connections in use": ("db_pool_connections", {"state": "in_use"}),
-    "rows in the outbox": (ROWS_METRIC, {}),
-}
-
-
 Holds = dict[str, float]
 """What it holds at a time. `coroutines` and `generators` are objects of these types, `chats` and `streams` our own."""
-
-
-class Worker:
-    def __init__(self, service: Workers) -> None:
-        self._service = service
-        self._process = psutil.Process(service.pid(service.metrics_base))
-
-    def holds(self) -> Holds:
-        """Descriptors are counted before the request that takes one of them."""
-        memory, threads = self._process.memory_info(), self._process.num_threads()
-        fds, sockets = self._process.num_fds(), len(self._process.net_connections("all"))
-        response = self._service.http.get(self._service.url + PATH).raise_for_status()
-        return {"MB": memory.rss / 1e6, "fds": fds, "sockets": sockets, "threads": threads, **response.json()}
-
-    def gauges(self) -> dict[str, float]:
-        """Those that are 0 while no chat runs."""
-        samples = scrape(self._service.http, self._service.metrics_base)
-        return {what: total(samples, name, **labels) for what, (name, labels) in _GAUGES.items()}
-
-    def counted(self) -> Counter[str]:
-        """Requests by outcome, as the metrics have them."""
-        counts = Counter[str]()
-        for sample in scrape(self._service.http, self._service.metrics_base):
-            if sample.name == "chat_requests_total" and sample.value:
-                counts[sample.labels["outcome"]] += int(sample.value)
-        return counts
 
 
 @dataclass(frozen=True, kw_only=True)

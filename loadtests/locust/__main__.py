@@ -74,7 +74,7 @@ def _service(options: argparse.Namespace) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="loadtest-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)  # root runs PostgreSQL as another user
-        with environment(folder, apart=True) as real:
+        with environment(folder) as real:
             real.groq.fail(*shape.script(options.faults))
             with real.service(shape.settings(options.users), workers=1) as workers:
                 yield workers.url
