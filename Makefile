@@ -66,9 +66,9 @@ mutation-test: .venv/dev ## List changes of code that no test notices, within an
 		$(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(MODULES)
 
 loadtest: .venv/dev ## Run locust and check the SLOs; USERS=100 DURATION=60s SHAPE=spike|overload FAULTS=cuts WEB=1 HOST=http://...
-	@$(BIN)/python -m loadtests.locust $(if $(USERS),--users "$(USERS)") $(if $(DURATION),--duration "$(DURATION)") \
+	@$(BIN)/python -m loadtests.locust $(if $(USERS),--users "$(USERS)") $(if $(DURATION),--run-time "$(DURATION)") \
 		$(if $(SHAPE),--shape "$(SHAPE)") $(addprefix --fault ,$(subst $(COMMA), ,$(FAULTS))) $(if $(HOST),--host "$(HOST)") \
-		$(if $(WEB),--web "$(WEB)") $(if $(PROCESSES),--processes "$(PROCESSES)")
+		$(if $(filter-out 0,$(WEB)),--web) $(if $(PROCESSES),--processes "$(PROCESSES)")
 
 chaos: .venv/dev ## Kill workers and the database under load, and compare receipts with rows; STREAMS=2000 SEED=0
 	@$(BIN)/python -m loadtests.chaos $(if $(STREAMS),--streams $(STREAMS)) $(if $(SEED),--seed $(SEED))

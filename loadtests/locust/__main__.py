@@ -14,55 +14,38 @@ from pathlib import Path
 from loadtests.locust.shapes import FAULTS, SHAPES
 
 _REPORTS = Path("data") / "loadtest"
-_PROJECT = Path(__file__).parents[2]
-_LOCUSTFILE = Path(__file__).with_name("locustfile.py")
-_STOP_TIMEOUT_S = 10
 
 
 def main() -> int:
-    options = _arguments()
+    options, others = _arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with nullcontext(options.host) if options.host else _service(options) as host:
-            faults = f", with faults: {', '.join(options.faults)}" if options.faults else ""
+            faults = f", with faults: {', '.join(options.fault)}" if options.fault else ""
             about = "which ran before" if options.host else f"one worker on PostgreSQL, a simulated Groq{faults}"
             print(f"{options.shape}: {SHAPES[options.shape].description}\nat {host}, {about}\n", flush=True)
-            return _locust(options, host)
+            return _locust(options, others, host)
     except KeyboardInterrupt:
         return 130
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments() -> tuple[argparse.Namespace, list[str]]:
+    """Those of this program, and others, which it passes to locust."""
     parser = argparse.ArgumentParser(
-        prog="python -m loadtests.locust", description="Runs a load test with locust, judged by the SLOs."
+        allow_abbrev=False,
+        prog="python -m loadtests.locust",
+        description="Runs a load test, judged by the SLOs. Other options are locust's, such as --run-time 60s.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--users", type=int, default=100, help="highest number of concurrent users (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--duration", default="60s", help="length of the test, such as 90s, 10m or 1h (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--shape", choices=SHAPES, default="steady", help="number of users over time (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--fault",
-        dest="faults",
-        action="append",
-        choices=FAULTS,
-        default=[],
-        help="fault of the simulator; may be repeated",
-    )
-    parser.add_argument(
-        "--host", default="", help="URL of a running service, whose key is in API_KEY (default: start one)"
-    )
-    parser.add_argument("--web", default="", help="1 serves locust's page until Ctrl-C")
-    parser.add_argument("--processes", default="1", help="number of locust processes (default: %(default)s)")
-    parser.add_argument("--words-per-s", type=float, default=4, help="reading speed of users (default: %(default)g)")
-    options = parser.parse_args()
-    if options.host and options.faults:
+    parser.add_argument("--users", type=int, default=100, help="highest number of concurrent users")
+    parser.add_argument("--shape", choices=SHAPES, default="steady", help="number of users over time")
+    parser.add_argument("--fault", action="append", choices=FAULTS, default=[], help="of the simulator; repeatable")
+    parser.add_argument("--host", help="URL of a running service, whose key is in API_KEY, instead of starting one")
+    parser.add_argument("--web", action="store_true", help="serve locust's page until Ctrl-C")
+    options, others = parser.parse_known_args()
+    if options.host and options.fault:
         parser.error("a fault is one of the simulator that is started without HOST")
-    return options
+    return options, others
 
 
 @contextmanager
@@ -75,42 +58,29 @@ def _service(options: argparse.Namespace) -> Iterator[str]:
         folder = Path(name)
         folder.chmod(0o755)  # root runs PostgreSQL as another user
         with environment(folder) as real:
-            real.groq.fail(*shape.script(options.faults))
+            real.groq.fail(*shape.script(options.fault))
             with real.service(shape.settings(options.users), workers=1) as workers:
                 yield workers.url
 
 
-def _locust(options: argparse.Namespace, host: str) -> int:
+def _locust(options: argparse.Namespace, others: list[str], host: str) -> int:
     """In a process group of its own: a Ctrl-C on the terminal reaches it once, through this process."""
     report = _REPORTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{options.shape}.html"
-    flags = {
-        "-f": _LOCUSTFILE,
-        "--host": host,
-        "--users": options.users,
-        "--run-time": options.duration,
-        "--shape": options.shape,
-        "--words-per-s": options.words_per_s,
-        "--stop-timeout": _STOP_TIMEOUT_S,
-        "--html": report,
-        "--processes": options.processes,
-        "--loglevel": "ERROR",
-    }
-    arguments = [str(part) for flag in flags.items() if flag != ("--processes", "1") for part in flag]
-    web = options.web not in ("", "0")
-    arguments += ["--autostart", "--web-host", "127.0.0.1"] if web else ["--headless", "--only-summary"]
-    if web:
+    arguments = [f"--host={host}", f"--users={options.users}", f"--shape={options.shape}", f"--html={report}"]
+    arguments += ["--run-time=60s", "--stop-timeout=10", "--loglevel=ERROR", *others]
+    arguments += ["--autostart", "--web-host=127.0.0.1"] if options.web else ["--headless", "--only-summary"]
+    if options.web:
         print("locust's page: http://127.0.0.1:8089, until Ctrl-C", flush=True)
-    command = [sys.executable, "-m", "locust", *arguments]
-    env = os.environ | {"PYTHONPATH": str(_PROJECT)}
+    command = [sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("locustfile.py")), *arguments]
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, process_group=0)
-    code = None
-    while code is None:
+    while process.returncode is None:
         try:
-            code = process.wait()
+            process.wait()
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
     print(f"The report is in {report}.")
-    return code
+    return process.returncode
 
 
 if __name__ == "__main__":

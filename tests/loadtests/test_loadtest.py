@@ -33,7 +33,7 @@ def report(folder: Path, output: str) -> str:
 
 
 def test_a_service_that_works_meets_its_objectives(tmp_path: Path) -> None:
-    code, output = loadtest(tmp_path, "--users=4", "--duration=3s")
+    code, output = loadtest(tmp_path, "--users=4", "--run-time=3s")
     assert code == 0, output
     assert objective(output, "chats are completed") == "met"
     page = report(tmp_path, output)
@@ -44,7 +44,7 @@ def test_a_service_that_works_meets_its_objectives(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_groq_that_fails_is_seen_by_users_and_by_the_exit_code(tmp_path: Path) -> None:
-    code, output = loadtest(tmp_path, "--users=12", "--duration=6s", "--shape=spike", "--fault=errors", "--fault=cuts")
+    code, output = loadtest(tmp_path, "--users=12", "--run-time=6s", "--shape=spike", "--fault=errors", "--fault=cuts")
     assert code == 1, output
     assert re.search(r"^bad +chat ended by error: (tool_use_failed|upstream_broken)", output, re.MULTILINE), output
     assert objective(output, "chats are completed") == "missed"
@@ -53,14 +53,14 @@ def test_a_groq_that_fails_is_seen_by_users_and_by_the_exit_code(tmp_path: Path)
 
 @pytest.mark.long
 def test_an_overload_refuses_some_quickly_and_completes_the_others(tmp_path: Path) -> None:
-    _, output = loadtest(tmp_path, "--users=30", "--duration=12s", "--shape=overload")
+    _, output = loadtest(tmp_path, "--users=30", "--run-time=12s", "--shape=overload")
     assert re.search(r"^neither +chat refused: 503 overloaded ", output, re.MULTILINE), output
     assert objective(output, "chats are completed") == "met"
     assert objective(output, "are refused within 1 s, with Retry-After") == "met"
 
 
 def test_a_service_that_is_not_there_is_no_success_and_ctrl_c_is_no_accident(tmp_path: Path) -> None:
-    options = [WORDS_READ, "--users=2", "--duration=60s", "--host=http://127.0.0.1:9"]
+    options = [WORDS_READ, "--users=2", "--run-time=60s", "--host=http://127.0.0.1:9"]
     with program(["loadtests.locust", *options], cwd=tmp_path) as running:
         assert running.wait_for(" bad")
         assert running.stop(signal.SIGINT) == 130
