@@ -91,12 +91,22 @@ def _chat(http: httpx2.Client, url: str, rng: Random) -> None:
 
 def _take_chat(browser: Browser, url: str) -> None:
     with opened(browser, url, **_LOOK) as (page, _):
-        film = _Film(page)
+        frames: dict[float, bytes] = {}
+        chromium = page.context.new_cdp_session(page)
+
+        def add(frame: dict[str, Any]) -> None:
+            """Chromium sends a frame when the page has changed, once the one before is acknowledged."""
+            frames[frame["metadata"]["timestamp"]] = base64.b64decode(frame["data"])
+            chromium.send("Page.screencastFrameAck", {"sessionId": frame["sessionId"]})
+
+        chromium.on("Page.screencastFrame", add)
+        chromium.send("Page.startScreencast", {"format": "png"})
         for fault, outcome in (("Broken stream", "upstream_error"), ("503 twice", "completed")):
             _send(page, fault)
             expect(page.locator("#details .badge")).to_have_text(outcome, timeout=20_000)
             page.wait_for_timeout(_STILL_MS)
-        film.save(_FOLDER / "chat.gif")
+        chromium.send("Page.stopScreencast")
+    _save_film(frames)
     with opened(browser, url, **_SHARP) as (page, _):
         _send(page, "503 twice")
         expect(page.locator("#details .badge")).to_have_text("completed", timeout=20_000)
@@ -108,38 +118,22 @@ def _send(page: Page, fault: str) -> None:
     page.get_by_role("button", name=fault).click()
 
 
-class _Film:
-    """Records a page: Chromium sends a frame when the page has changed."""
+def _save_film(sent: dict[float, bytes]) -> None:
+    """Writes an animation of the last frame of each moment, which is shown until the next one was sent.
 
-    def __init__(self, page: Page) -> None:
-        self._frames: list[tuple[float, bytes]] = []
-        self._chromium = page.context.new_cdp_session(page)
-        self._chromium.on("Page.screencastFrame", self._add)
-        self._chromium.send("Page.startScreencast", {"format": "png"})
-
-    def _add(self, frame: dict[str, Any]) -> None:
-        at = frame["metadata"]["timestamp"]
-        if not self._frames or at - self._frames[-1][0] >= _FRAME_S:
-            self._frames.append((at, base64.b64decode(frame["data"])))
-        else:
-            self._frames[-1] = (self._frames[-1][0], base64.b64decode(frame["data"]))
-        self._chromium.send("Page.screencastFrameAck", {"sessionId": frame["sessionId"]})
-
-    def save(self, file: Path) -> None:
-        """Writes an animation in which each frame is shown until the next one was sent.
-
-        All frames have the colours of the whole film, so that most pixels do not change.
-        """
-        self._chromium.send("Page.stopScreencast")
-        times = [at for at, _ in self._frames]
-        milliseconds = [round((after - at) * 1000) for at, after in pairwise([*times, times[-1] + _STILL_MS / 1000])]
-        frames = [Image.open(io.BytesIO(data)).convert("RGB") for _, data in self._frames]
-        every = Image.new("RGB", (frames[0].width, frames[0].height * 2))
-        for number, frame in enumerate((frames[len(frames) // 3], frames[-1])):
-            every.paste(frame, (0, number * frame.height))
-        colours = every.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        first, *others = (frame.quantize(palette=colours, dither=Image.Dither.NONE) for frame in frames)
-        first.save(file, save_all=True, append_images=others, duration=milliseconds, loop=0, optimize=True)
+    All frames have the colours of the whole film, so that most pixels do not change.
+    """
+    moments = {int(at / _FRAME_S): at for at in sent}
+    times = [*moments.values(), max(sent) + _STILL_MS / 1000]
+    milliseconds = [round((after - at) * 1000) for at, after in pairwise(times)]
+    frames = [Image.open(io.BytesIO(sent[at])).convert("RGB") for at in moments.values()]
+    every = Image.new("RGB", (frames[0].width, frames[0].height * 2))
+    for number, frame in enumerate((frames[len(frames) // 3], frames[-1])):
+        every.paste(frame, (0, number * frame.height))
+    colours = every.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    first, *others = (frame.quantize(palette=colours, dither=Image.Dither.NONE) for frame in frames)
+    file = _FOLDER / "chat.gif"
+    first.save(file, save_all=True, append_images=others, duration=milliseconds, loop=0, optimize=True)
 
 
 def _take_trace(browser: Browser, text: str) -> None:
