@@ -7,12 +7,11 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from loadtests.chaos.clients import Client
-from loadtests.chaos.faults import DatabaseFaults, GroqFaults, WorkerFaults
+from loadtests.chaos.faults import Faults
 from loadtests.chaos.history import SERVICE, History, Kind, Plan
 from loadtests.chaos.idle_bytes import sending_idle_bytes
 from loadtests.chaos.verdict import Evidence, judge, progress, report
@@ -20,8 +19,6 @@ from loadtests.harness.command import command
 from loadtests.harness.environment import Environment, environment
 from loadtests.harness.rows import read_rows
 from tests.support.waiting import wait_until
-
-Injecting = Callable[[asyncio.Event], Coroutine[None, None, None]]
 
 _WORKERS = 2
 _PROGRESS_S = 5
@@ -34,12 +31,7 @@ def run(plan: Plan, folder: Path) -> Evidence:
     with environment(folder) as real, sending_idle_bytes(real.groq.url, share=plan.idle_bytes, seed=plan.seed) as relay:
         settings = SERVICE | {"GROQ_BASE_URL": relay.url}
         with real.service(settings, workers=_WORKERS) as workers:
-            faults = [
-                WorkerFaults(plan, history, workers).run,
-                DatabaseFaults(plan, history, real.postgres).run,
-                GroqFaults(plan, history, real.groq).run,
-            ]
-            asyncio.run(_everything(plan, workers.url, history, faults))
+            asyncio.run(_everything(plan, workers.url, history, Faults(plan, history, real, workers)))
             exit_codes = [workers.program.stop(signal.SIGTERM)]
         left_in_outbox = real.outbox_rows()
         if left_in_outbox:
@@ -55,14 +47,14 @@ def run(plan: Plan, folder: Path) -> Evidence:
         )
 
 
-async def _everything(plan: Plan, url: str, history: History, faults: Sequence[Injecting]) -> None:
+async def _everything(plan: Plan, url: str, history: History, faults: Faults) -> None:
     """Clients outlast the faults, so that the service is seen to work after the last one."""
     over, closing = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as clients:
         for number in range(plan.clients):
             _ = clients.create_task(Client(number, url=url, plan=plan, history=history).run(closing))
         async with asyncio.TaskGroup() as injecting:
-            for inject in faults:
+            for inject in (faults.of_workers, faults.of_database, faults.of_groq):
                 _ = injecting.create_task(inject(over))
             await _until_enough(plan, history)
             over.set()
