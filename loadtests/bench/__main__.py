@@ -13,10 +13,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from loadtests.bench.checkout import CannotCheckOut
 from loadtests.bench.compare import compare
 from loadtests.bench.sections import QUICK, SECTIONS, Plan, Section
-from loadtests.bench.stage import foreign_cpu_s, machine, stage
+from loadtests.bench.stage import CannotCheckOut, foreign_cpu_s, machine, stage
 from tests.support.processes import PROJECT
 
 REPORT = PROJECT / "docs" / "performance.md"

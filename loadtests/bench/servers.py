@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -58,9 +58,9 @@ class Server:
     name: str
     port: int
     path: str
-    pid: int | None = None
     model: str = MODEL
     database_url: str | None = None
+    pid: int | None = None
 
 
 @contextmanager
@@ -85,34 +85,29 @@ def _direct(stage: Stage, name: str, _: int) -> AbstractContextManager[Server]:
     return nullcontext(Server(name, urlsplit(stage.real.groq.url).port or 0, _COMPLETIONS))
 
 
-@contextmanager
-def _nginx(stage: Stage, name: str, port: int) -> Iterator[Server]:
+def _nginx(stage: Stage, name: str, port: int) -> AbstractContextManager[Server]:
     folder, upstream = _folder(stage, name), urlsplit(stage.real.groq.url).netloc
     config = folder / "nginx.conf"
     user = "user root;" if os.geteuid() == 0 else ""  # the folder may be root's alone
     config.write_text(_NGINX.format(folder=folder, upstream=upstream, port=port, user=user))
-    with _running(stage, [nginx() or name, "-p", folder, "-c", config], folder, f"{port}/spans") as pid:
-        yield Server(name, port, _COMPLETIONS, pid)
+    command: list[str | Path] = [nginx() or name, "-p", folder, "-c", config]
+    return _running(stage, Server(name, port, _COMPLETIONS), command, healthy="/spans")
 
 
-@contextmanager
-def _tensorzero(stage: Stage, name: str, port: int) -> Iterator[Server]:
+def _tensorzero(stage: Stage, name: str, port: int) -> AbstractContextManager[Server]:
     """The gateway's shipped build, as a proxy: without storage, traces and statistics about its use."""
-    folder = _folder(stage, name)
-    config = folder / "tensorzero.toml"
+    config = _folder(stage, name) / "tensorzero.toml"
     config.write_text(_TENSORZERO.format(port=port, upstream=stage.real.groq.url, model=MODEL))
-    with _running(stage, [stage.tensorzero or name, "--config-file", config], folder, f"{port}/health") as pid:
-        yield Server(name, port, _COMPLETIONS, pid, "tensorzero::model_name::bench")
+    server = Server(name, port, _COMPLETIONS, model="tensorzero::model_name::bench")
+    return _running(stage, server, [stage.tensorzero or name, "--config-file", config], healthy="/health")
 
 
-@contextmanager
-def _service(stage: Stage, name: str, port: int) -> Iterator[Server]:
+def _service(stage: Stage, name: str, port: int) -> AbstractContextManager[Server]:
     """By `make serve`'s command, with the defaults but for what the environment and larger loads need."""
     code, signals = stage.base if name in (BASE_OFF, BASE_ON) else stage.current, name in (ALL_ON, BASE_ON)
     assert code, "no other revision was checked out"
-    folder = _folder(stage, name)  # its outbox is there: the setting for that had another name before 0.1.0
     env = {
-        "HOME": str(folder),
+        "HOME": str(stage.real.folder),
         "PYTHONPATH": str(code.root),
         "PORT": str(port),
         "METRICS_PORT": str(free_ports(2)),
@@ -131,11 +126,12 @@ def _service(stage: Stage, name: str, port: int) -> Iterator[Server]:
         }
     command: list[str | Path] = [code.python, "-m", "gunicorn", "--config", code.root / "deploy" / "gunicorn.conf.py"]
     command += [] if signals else ["loadtests.bench.bare:create_app()"]
-    with _running(stage, command, folder, f"{port}/readyz", env) as pid:
-        yield Server(name, port, PATH, pid, database_url=code.database_url if signals else None)
+    server = Server(name, port, PATH, database_url=code.database_url if signals else None)
+    return _running(stage, server, command, healthy="/readyz", env=env)
 
 
 def _folder(stage: Stage, name: str) -> Path:
+    """Where a server runs. A service has its outbox there: the setting for that had another name before 0.1.0."""
     folder = stage.real.folder / name
     folder.mkdir(exist_ok=True)
     return folder
@@ -143,16 +139,17 @@ def _folder(stage: Stage, name: str) -> Path:
 
 @contextmanager
 def _running(
-    stage: Stage, command: Sequence[str | Path], folder: Path, healthy: str, env: Mapping[str, str] | None = None
-) -> Iterator[int]:
-    """The pid of a program that answers `healthy`, a port and a path, with 200. Its output is in a file."""
+    stage: Stage, server: Server, command: Sequence[str | Path], *, healthy: str, env: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Starts a program, whose path `healthy` answers with 200 when it is ready. Its output is in a file."""
+    folder = _folder(stage, server.name)
     output = folder / "output.log"
 
     def ready() -> bool:
         if process.poll() is not None:
             raise RuntimeError(f"{command[0]} ended with exit code {process.returncode}:\n{output.read_text()[-2000:]}")
         with suppress(httpx2.TransportError):
-            return stage.real.http.get(f"http://127.0.0.1:{healthy}").status_code == 200
+            return stage.real.http.get(f"http://127.0.0.1:{server.port}{healthy}").status_code == 200
         return False
 
     with output.open("w") as file:
@@ -163,7 +160,7 @@ def _running(
         pin(END_CORES)
     try:
         wait_until(ready, f"{command[0]} is not ready")
-        yield process.pid
+        yield replace(server, pid=process.pid)
     finally:
         process.terminate()
         try:

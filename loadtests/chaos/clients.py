@@ -60,51 +60,45 @@ class Client:
     async def _chat(self, session: aiohttp.ClientSession, chat: Chat) -> End:
         behaviour = _Behaviour.PAUSES if self._slow else self._rng.choices(list(_Behaviour)[:3], weights=[92, 4, 4])[0]
         chat.slow = self._slow
-        early_s = self._rng.uniform(0, 0.05) if behaviour is _Behaviour.LEAVES_EARLY else None
-        body: dict[str, object] = {"messages": [{"role": "user", "content": chat.client_request_id}]}
-        body |= {"model": LONG_ANSWERS} if self._slow else {}
+        answer, end = Answer(), None
         try:
-            async with asyncio.timeout(early_s):
-                response = await session.post(self._url, json=body, headers={"x-request-id": chat.client_request_id})
+            end = await self._ask(session, chat, answer, behaviour)
         except TimeoutError:
-            return End.HUNG if early_s is None else End.LEFT
+            return End.LEFT if behaviour is _Behaviour.LEAVES_EARLY and not chat.id else End.HUNG
         except aiohttp.ClientError:
-            return End.UNANSWERED
-        with closing(response):
-            chat.id = response.headers["x-request-id"]
-            chat.streamed = response.status == 200
-            return await self._end(response, chat, behaviour)
-
-    async def _end(self, response: aiohttp.ClientResponse, chat: Chat, behaviour: _Behaviour) -> End:
-        answer = Answer()
-        try:
-            if not chat.streamed:
-                return End.REFUSED if error_code(await response.read()) in _REFUSALS else End.FAILED
-            left = behaviour is _Behaviour.LEAVES_EARLY or await self._read(response, answer, behaviour)
-        except TimeoutError:
-            return End.HUNG
-        except aiohttp.ClientError:
-            left = False
+            if not chat.id:
+                return End.UNANSWERED
         chat.text = answer.text
         if answer.done:
             return End.RECEIPT
         if answer.error_code:
             return End.ERROR
-        if left:
-            return End.LEFT
-        return End.STALLED if behaviour is _Behaviour.PAUSES else End.CUT
+        return end or (End.STALLED if behaviour is _Behaviour.PAUSES else End.CUT)
 
-    async def _read(self, response: aiohttp.ClientResponse, answer: Answer, behaviour: _Behaviour) -> bool:
-        """Reads to the end, or until this client leaves: then it returns True."""
-        enough = self._rng.randint(1, 8) if behaviour is _Behaviour.LEAVES_LATE else None
-        pause_s = self._rng.uniform(*_PAUSE_S) if behaviour is _Behaviour.PAUSES else 0
-        async for data in response.content.iter_any():
-            answer.feed(data)
-            if enough is not None and answer.tokens >= enough:
-                return True
-            await asyncio.sleep(pause_s)
-            pause_s = 0
-        return False
+    async def _ask(
+        self, session: aiohttp.ClientSession, chat: Chat, answer: Answer, behaviour: _Behaviour
+    ) -> End | None:
+        """Reads to the end of the answer, or until this client leaves. None: the answer tells how it ended."""
+        body: dict[str, object] = {"messages": [{"role": "user", "content": chat.client_request_id}]}
+        body |= {"model": LONG_ANSWERS} if self._slow else {}
+        async with asyncio.timeout(self._rng.uniform(0, 0.05) if behaviour is _Behaviour.LEAVES_EARLY else None):
+            response = await session.post(self._url, json=body, headers={"x-request-id": chat.client_request_id})
+        with closing(response):
+            chat.id = response.headers["x-request-id"]
+            chat.streamed = response.status == 200
+            if not chat.streamed:
+                return End.REFUSED if error_code(await response.read()) in _REFUSALS else End.FAILED
+            if behaviour is _Behaviour.LEAVES_EARLY:
+                return End.LEFT
+            enough = self._rng.randint(1, 8) if behaviour is _Behaviour.LEAVES_LATE else None
+            pause_s = self._rng.uniform(*_PAUSE_S) if behaviour is _Behaviour.PAUSES else 0
+            async for data in response.content.iter_any():
+                answer.feed(data)
+                if enough is not None and answer.tokens >= enough:
+                    return End.LEFT
+                await asyncio.sleep(pause_s)
+                pause_s = 0
+        return None
 
 
 def _small_socket(address: AddrInfoType) -> socket.socket:

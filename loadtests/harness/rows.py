@@ -24,11 +24,11 @@ class Row:
 
 def read_rows(database_url: str) -> list[Row]:
     """All rows of the table itself, whatever its unique index would say of duplicates."""
-    sql = "SELECT id::text, client_request_id, outcome, response, completion_tokens FROM chat_logs"
-    return [
-        Row(row["id"], row["client_request_id"], row["outcome"], row["response"] or "", row["completion_tokens"] or 0)
-        for row in query(database_url, sql)
-    ]
+    sql = (
+        "SELECT id::text, client_request_id, outcome, coalesce(response, '') AS response, "
+        "coalesce(completion_tokens, 0) AS tokens FROM chat_logs"
+    )
+    return [Row(**row) for row in query(database_url, sql)]
 
 
 def answers_another(text: str, client_request_id: str | None, *, complete: bool) -> bool:

@@ -127,11 +127,11 @@ def findings(objectives: Objectives, good: int, bad: int, first_token: Times, pe
     ]
 
 
-def overload_findings(calm: Times, first_token: Times, refusals: Times) -> list[Finding]:
+def overload_findings(calm_p95_ms: int, first_token: Times, refusals: Times) -> list[Finding]:
     """Those who are let in notice nothing, and the others are refused quickly."""
-    limit_ms = 2 * _p95(calm)
+    limit_ms = 2 * calm_p95_ms
     return [
-        _within(f"... within twice the calm's p95, {limit_ms:.0f} ms", 0.95, first_token, limit_ms),
+        _within(f"... within twice the calm's p95, {limit_ms} ms", 0.95, first_token, limit_ms),
         _within("are refused within 1 s, with Retry-After", 0.99, refusals, 1000),
     ]
 
@@ -139,9 +139,3 @@ def overload_findings(calm: Times, first_token: Times, refusals: Times) -> list[
 def _within(what: str, objective: float, times: Times, limit_ms: float) -> Finding:
     good = sum(count for time_ms, count in times.items() if time_ms <= limit_ms)
     return Finding(what, objective, good, sum(times.values()))
-
-
-def _p95(times: Times) -> float:
-    """0 of none: then nothing is within it."""
-    ordered = [time_ms for time_ms in sorted(times) for _ in range(times[time_ms])]
-    return ordered[int(0.95 * (len(ordered) - 1))] if ordered else 0

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.bench.checkout import CannotCheckOut, worktree
 from loadtests.bench.clients import Chat
 from loadtests.bench.compare import figures, ratios
 from loadtests.bench.measure import Run
 from loadtests.bench.servers import ALL_OFF, ALL_ON, BASE_OFF, BASE_ON, DIRECT, NGINX
+from loadtests.bench.stage import CannotCheckOut, worktree
 
 
 @pytest.fixture
