@@ -4,7 +4,6 @@ A row for each way a chat ended has as its type how that counts, one for each ti
 locust's total, so that "Aggregated" is the number of chats.
 """
 
-import traceback
 from typing import Any
 
 import gevent
@@ -54,7 +53,7 @@ class Summary:
         self._options = environment.parsed_options
         self._interrupted = False
         environment.events.test_start.add_listener(lambda **_: gevent.spawn(self._progress))
-        environment.events.quitting.add_listener(self._end)
+        environment.events.quitting.add_listener(self._conclude)
 
     def interrupt(self) -> None:
         """Ctrl-C: what was measured until then is reported."""
@@ -78,21 +77,14 @@ class Summary:
             chats, bad = stats.total.num_requests, count(stats, Side.BAD)
             print(f"{seconds:5.0f} s  {runner.user_count:5} users  {chats:6} chats  {bad:5} bad", flush=True)
 
-    def _end(self, environment: Environment, **_: Any) -> None:
-        """An exception in here would be logged by locust, which would exit as after a good run."""
-        environment.process_exit_code = 2
-        try:
-            environment.process_exit_code = self._conclude()
-        except Exception:  # noqa: BLE001 - see above
-            traceback.print_exc()
-
-    def _conclude(self) -> int:
-        runner = self._environment.runner
-        assert runner is not None
-        found = judge(self._environment.stats, overload=SHAPES[self._options.shape].calm > 0)
-        failures = [f"{each['count']} x {each['msg']}\n{each['traceback']}" for each in runner.exceptions.values()]
+    def _conclude(self, environment: Environment, **_: Any) -> None:
+        """If it raises, locust logs that and exits with another code than 0."""
+        assert environment.runner is not None
+        found = judge(environment.stats, overload=SHAPES[self._options.shape].calm > 0)
+        failures = [
+            f"{each['count']} x {each['msg']}\n{each['traceback']}" for each in environment.runner.exceptions.values()
+        ]
         text = "\n".join(["Objectives", *(f"  {finding}" for finding in found), *failures])
         print(f"\n{text}\n", flush=True)
-        if self._interrupted:
-            return _INTERRUPTED
-        return 0 if all(finding.met for finding in found) and not failures else 1
+        missed = failures or not all(finding.met for finding in found)
+        environment.process_exit_code = _INTERRUPTED if self._interrupted else 1 if missed else 0
