@@ -22,7 +22,7 @@ from typing import Any
 import httpx2
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.support.browser import chromium, opened
 from tests.support.processes import PROJECT, program, run
@@ -143,19 +143,13 @@ def _take_trace(browser: Browser, text: str) -> None:
         "background: #14151a; color: #eceef3; font: 14px/1.45 monospace; margin: 0; padding: 1em; width: max-content"
     )
     page.set_content(f'<body style="margin: 0"><pre style="{style}">$ make trace\n{html.escape(text)}</pre>')
-    page.locator("pre").screenshot(path=_FOLDER / "trace.png")
-    _shrink(_FOLDER / "trace.png")
+    _save(page.locator("pre"), "trace.png")
 
 
-def _save(page: Page, name: str) -> None:
-    page.screenshot(path=_FOLDER / name)
-    _shrink(_FOLDER / name)
-
-
-def _shrink(file: Path) -> None:
+def _save(shown: Page | Locator, name: str) -> None:
     """256 colours take a third of the bytes."""
-    with Image.open(file) as picture:
-        picture.convert("RGB").quantize(dither=Image.Dither.NONE).save(file, optimize=True)
+    picture = Image.open(io.BytesIO(shown.screenshot())).convert("RGB")
+    picture.quantize(dither=Image.Dither.NONE).save(_FOLDER / name, optimize=True)
 
 
 if __name__ == "__main__":

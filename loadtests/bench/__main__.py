@@ -74,7 +74,6 @@ def _options() -> argparse.Namespace:
 
 def _measured(options: argparse.Namespace, plan: Plan) -> tuple[Sequence[Section], Sequence[str]]:
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)  # root runs PostgreSQL as another user
         base, python = options.base, options.base_python
         with stage(Path(folder), base=base, base_python=python, tensorzero=options.tensorzero) as real:
             if base:

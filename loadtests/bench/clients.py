@@ -15,6 +15,7 @@ _THINK_S = 0.05
 _TIMEOUT_S = 30
 _END = b"\r\n0\r\n\r\n"
 _DONE = b"data: [DONE]"
+_STATUS = slice(9, 12)
 _TAIL = 64
 _CHUNK_HEAD = re.compile(rb"\r\n[0-9a-f]+\r\n")
 _TOKEN = re.compile(rb'"content":" (\d+)"')
@@ -94,8 +95,7 @@ class _Client(asyncio.Protocol):
         self._end()
 
     async def chat(self, request: bytes, tokens: int) -> Chat:
-        self._parts: list[bytes] = []
-        self._status = self._tail = b""
+        self._answer = bytearray()
         self._first_token = self._done = 0.0
         self._started = time.monotonic()
         if self._transport is None:
@@ -106,7 +106,7 @@ class _Client(asyncio.Protocol):
             await asyncio.wait_for(self._over, _TIMEOUT_S)
         except TimeoutError:
             return Chat("hung")
-        return self._result(b"".join(self._parts), tokens)
+        return self._result(tokens)
 
     def close(self) -> None:
         if self._transport is not None:
@@ -114,29 +114,26 @@ class _Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         now = time.monotonic()
-        self._parts.append(data)
-        if not self._first_token:  # until then there is little to look through
-            begun = b"".join(self._parts)
-            self._status = begun[9:12]
-            if _FIRST in begun:
-                self._first_token = now
-        self._tail = tail = (self._tail + data)[-_TAIL:]
-        ended = tail.endswith(_END)
-        if not self._done and (_DONE in tail or ended):  # a relay may begin a chunk within `[DONE]`
+        self._answer += data
+        if not self._first_token and _FIRST in self._answer:  # until then there is little to look through
+            self._first_token = now
+        ended = self._answer.endswith(_END)
+        if not self._done and (ended or _DONE in self._answer[-_TAIL:]):  # a relay may begin a chunk within `[DONE]`
             self._done = now
-        if ended or self._status not in (b"", b"200"):
+        if ended or bytes(self._answer[_STATUS]) not in (b"", b"200"):
             self._end()
 
     def _end(self) -> None:
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
 
-    def _result(self, answer: bytes, tokens: int) -> Chat:
-        if self._status != b"200":
-            return Chat(f"status {self._status.decode(errors='replace') or 'missing'}")
+    def _result(self, tokens: int) -> Chat:
+        answer = bytes(self._answer)
+        if answer[_STATUS] != b"200":
+            return Chat(f"status {answer[_STATUS].decode(errors='replace') or 'missing'}")
         body = _CHUNK_HEAD.sub(b"", answer)
         stamps = _STAMPS.search(body)
-        if _DONE not in body[-_TAIL:] or not self._tail.endswith(_END):
+        if _DONE not in body[-_TAIL:] or not answer.endswith(_END):
             return Chat("cut off")
         if stamps is None or list(map(int, _TOKEN.findall(body))) != list(range(tokens)):
             return Chat("tokens missing or out of order")

@@ -57,10 +57,7 @@ class Stage:
 def stage(
     folder: Path, *, base: str | None = None, base_python: str = sys.executable, tensorzero: str | None = None
 ) -> Iterator[Stage]:
-    """In a folder that other users can enter: root runs PostgreSQL as one of them.
-
-    `base` is another revision, `tensorzero` a program. Raises CannotCheckOut.
-    """
+    """`base` is another revision, `tensorzero` a program. Raises CannotCheckOut."""
     before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # a socket for every stream, here and in the servers
     allowed = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(before, allowed), hard))

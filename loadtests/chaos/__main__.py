@@ -26,7 +26,7 @@ _POLL_S = 0.2
 
 
 def run(plan: Plan, folder: Path) -> Evidence:
-    """One run, from an empty database to what is in it at the end. `folder` is empty, and others can enter it."""
+    """One run, from an empty database to what is in it at the end. `folder` is empty."""
     history = History()
     with environment(folder) as real, sending_idle_bytes(real.groq.url, share=plan.idle_bytes, seed=plan.seed) as relay:
         settings = SERVICE | {"GROQ_BASE_URL": relay.url}

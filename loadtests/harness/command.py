@@ -10,14 +10,13 @@ from pathlib import Path
 def command(name: str, run: Callable[[dict[str, int], Path], tuple[str, bool]], **options: int) -> int:
     """Runs with the options and an empty folder, and prints its report; the exit code is 0 if nothing is wrong.
 
-    `options` are the defaults. The folder can be entered by other users: root runs PostgreSQL as one of them.
+    `options` are the defaults.
     """
     parser = argparse.ArgumentParser(prog=f"python -m loadtests.{name}")
     for option, default in options.items():
         parser.add_argument(f"--{option}", type=int, default=default, help="default: %(default)s")
     chosen = vars(parser.parse_args())
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
-    folder.chmod(0o755)
     print(f"{', '.join(f'{option} {value}' for option, value in chosen.items())}, in {folder}", flush=True)
     try:
         report, good = run(chosen, folder)

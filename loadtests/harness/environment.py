@@ -56,10 +56,11 @@ class Environment:
 
 @contextmanager
 def environment(folder: Path, *, simulator: Sequence[str] = ("app.simulator", "--port", "0")) -> Iterator[Environment]:
-    """In a folder that other users can enter: root runs PostgreSQL as one of them.
+    """In a folder that other users can then enter: root runs PostgreSQL as one of them.
 
     No Ctrl-C on the terminal reaches the processes: they are stopped by this one. Its client keeps no connection open.
     """
+    folder.chmod(0o755)
     with (
         http_client(headers={"connection": "close"}) as http,
         postgres_server.running(folder) as postgres,

@@ -36,7 +36,7 @@ _CHAT_S = 30
 
 
 def run(plan: Plan, folder: Path) -> Evidence:
-    """One run. `folder` is empty, and others can enter it."""
+    """One run. `folder` is empty."""
     with environment(folder, simulator=["loadtests.leak_test.programs"]) as real, collecting() as collector:
         real.groq.fail(*(ending.script for ending in ENDINGS))
         settings = SERVICE | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}

@@ -54,13 +54,13 @@ def _service(options: argparse.Namespace) -> Iterator[str]:
     from loadtests.harness.environment import environment  # noqa: PLC0415 - takes a second, in which Ctrl-C may come
 
     shape = SHAPES[options.shape]
-    with tempfile.TemporaryDirectory(prefix="loadtest-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # root runs PostgreSQL as another user
-        with environment(folder) as real:
-            real.groq.fail(*shape.script(options.fault))
-            with real.service(shape.settings(options.users), workers=1) as workers:
-                yield workers.url
+    with (
+        tempfile.TemporaryDirectory(prefix="loadtest-", ignore_cleanup_errors=True) as folder,
+        environment(Path(folder)) as real,
+        real.service(shape.settings(options.users), workers=1) as workers,
+    ):
+        real.groq.fail(*shape.script(options.fault))
+        yield workers.url
 
 
 def _locust(options: argparse.Namespace, others: list[str], host: str) -> int:
