@@ -36,8 +36,10 @@ def judge(stats: RequestStats, *, overload: bool) -> list[Finding]:
 
     good, bad = count(stats, Side.GOOD), count(stats, Side.BAD)
     found = findings(Objectives.of(RULES.read_text()), good, bad, times(FIRST_TOKEN), times(PER_TOKEN))
-    calm_p95_ms = stats.get(CALM_FIRST_TOKEN, _TIME).get_response_time_percentile(0.95)
-    return found + (overload_findings(calm_p95_ms, times(FIRST_TOKEN), times(REFUSAL)) if overload else [])
+    if overload:
+        calm_p95_ms = stats.get(CALM_FIRST_TOKEN, _TIME).get_response_time_percentile(0.95)
+        found += overload_findings(calm_p95_ms, times(FIRST_TOKEN), times(REFUSAL))
+    return found
 
 
 def count(stats: RequestStats, side: Side) -> int:
