@@ -16,12 +16,13 @@ import psutil
 from loadtests.harness.command import command
 from loadtests.harness.environment import Environment, environment
 from loadtests.harness.rows import read_rows
-from loadtests.leak_test.clients import leave, read
+from loadtests.leak_test.clients import leave
 from loadtests.leak_test.endings import BLOCKED, ENDINGS, READING, SERVICE, WAITING, Behaviour, Ending, Plan, choose
 from loadtests.leak_test.programs import APP, CLOSE_IDLE, INSIDE
 from loadtests.leak_test.verdict import Evidence, Holds, judge, more, report
 from tests.support.otlp import ReceivedSpan, collecting
 from tests.support.scrape import scrape, total
+from tests.support.service import PATH
 from tests.support.serving import Workers
 from tests.support.waiting import wait_until
 
@@ -89,10 +90,12 @@ class _Test:
                 ending, name = choose(self.plan.seed, number), f"leak-{number}"
                 self.requested[name] = ending
                 async with asyncio.timeout(_CHAT_S):
-                    if ending.behaviour is Behaviour.READS:
-                        await read(session, self.service.url, ending, name)
-                    else:
+                    if ending.behaviour is not Behaviour.READS:
                         await leave(self.service.url, ending, name, self.plan.seed)
+                        continue
+                    url, headers = self.service.url + PATH, {"x-request-id": name}
+                    async with session.post(url, json=ending.body(name), headers=headers) as response:
+                        _ = await response.read()
 
     def holds_when_idle(self, first: Holds | None) -> Holds:
         """Once no chat runs, Groq's idle connections have closed, and no more is held than at `first`."""

@@ -1,25 +1,16 @@
-"""Clients that read to the end, whatever it is, and clients that leave before, on connections of their own."""
+"""Clients that leave before the end of their chat, on connections of their own."""
 
 import asyncio
 import json
 import random
 import time
 
-import aiohttp
-
 from loadtests.leak_test.endings import CLIENT_WRITE_TIMEOUT_S, Behaviour, Ending
 from tests.support.raw import CHAT, connect, sized
-from tests.support.service import PATH
 
 _BLOCKED_S = (0.3, 0.6)
 """How long a client reads nothing before it leaves: all buffers on the way are full by then."""
 _BUFFER = 4096
-
-
-async def read(session: aiohttp.ClientSession, url: str, ending: Ending, name: str) -> None:
-    """One chat, to its end."""
-    async with session.post(url + PATH, json=ending.body(name), headers={"x-request-id": name}) as response:
-        _ = await response.read()
 
 
 async def leave(url: str, ending: Ending, name: str, seed: int) -> float:
