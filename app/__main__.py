@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     which = prune.add_mutually_exclusive_group(required=True)
     which.add_argument("--older-than", type=_age, metavar="AGE", help="such as 36h, 90d or 12w")
     help_text = "a request's safety_identifier or user; also in the outbox"
-    which.add_argument("--end-user", type=_text, default=argparse.SUPPRESS, metavar="ID", help=help_text)
+    which.add_argument("--end-user", type=_text, metavar="ID", help=help_text)
     _add_chats(commands.add_parser("chats", help="show stored chats, newest first"))
     live = commands.add_parser("live", help="show the running chats of this machine's workers, every second")
     live.add_argument("--once", action="store_true", help="print them once")

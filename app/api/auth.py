@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
 from app.api.state import RequestState
-from app.core.errors import QuotaExceeded, Unauthorized
+from app.core.errors import InvalidRequest, QuotaExceeded, Unauthorized
 from app.schemas.chat import ChatRequest
 
 
@@ -78,7 +78,10 @@ class GuardedRoute(APIRoute):
             state["model"] = model = state["settings"].model_id(name)
             if model != name:  # the request names it by an alias
                 state["response_headers"] = {**state["response_headers"], "x-model-mapped-to": model}
-            state["bodies"].check_messages(parsed)  # after the model is set, so that a refusal is counted with it
+            # After the model is set, so that a refusal is counted with it.
+            if (count := len(parsed.messages)) > (limit := state["settings"].max_messages):
+                message = f"messages: {count} are more than {limit}; leave the oldest ones out"
+                raise InvalidRequest(message, param="messages")
             return await handle(_ParsedRequest(request.scope, data, parsed))
 
         return guarded

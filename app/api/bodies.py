@@ -1,4 +1,7 @@
-"""Reads and parses request bodies within their limits of size, time and memory; large ones are parsed in a thread."""
+"""Reads and parses request bodies within their limits of size, time and memory; large ones are parsed in a thread.
+
+GuardedRoute reads all bodies so. A router with other endpoints that have a body needs FastAPI's `max_body_size`.
+"""
 
 import asyncio
 import gc
@@ -9,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv6Address, ip_network
 from typing import TypeVar
 
-from starlette.requests import ClientDisconnect, Request
-from starlette.types import Scope
+from starlette.requests import Request
+from starlette.types import Message, Scope
 
 from app.core.config import Settings
 from app.core.errors import BodyBytesExceeded, BodyTooLarge, BodyTooSlow, InvalidRequest, Overloaded, ServerDraining
@@ -49,45 +52,44 @@ class BodyReader:
         return self.budget.memory_for(f"key {client}" if client else f"address {_network(scope)}")
 
     async def read(self, request: Request, kind: type[_Kind], memory: "BodyMemory") -> tuple[bytes, _Kind]:
-        """Returns the body and the parsed request. Sets `arrived`: the time of a slow upload is not the service's.
+        """Returns the body and the parsed request; its state has `body_bytes`, and when the last byte had `arrived`.
 
         Raises InvalidRequest, BodyTooLarge, BodyTooSlow, BodyBytesExceeded, Overloaded or ServerDraining.
         """
         if not _is_json(request.headers.get("content-type", "")):
             raise InvalidRequest("send a JSON object, with the header 'content-type: application/json'")
-        scan = JsonScan(self._settings.max_body_values)
-        try:
-            collecting = self._collect(request, memory, scan)
-            data = await self._drain.wait(collecting, timeout_s=self._settings.body_timeout_s)
-        except TimeoutError as exc:
-            if self._drain.expired:
-                raise ServerDraining from exc
-            raise BodyTooSlow("the request took too long to arrive; send it without pauses") from exc
-        request.scope["state"] |= {"arrived": time.monotonic(), "body_bytes": len(data)}
+        data, scan = await self._collect(request, memory)
         if len(data) <= _THREAD_FROM_BYTES:
             return data, kind.parse(data, scan)
         return data, await asyncio.get_running_loop().run_in_executor(self._parser, kind.parse, data, scan)
 
-    def check_messages(self, request: ChatRequest) -> None:
-        """Raises InvalidRequest if the request has more messages than MAX_MESSAGES."""
-        if (count := len(request.messages)) > (limit := self._settings.max_messages):
-            message = f"messages: {count} are more than {limit}; leave the oldest ones out"
-            raise InvalidRequest(message, param="messages")
-
-    async def _collect(self, request: Request, memory: "BodyMemory", scan: JsonScan) -> bytes:
+    async def _collect(self, request: Request, memory: "BodyMemory") -> tuple[bytes, JsonScan]:
         length = request.headers.get("content-length", "")
         if length.isdecimal():
             self._grow(memory, int(length))  # refuses now, rather than in the middle of the upload
-        pieces, size = [], 0
+        pieces, size, scan = [], 0, JsonScan(self._settings.max_body_values)
+        deadline, more = time.monotonic() + self._settings.body_timeout_s, True
+        while more:
+            message = await self._receive(request, deadline)
+            request.scope["state"]["arrived"] = time.monotonic()  # a slow upload is not the service's time
+            pieces.append(piece := message.get("body", b""))
+            size += len(piece)
+            self._grow(memory, size)
+            await self._feed(scan, piece)
+            more = message.get("more_body", False)
+        request.scope["state"]["body_bytes"] = size
+        return b"".join(pieces), scan
+
+    async def _receive(self, request: Request, deadline: float) -> Message:
         try:
-            async for piece in request.stream():
-                size += len(piece)
-                self._grow(memory, size)
-                await self._feed(scan, piece)
-                pieces.append(piece)
-        except ClientDisconnect as exc:
-            raise InvalidRequest("the client disconnected before its request was complete") from exc
-        return b"".join(pieces)
+            message = await self._drain.wait(request.receive(), timeout_s=deadline - time.monotonic())
+        except TimeoutError as exc:
+            if self._drain.expired:
+                raise ServerDraining from exc
+            raise BodyTooSlow("the request took too long to arrive; send it without pauses") from exc
+        if message["type"] == "http.disconnect":
+            raise InvalidRequest("the client disconnected before its request was complete")
+        return message
 
     def _grow(self, memory: "BodyMemory", size: int) -> None:
         if size > (limit := self._settings.max_body_bytes):

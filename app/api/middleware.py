@@ -86,7 +86,7 @@ def _with_headers(headers: Iterable[tuple[bytes, bytes]], added: dict[str, str])
 
 
 def _lenient(scope: Scope) -> Scope:
-    """The scope for the router: `HEAD` is served as `GET`, a path without its trailing slash, `/openai/v1` as `/v1`.
+    """Changes the path: no trailing slash, and `/v1` for `/openai/v1`. Returns the scope, for `HEAD` a copy with `GET`.
 
     Groq's own clients add `/openai/v1` to the address that they are given. Starlette would redirect a trailing slash to
     the host in the request, which a client behind a shared cache can forge.

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.commands.output import fail, first_line, show, show_json, table_row
 from app.core.chat_query import ChatQuery
 from app.core.config import Settings
+from app.core.outcomes import Outcome
 from app.core.text import printable, printable_json
 from app.db.engine import create_engine
 from app.db.repositories.chat_log import ChatLogRepository
@@ -24,12 +25,29 @@ _WIDTHS = {"id": 36, "created": 19, "model": 24, "outcome": 21, "tokens": 6, "tt
 
 
 def chats(
-    settings: Settings, *, json: bool, limit: int | None, since: timedelta | None, client: str | None, **columns: Any
+    settings: Settings,
+    *,
+    json: bool,
+    limit: int | None,
+    since: timedelta | None,
+    client: str | None,
+    model: str | None,
+    outcome: Outcome | None,
+    error_code: str | None,
+    end_user: str | None,
 ) -> int:
     """Prints the chats whose columns have these values, unless they are None. Returns the exit code."""
-    moment = None if since is None else datetime.now(UTC) - since
-    query = ChatQuery(any_client=client is None, client=client, since=moment, whole=json, **columns)
-    default = sys.maxsize if json and query.end_user else _DEFAULT_ROWS
+    query = ChatQuery(
+        any_client=client is None,
+        client=client,
+        model=model,
+        outcome=outcome,
+        error_code=error_code,
+        end_user=end_user,
+        since=None if since is None else datetime.now(UTC) - since,
+        whole=json,
+    )
+    default = sys.maxsize if json and end_user else _DEFAULT_ROWS
     try:
         if settings.embedded_database and not settings.embedded_database.exists():
             raise FileNotFoundError("there is no such file")  # aiosqlite would print a traceback of its thread

@@ -26,15 +26,16 @@ FROM chat_logs WHERE id > ? ORDER BY id LIMIT 200
 """
 
 
-def prune(settings: Settings, *, older_than: timedelta | None, end_user: str = "") -> int:
+def prune(settings: Settings, *, older_than: timedelta | None, end_user: str | None) -> int:
     """Deletes in batches, with a pause after each as long as it took. It can be stopped and run again."""
     try:
-        if older_than:
+        if end_user is not None:
+            deleted, which = _delete_of(settings, end_user), f"of {printable(end_user)}"
+        else:
+            assert older_than is not None, "one of the two is required"  # noqa: S101 # nosec B101
             moment = datetime.now(UTC) - older_than
             deleted = asyncio.run(_delete(settings, lambda rows: rows.delete_older(moment, limit=_BATCH_ROWS)))
             which = f"from before {moment:%Y-%m-%d %H:%M} UTC"
-        else:
-            deleted, which = _delete_of(settings, end_user), f"of {printable(end_user)}"
     except (OSError, SQLAlchemyError, sqlite3.Error) as exc:
         return fail(f"cannot delete chats from {settings.database_name}: {first_line(exc)}")
     show(f"deleted {deleted:,} chats {which}")

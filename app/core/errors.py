@@ -198,6 +198,10 @@ class PersistenceFailed(ServiceError):
     code = "persistence_failed"
     outcome = Outcome.PERSISTENCE_FAILED
 
+    def __init__(self, cause: BaseException | None = None) -> None:
+        super().__init__("the chat could not be stored; treat it as not delivered and send it again")
+        self.__cause__ = cause
+
 
 class InternalError(ServiceError):
     """Its message hides the cause, which may quote a prompt."""

@@ -34,8 +34,9 @@ class Ping:
         ping = self._running
         await asyncio.wait((ping,), timeout=within_s)
         if not ping.done():
-            self._overdue = True
-            cancel_until_done(ping)
+            if not self._overdue:  # by another caller
+                self._overdue = True
+                cancel_until_done(ping)
             return False
         return not ping.cancelled() and ping.exception() is None
 

@@ -102,7 +102,7 @@ class Attempt:
     """Times are in seconds on `time.monotonic`'s clock. `ended`: the answer made its first progress (one that is
     not streamed: was read), or the attempt failed.
 
-    `sent`: the provider was sent the request, or the beginning of its body.
+    `sent`: the whole request was written to the connection, so the provider may have worked on it.
     `model` is the id that was sent, perhaps the fallback model's. `rate_limits` has those in the provider's headers:
     `requests` (per day) and `tokens` (per minute).
     """

@@ -67,7 +67,7 @@ class Commits:
                 cancel_until_done(inserting)
         error = _error_of(inserting)
         took_s = time.monotonic() - began
-        failure = None if error is None else getattr(error, "reason", CommitError.reason)
+        failure = None if error is None else error.reason if isinstance(error, CommitError) else CommitError.reason
         self._events.rows_committed(records, began_ns=began_ns, took_s=took_s, failure=failure)
         if error is None:
             self.made += 1

@@ -161,7 +161,8 @@ class OutboxFile:
             except sqlite3.DatabaseError as exc:
                 if getattr(exc, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
                     raise
-                log.error("outbox.damaged", error=str(exc), moved_to=str(self._folder.rename_damaged()))
+                moved_to = self._folder.rename_damaged()
+                log.error("outbox.damaged", error=str(exc), moved_to=str(moved_to))
                 return self._transact(work)
 
     def _transact(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:

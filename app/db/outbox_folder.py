@@ -73,7 +73,7 @@ class OutboxFolder:
         return _inode(self.file)
 
     def create_file(self) -> int | None:
-        """Creates the database file, unless there is one. Returns its inode."""
+        """Prepares the folder, and creates the database file unless there is one. Returns its inode."""
         self.prepare()
         inode = self.inode()
         _inode(self._journal)  # raises if it is a symbolic link

@@ -129,7 +129,7 @@ class ChatLogWriter:
             try:
                 await store(batch)
                 return
-            except (DatabaseUnavailable, OutboxUnavailable):  # logged where they are raised
+            except (DatabaseUnavailable, OutboxUnavailable):  # logged where they are raised; SQLite has no outbox
                 pass
             except Exception:
                 log.exception("chat_log.writer_failed", rows=len(batch))
@@ -160,13 +160,11 @@ class ChatLogWriter:
 
 def _resolve(batch: list[_Waiting], stored_in: StoredIn) -> None:
     for _, durable in batch:
-        if not durable.done():  # otherwise the wait was cancelled
+        if not durable.done():  # otherwise its caller was cancelled
             durable.set_result(stored_in)
 
 
 def _fail(batch: list[_Waiting], cause: Exception) -> None:
     for _, durable in batch:
         if not durable.done():
-            error = PersistenceFailed("the chat could not be stored; treat it as not delivered and send it again")
-            error.__cause__ = cause
-            durable.set_exception(error)
+            durable.set_exception(PersistenceFailed(cause))

@@ -43,7 +43,7 @@ def configure(settings: Settings, *, worker: str | None = None) -> None:
         _log_crashes()
     lines = _Lines(write)
     structlog.configure(processors=processors, logger_factory=lambda *_: lines, cache_logger_on_first_use=True)
-    handler = logging.StreamHandler(lines)
+    handler = _LineHandler(lines)
     library = [structlog.stdlib.add_logger_name, structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[*library, *processors]))
     _replace_handlers(handler)
@@ -98,3 +98,11 @@ class _Lines:
         self.write(line + "\n")
 
     log = debug = info = warn = warning = fatal = err = error = critical = exception = msg
+
+
+class _LineHandler(logging.StreamHandler[_Lines]):
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except RecursionError:  # the base class raises it in the code that logs
+            self.handleError(record)

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -171,8 +170,6 @@ class ChatService:
             self._release(session)
             raise
         await asyncio.wait((durable,))  # it does not cancel what it waits for
-        with suppress(PersistenceFailed):  # `_finish` has made it the session's error
-            durable.result()
 
     def _finish(
         self, session: ChatSession, record: ChatRecord, telemetry: ChatTelemetry, durable: asyncio.Future[StoredIn]
@@ -180,12 +177,13 @@ class ChatService:
         """Frees the chat's resources, and reports the result, when `durable` is done."""
         self._release(session)
         commit_s = time.monotonic() - session.timing.finished
-        error, failure = session.error, durable.exception()
-        if isinstance(failure, PersistenceFailed):
+        error, cause = session.error, durable.exception()
+        if cause is None:
+            telemetry.finished(record, error, commit_s=commit_s, stored_in=durable.result(), failure=None)
+        else:  # a bug of the store, too, is no receipt
+            failure = cause if isinstance(cause, PersistenceFailed) else PersistenceFailed(cause)
             record = session.not_stored(failure, record)
             telemetry.finished(record, error, commit_s=commit_s, stored_in=None, failure=failure)
-        elif failure is None:
-            telemetry.finished(record, error, commit_s=commit_s, stored_in=durable.result(), failure=None)
 
     def _close_in_background(self, answer: UpstreamAnswer) -> None:
         """Closes the answer in a task that is not cancelled with its chat; `wait_idle` waits for it."""

@@ -1,6 +1,6 @@
 """uvicorn's HTTP/1.1 with limits on the time and size of headers and on pipelined requests.
 
-The middleware limits bodies.
+`api/bodies.py` limits bodies.
 """
 
 from asyncio import BaseTransport, TimerHandle, Transport

@@ -38,7 +38,7 @@ class _NoValue(Exception):
 def value_for(schema: Schema, rng: random.Random) -> Any:
     """Return a value for a schema as Groq takes it: types, properties, items, enums, references, unions, bounds.
 
-    Raises Refused, in words of ours, if the schema is invalid, has no finite value, or needs one that is too large.
+    Raises Refused, in words of ours, if the schema is invalid, has no value, or only one that is too deep or too large.
     """
     try:
         for depth in _DEPTHS:
@@ -48,7 +48,8 @@ def value_for(schema: Schema, rng: random.Random) -> Any:
         raise Refused(400, f"the JSON schema is invalid: correct the value of a keyword ({exc})") from exc
     raise Refused(
         400,
-        "no finite value fits the JSON schema: make a recursive property optional, or let it be null; correct bounds",
+        f"no value of at most {_DEPTHS[-1]} levels fits the JSON schema: make a recursive property optional, or let it "
+        "be null; correct bounds",
     )
 
 

@@ -61,7 +61,7 @@ def measure(stage: Stage, server: Server, load: Load) -> Run:
 
 
 def measured(stage: Stage, loads: Mapping[str, tuple[Load, Sequence[str]]], *, rounds: int) -> Runs:
-    """Each load on those of its servers that are installed; a first, short round does not count.
+    """Measure each load on those of its servers that are installed; a first, short round does not count.
 
     All servers run from the first round to the last. A round is over all of them, so that what else the machine does
     strikes them alike; every other one in reverse.

@@ -154,10 +154,12 @@ def _running(
 
     with output.open("w") as file:
         pin(SERVER_CORES)
-        process = subprocess.Popen(
-            command, cwd=folder, env={"PATH": os.defpath, **(env or {})}, stdout=file, stderr=file
-        )
-        pin(END_CORES)
+        try:
+            process = subprocess.Popen(
+                command, cwd=folder, env={"PATH": os.defpath, **(env or {})}, stdout=file, stderr=file
+            )
+        finally:
+            pin(END_CORES)
     try:
         wait_until(ready, f"{command[0]} is not ready")
         yield replace(server, pid=process.pid)

@@ -78,7 +78,7 @@ class Client:
     async def _ask(
         self, session: aiohttp.ClientSession, chat: Chat, answer: Answer, behaviour: _Behaviour
     ) -> End | None:
-        """Reads to the end of the answer, or until this client leaves. None: the answer tells how it ended."""
+        """Reads to the end of the answer, or until this client leaves. None: `answer` has the end."""
         body: dict[str, object] = {"messages": [{"role": "user", "content": chat.client_request_id}]}
         body |= {"model": LONG_ANSWERS} if self._slow else {}
         async with asyncio.timeout(self._rng.uniform(0, 0.05) if behaviour is _Behaviour.LEAVES_EARLY else None):

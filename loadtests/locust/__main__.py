@@ -30,7 +30,7 @@ def main() -> int:
 
 
 def _arguments() -> tuple[argparse.Namespace, list[str]]:
-    """Those of this program, and others, which it passes to locust."""
+    """Parse this program's options; the others are for locust."""
     parser = argparse.ArgumentParser(
         allow_abbrev=False,
         prog="python -m loadtests.locust",

@@ -88,5 +88,5 @@ class Summary:
         ]
         text = "\n".join(["Objectives", *(f"  {finding}" for finding in found), *failures])
         print(f"\n{text}\n", flush=True)
-        missed = failures or not all(finding.met for finding in found)
-        environment.process_exit_code = _INTERRUPTED if self._interrupted else 1 if missed else 0
+        missed = bool(failures) or not all(finding.met for finding in found)
+        environment.process_exit_code = _INTERRUPTED if self._interrupted else int(missed)

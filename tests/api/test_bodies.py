@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import json
+import time
 import weakref
 from collections.abc import Iterator
 
@@ -16,6 +18,7 @@ from app.core.config import Settings
 from app.core.errors import BodyBytesExceeded, BodyTooSlow, Overloaded, ServerDraining, ServiceError
 from app.schemas.chat import ChatRequest
 from app.services.chat.timeouts import Drain
+from tests.support.service import HELLO
 
 
 @pytest.mark.parametrize("over", [False, True])
@@ -31,6 +34,26 @@ async def test_body_that_does_not_arrive_times_out(*, over: bool) -> None:
     request = Request({"type": "http", "headers": [(b"content-type", b"application/json")], "state": {}}, never)
     with pytest.raises(ServerDraining if over else BodyTooSlow):
         await asyncio.wait_for(bodies.read(request, ChatRequest, bodies.memory_for(None, request.scope)), 5)
+    bodies.close()
+
+
+async def test_a_body_that_has_arrived_may_wait_to_be_scanned() -> None:
+    """Neither its time limit nor the times of its chat count that: the client cannot send it any faster."""
+    body = json.dumps(HELLO | {"user": "x" * 2**16}).encode()
+
+    async def at_once() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    bodies = BodyReader(Settings(_env_file=None, body_timeout_s=0.05), drain=Drain())
+    request = Request({"type": "http", "headers": [(b"content-type", b"application/json")], "state": {}}, at_once)
+    async with bodies._scan_lock:
+        reading = asyncio.create_task(bodies._collect(request, bodies.memory_for(None, request.scope)))
+        await asyncio.sleep(0.2)
+        sent = time.monotonic()
+    data, _ = await reading
+    assert data == body
+    assert request.scope["state"]["arrived"] < sent - 0.1
+    assert request.scope["state"]["body_bytes"] == len(body)
     bodies.close()
 
 

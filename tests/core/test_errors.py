@@ -1,8 +1,10 @@
 """The tree of errors."""
 
+from typing import Any
+
 import pytest
 
-from app.core.errors import InvalidRequest, ServiceError
+from app.core.errors import InvalidRequest, PersistenceFailed, ServiceError
 from app.core.outcomes import Outcome
 from app.core.upstream import UpstreamRejected
 from app.services.chat.block import error_event
@@ -14,7 +16,11 @@ def every(kind: type[ServiceError]) -> list[type[ServiceError]]:
 
 @pytest.mark.parametrize("kind", every(ServiceError))
 def test_every_error_has_status_code_and_outcome(kind: type[ServiceError]) -> None:
-    error = kind("m", status=418) if issubclass(kind, UpstreamRejected) else kind("m")
+    arguments: dict[type[ServiceError], dict[str, Any]] = {
+        UpstreamRejected: {"message": "m", "status": 418},
+        PersistenceFailed: {},
+    }
+    error = kind(**arguments.get(kind, {"message": "m"}))
     assert 400 <= error.status < 600
     assert error.outcome in Outcome
     assert error.envelope()["error"].keys() == {"message", "type", "code", "param"}

@@ -82,3 +82,25 @@ async def test_lost_cancellation_is_repeated() -> None:
     cancel_until_done(task)
     await asyncio.wait([task], timeout=5)
     assert task.done()
+
+
+async def test_a_ping_that_does_not_end_is_cancelled_once_a_second_for_all_callers() -> None:
+    may_end, cancelled = asyncio.Event(), 0
+
+    async def stubborn() -> None:
+        nonlocal cancelled
+        while not may_end.is_set():
+            try:
+                await may_end.wait()
+            except asyncio.CancelledError:
+                cancelled += 1
+
+    ping = Ping(stubborn)
+    callers = []
+    for _ in range(10):
+        callers.append(asyncio.ensure_future(ping.answers(within_s=1)))
+        await asyncio.sleep(0.05)
+    answers = await asyncio.gather(*callers)
+    await asyncio.sleep(3)
+    may_end.set()
+    assert (answers, cancelled) == ([False] * 10, 4)

@@ -64,6 +64,7 @@ TARGETS = (
             "app/db/commits.py",
             "app/db/outbox.py",
             "app/db/outbox_file.py",
+            "app/db/outbox_folder.py",
             "app/db/replay.py",
             "app/db/reservations.py",
         ),

@@ -53,7 +53,7 @@ def test_rejected_rows_and_failures_of_the_quota_store_are_counted(harness: Harn
 
 
 def test_lost_row_has_no_traceback_of_the_database(harness: Harness, lines: list[Any]) -> None:
-    lost = PersistenceFailed("for the client")
+    lost = PersistenceFailed()
     lost.__cause__ = RowsRejected("null value in column")
     lost.__cause__.__cause__ = RuntimeError("DETAIL: Failing row contains (a-word-of-mine)")
     harness.chat(lost=lost, outcome=Outcome.PERSISTENCE_FAILED)
@@ -64,7 +64,7 @@ def test_lost_row_has_no_traceback_of_the_database(harness: Harness, lines: list
 
 
 def test_bug_is_logged_even_if_its_row_is_lost(harness: Harness, lines: list[Any]) -> None:
-    bug, lost = InternalError("for the client"), PersistenceFailed("lost")
+    bug, lost = InternalError("for the client"), PersistenceFailed()
     bug.__cause__ = RuntimeError("the cause")
     harness.chat(error=bug, lost=lost, outcome=Outcome.PERSISTENCE_FAILED)
     assert (lines[0]["exc_info"], lines[0]["failed_with"]) == (bug.__cause__, "internal_error")

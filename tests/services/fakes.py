@@ -75,7 +75,7 @@ class FakeStore:
         durable = asyncio.get_running_loop().create_future()
         self.waiting.append(durable)
         if self.fail:
-            durable.set_exception(PersistenceFailed("not stored"))
+            durable.set_exception(PersistenceFailed())
         elif not self.hold:
             durable.set_result(StoredIn.DATABASE)
         return durable

@@ -50,9 +50,14 @@ def connect(url: str, *, source: str = "", receive_buffer: int | None = None) ->
     """`source` is the client's address."""
     address = urlsplit(url)
     local = (source, 0) if source else None
-    client = socket.create_connection((address.hostname, address.port), timeout=_TIMEOUT_S, source_address=local)
-    if receive_buffer is not None:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    if receive_buffer is None:
+        return socket.create_connection((address.hostname, address.port), timeout=_TIMEOUT_S, source_address=local)
+    client = socket.socket()
+    client.settimeout(_TIMEOUT_S)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)  # before the connection tells its window
+    if local is not None:
+        client.bind(local)
+    client.connect((address.hostname, address.port))
     return client
 
 

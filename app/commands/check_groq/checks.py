@@ -13,7 +13,7 @@ from httpx2 import Response
 from app.commands.check_groq.requests import RETIRED, Replies, text_of
 from app.core.models import LAST_KNOWN_PRICES, RETIRED_MODELS, ModelPrice
 
-_RATE_LIMITS = {"limit": r"\d+", "remaining": r"\d+", "reset": r"(?=.)(\d+h)?(\d+m)?(\d+(\.\d+)?(s|ms|µs))?"}
+_RATE_LIMIT_FORMS = {"limit": r"\d+", "remaining": r"\d+", "reset": r"(?=.)(\d+h)?(\d+m)?(\d+(\.\d+)?(s|ms|µs))?"}
 
 _Finding = tuple[bool, object]
 """Whether an assumption holds, and what was found."""
@@ -177,7 +177,7 @@ def _(replies: Replies) -> _Finding:
     "give the requests of the day and the tokens of the minute: limit, remaining, and reset as a Go duration",
 )
 def _(replies: Replies) -> _Finding:
-    forms = {f"{name}-{kind}": form for name, form in _RATE_LIMITS.items() for kind in ("requests", "tokens")}
+    forms = {f"{name}-{kind}": form for name, form in _RATE_LIMIT_FORMS.items() for kind in ("requests", "tokens")}
     values = {name: replies.whole.headers.get(f"x-ratelimit-{name}", "") for name in forms}
     holds = all(re.fullmatch(form, values[name]) for name, form in forms.items())
     return holds, _rate_limits(replies.whole) or "there are none"

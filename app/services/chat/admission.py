@@ -50,7 +50,7 @@ class Admission:
         return len(self._queue)
 
     def check(self, row_bytes: int = 0) -> None:
-        """Raises what `enter` would raise at once: a request may be refused before its body is read."""
+        """Raises what `enter` would raise at once. Before its body is read, the row of a request has no known size."""
         self._check_open()
         self._check_space(row_bytes)
         if self.active >= self._max_active and len(self._queue) >= self._max_queued:

@@ -153,8 +153,7 @@ class GroqStream:
         self._finished_choices |= block.finished_choices
         if at_end and self._has_finished and not block.ended:
             block.ended, block.error = True, None
-        if block.error or block.early_stop:
-            self._redactor.redact_block(block)
+        self._redactor.redact_block(block)
         self._ended = block.ended
         self._flushing = self._flushing or bool(block.progress_chunks)  # from the first token on
         if self._has_finished:

@@ -183,7 +183,7 @@ def test_a_row_that_is_not_stored_keeps_a_status_that_was_sent(kind: str, status
     else:
         chat.add_block(Block(data=b"x", text=["x"], chunks=1, finished_choices={0}, ended=True), 101.0)
         chat.complete(102.0)
-    record = chat.not_stored(PersistenceFailed("not stored"), chat_record(chat, lambda _: None))
+    record = chat.not_stored(PersistenceFailed(), chat_record(chat, lambda _: None))
     assert (record.outcome, record.error_code) == (Outcome.PERSISTENCE_FAILED, "persistence_failed")
     assert record.http_status == status
     assert isinstance(chat.error, UpstreamRejected if kind == "failed" else PersistenceFailed)
