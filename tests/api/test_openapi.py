@@ -28,3 +28,17 @@ def test_schema_has_a_security_scheme_only_with_api_keys(service: Service, compa
     assert secured == {PATH, DROP_IN, *STORED, "/v1/models", "/v1/models/{model}"}
     assert described["paths"][PATH]["post"]["security"] == [{name: []}]
     assert "securitySchemes" not in service.http.get(f"{service.url}/openapi.json").text
+
+
+def test_no_endpoint_reads_a_body_of_any_size(service: Service) -> None:
+    """One that does not read it as the chats do needs FastAPI's `max_body_size`."""
+    described = service.http.get(f"{service.url}/openapi.json").json()["paths"]
+    with_body = [
+        (path, method) for path in described for method in described[path] if "requestBody" in described[path][method]
+    ]
+    assert {PATH, DROP_IN} <= {path for path, _ in with_body}
+    headers = {"content-type": "application/json"}
+    for path, method in with_body:
+        pieces = (b" " * 2**18 for _ in range(20))  # 5 MiB, without a content-length
+        response = service.http.request(method, service.url + path, content=pieces, headers=headers)
+        assert response.status_code == 413, path
