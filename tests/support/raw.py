@@ -54,7 +54,7 @@ def connect(url: str, *, source: str = "", receive_buffer: int | None = None) ->
         return socket.create_connection((address.hostname, address.port), timeout=_TIMEOUT_S, source_address=local)
     client = socket.socket()
     client.settimeout(_TIMEOUT_S)
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)  # before the connection tells its window
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)  # before the window is announced
     if local is not None:
         client.bind(local)
     client.connect((address.hostname, address.port))
