@@ -1,6 +1,6 @@
 """Reads and parses request bodies within their limits of size, time and memory; large ones are parsed in a thread.
 
-GuardedRoute reads all bodies so. A router with other endpoints that have a body needs FastAPI's `max_body_size`.
+GuardedRoute reads every body this way. A router of other endpoints with a body needs FastAPI's `max_body_size`.
 """
 
 import asyncio

@@ -56,21 +56,6 @@ async def test_no_done_without_a_stored_row() -> None:
     assert isinstance(sut.telemetry.failures[0], PersistenceFailed)
 
 
-async def test_a_bug_of_the_store_is_no_receipt() -> None:
-    sut = ServiceUnderTest(WORD, END)
-    sut.store.hold = True
-    async with aclosing(sut.stream()) as blocks:
-        await anext(blocks)
-        receipt = asyncio.ensure_future(anext(blocks))
-        await asyncio.sleep(0.01)
-        sut.store.waiting[0].set_exception(RuntimeError("a bug"))
-        assert (await receipt).startswith(b"event: error\n")
-    [failure] = sut.telemetry.failures
-    assert isinstance(failure, PersistenceFailed)
-    assert repr(failure.__cause__) == "RuntimeError('a bug')"
-    assert sut.service.admission.active == 0
-
-
 async def test_a_failed_chat_reports_its_failure_even_if_its_row_is_not_stored() -> None:
     sut = ServiceUnderTest(WORD, Block(error=UpstreamBroken("broke off")))
     sut.store.fail = True

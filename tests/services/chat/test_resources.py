@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.core.errors import InvalidRequest, Overloaded
+from app.core.errors import InvalidRequest, Overloaded, PersistenceFailed
 from app.core.record import StoredIn
 from app.schemas.chat import ChatRequest
 from app.services.chat.block import DONE
@@ -163,3 +163,18 @@ async def test_waiting_includes_closing_the_provider_s_stream(monkeypatch: pytes
     assert not closed
     await sut.service.wait_idle(10)
     assert closed
+
+
+async def test_a_bug_of_the_store_is_no_receipt() -> None:
+    sut = ServiceUnderTest(WORD, END)
+    sut.store.hold = True
+    async with aclosing(sut.stream()) as blocks:
+        await anext(blocks)
+        receipt = asyncio.ensure_future(anext(blocks))
+        await asyncio.sleep(0.01)
+        sut.store.waiting[0].set_exception(RuntimeError("a bug"))
+        assert (await receipt).startswith(b"event: error\n")
+    [failure] = sut.telemetry.failures
+    assert isinstance(failure, PersistenceFailed)
+    assert repr(failure.__cause__) == "RuntimeError('a bug')"
+    assert sut.service.admission.active == 0
